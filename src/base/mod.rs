@@ -1,0 +1,12 @@
+//! What every room may use: ids, time, kinds of failure, figures. No I/O and nothing of ours above it.
+
+pub mod clock;
+pub mod fault;
+pub mod figure;
+pub mod hex;
+pub mod id;
+pub mod names;
+
+pub use clock::{Clock, Timestamp};
+pub use fault::{Fault, Kind};
+pub use figure::Figure;

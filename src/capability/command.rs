@@ -1,0 +1,325 @@
+//! Command: one way to change anything. Keys, verbs, POSTs and monitors only construct one; [`perform`] authorises
+//! it, applies it and records it, all in one transaction.
+
+use serde::{Deserialize, Serialize};
+
+use super::access::Role;
+use super::audit::{self, Detail, Via, Who};
+use super::event::Hint;
+use super::tracking::Staged;
+use super::{Ctx, access, registry, tracking};
+use crate::base::{Fault, Kind, fault::Result};
+use crate::db::{Source, Tx};
+
+/// Everything that can be decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "room")]
+pub enum Command {
+    Tracking(tracking::Command),
+    Registry(registry::Command),
+    Access(access::Command),
+}
+
+impl Command {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tracking(c) => c.name(),
+            Self::Registry(c) => c.name(),
+            Self::Access(c) => c.name(),
+        }
+    }
+
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Tracking(c) => c.help(),
+            Self::Registry(c) => c.help(),
+            Self::Access(c) => c.help(),
+        }
+    }
+
+    pub fn target(&self) -> String {
+        match self {
+            Self::Tracking(c) => c.target(),
+            Self::Registry(c) => c.target(),
+            Self::Access(c) => c.target(),
+        }
+    }
+
+    /// The least role that may do it.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Tracking(_) | Self::Registry(_) => Role::Client,
+            Self::Access(_) => Role::Admin,
+        }
+    }
+}
+
+/// A command with what surrounds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub command: Command,
+    #[serde(default)]
+    pub reason: String,
+    /// Refused when the thing has moved past this generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The same key never acts twice: the first answer is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Checks everything and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Envelope {
+    pub fn new(command: Command, reason: impl Into<String>) -> Self {
+        Self { command, reason: reason.into(), generation: None, idempotency_key: None, dry_run: false }
+    }
+}
+
+/// Who asks, how they came, and what they may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub who: Who,
+    pub role: Role,
+    /// Whether this client has a way to send a reason. `MLflow`'s has none.
+    pub can_give_reason: bool,
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Number of the audit record; 0 for a dry run.
+    pub audit: i64,
+    pub command: String,
+    pub target: String,
+    pub from: String,
+    pub to: String,
+    #[serde(default)]
+    pub dry_run: bool,
+    /// This key had acted before; nothing was done now.
+    #[serde(default)]
+    pub replayed: bool,
+    /// Generation after the command, for the next compare-and-set.
+    #[serde(default)]
+    pub generation: i64,
+    /// The version that a registration made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+/// What a room's work leaves to do once the commit holds.
+#[derive(Default)]
+struct Done {
+    outcome: Outcome,
+    staged: Option<Staged>,
+    thawed: Vec<String>,
+}
+
+/// Performs a command: authorises, applies, records, commits, hints. A refused one changes nothing and is recorded.
+///
+/// # Errors
+/// What the room refused, `Denied`, `Conflict`, or the store's fault.
+pub async fn perform(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Result<Outcome> {
+    if let Some(key) = &envelope.idempotency_key
+        && let Some(record) = audit::by_key(Source::Pool(ctx.db.read()), key).await?
+    {
+        return replay(record, &envelope.command);
+    }
+    match attempt(ctx, actor, &envelope).await {
+        Ok(outcome) => Ok(outcome),
+        Err(fault) => {
+            // What the store could not do now was not decided; everything else is a refusal that leaves its record.
+            if !envelope.dry_run && !matches!(fault.kind, Kind::Unavailable | Kind::Bug) {
+                record_refusal(ctx, actor, &envelope, &fault).await?;
+            }
+            Err(fault)
+        }
+    }
+}
+
+async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcome> {
+    authorise(actor, &envelope.command)?;
+    let reason = settle_reason(ctx, actor, envelope).await?;
+    let prepared = match &envelope.command {
+        Command::Registry(c) => {
+            Some(registry::prepare(&ctx.tracking, &ctx.artifacts, ctx.db.read(), c, envelope.dry_run).await?)
+        }
+        _ => None,
+    };
+    let froze = prepared.as_ref().filter(|p| p.froze).and_then(|p| p.artifact.as_ref().map(|a| a.path.clone()));
+    let done = in_transaction(ctx, actor, envelope, &reason, prepared).await;
+    if let (Some(path), Err(_)) = (froze, &done) {
+        ctx.artifacts.thaw(&path).await;
+    }
+    done
+}
+
+async fn in_transaction(
+    ctx: &Ctx,
+    actor: &Actor,
+    envelope: &Envelope,
+    reason: &str,
+    prepared: Option<registry::Prepared>,
+) -> Result<Outcome> {
+    let mut tx = ctx.db.begin().await?;
+    let mut done = match apply(ctx, &mut tx, actor, envelope, reason, prepared).await {
+        Ok(done) => done,
+        Err(fault) => {
+            tx.rollback().await;
+            return Err(fault);
+        }
+    };
+    done.outcome.command = envelope.command.name().to_owned();
+    done.outcome.target = target_of(&envelope.command, done.outcome.version);
+    if envelope.dry_run {
+        tx.rollback().await;
+        return Ok(Outcome { dry_run: true, ..done.outcome });
+    }
+    done.outcome.audit = audit::append(&mut tx, entry(ctx, actor, envelope, reason, &done.outcome, None)).await?;
+    let turn = tx.commit().await?;
+    if let Some(staged) = done.staged {
+        ctx.tracking.published(staged);
+    }
+    drop(turn);
+    for path in done.thawed {
+        ctx.artifacts.thaw(&path).await;
+    }
+    if let Command::Registry(c) = &envelope.command {
+        ctx.hints.give(Hint::Model(c.model().to_owned()));
+    }
+    ctx.hints.give(Hint::Audit);
+    Ok(done.outcome)
+}
+
+async fn apply(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    actor: &Actor,
+    envelope: &Envelope,
+    reason: &str,
+    prepared: Option<registry::Prepared>,
+) -> Result<Done> {
+    let now = ctx.clock.now();
+    match (&envelope.command, prepared) {
+        (Command::Registry(_), Some(registry::Prepared { command, artifact, .. })) => {
+            let by = registry::Decider { actor: &actor.who.name, reason, now, generation: envelope.generation };
+            let applied = registry::apply(tx, &command, artifact, by).await?;
+            let outcome = Outcome {
+                from: applied.from,
+                to: applied.to,
+                generation: applied.generation,
+                version: applied.version,
+                ..Outcome::default()
+            };
+            Ok(Done { outcome, staged: None, thawed: applied.thawed })
+        }
+        (Command::Registry(_), None) => Err(Fault::bug("a registry command came unprepared")),
+        (Command::Tracking(c), _) => {
+            let staged = tracking::command::apply(&ctx.tracking, tx, c, now).await?;
+            let (from, to) = c.change();
+            let outcome = Outcome { from: from.to_owned(), to: to.to_owned(), ..Outcome::default() };
+            Ok(Done { outcome, staged: Some(staged), thawed: Vec::new() })
+        }
+        (Command::Access(c), _) => {
+            let (from, to) = access::apply(tx, c, now).await?;
+            Ok(Done { outcome: Outcome { from, to, ..Outcome::default() }, ..Done::default() })
+        }
+    }
+}
+
+fn authorise(actor: &Actor, command: &Command) -> Result<()> {
+    let needed = command.role();
+    if actor.role >= needed {
+        return Ok(());
+    }
+    Err(Fault::denied(format!("{} may not {}", actor.who.name, command.name()))
+        .why(format!("it needs role {}, yours is {}", needed.name(), actor.role.name()))
+        .next("come with another token, or by the agent's own socket"))
+}
+
+/// The reason as it will be recorded. What touches production needs one from whoever can give it.
+async fn settle_reason(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<String> {
+    const TAG: &str = "opsroom.reason";
+    let given = envelope.reason.trim();
+    if !given.is_empty() {
+        return Ok(given.to_owned());
+    }
+    let Command::Registry(command) = &envelope.command else { return Ok(String::new()) };
+    let Ok(now) = registry::model(Source::Pool(ctx.db.read()), command.model(), None).await else {
+        return Ok(String::new());
+    };
+    let tagged = command.version().and_then(|v| now.version(v)).and_then(|v| v.doc.tags.get(TAG));
+    if let Some(tagged) = tagged.filter(|t| !t.trim().is_empty()) {
+        return Ok(tagged.clone());
+    }
+    let stage_change = matches!(command, registry::Command::SetStage { .. });
+    let production = registry::touches_production(command, &now);
+    let required = (production && actor.can_give_reason) || (stage_change && ctx.settings.registry.reason_required);
+    if required {
+        return Err(Fault::refused(format!("{} of {} needs a reason", command.name(), command.target()))
+            .why("whoever looks at the audit trail later wants to know why")
+            .next(format!("give one with --reason, or as the version's tag {TAG}")));
+    }
+    Ok(if stage_change { "not given".to_owned() } else { String::new() })
+}
+
+fn target_of(command: &Command, version: Option<u32>) -> String {
+    match version {
+        Some(v) => format!("{} v{v}", command.target()),
+        None => command.target(),
+    }
+}
+
+fn entry(ctx: &Ctx, actor: &Actor, envelope: &Envelope, reason: &str, outcome: &Outcome, fault: Option<&Fault>) -> audit::Entry {
+    audit::Entry {
+        at: ctx.clock.now(),
+        who: actor.who.clone(),
+        command: envelope.command.name().to_owned(),
+        target: if outcome.target.is_empty() { envelope.command.target() } else { outcome.target.clone() },
+        refused: fault.map(|f| json(&f.kind).as_str().unwrap_or("refused").to_owned()),
+        // A refusal must not use the key up: the caller mends what was wrong and sends it again.
+        idempotency_key: envelope.idempotency_key.clone().filter(|_| fault.is_none()),
+        detail: Detail {
+            reason: reason.to_owned(),
+            from: outcome.from.clone(),
+            to: outcome.to.clone(),
+            command: json(&envelope.command),
+            answer: fault.map_or_else(|| json(outcome), json),
+        },
+    }
+}
+
+fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+async fn record_refusal(ctx: &Ctx, actor: &Actor, envelope: &Envelope, fault: &Fault) -> Result<()> {
+    let mut tx = ctx.db.begin().await?;
+    audit::append(&mut tx, entry(ctx, actor, envelope, &envelope.reason, &Outcome::default(), Some(fault))).await?;
+    tx.commit().await?;
+    ctx.hints.give(Hint::Audit);
+    Ok(())
+}
+
+/// The first answer again, if the key came with the same command.
+fn replay(record: audit::Record, command: &Command) -> Result<Outcome> {
+    let detail = record.detail.unwrap_or_default();
+    let same = serde_json::to_value(command).is_ok_and(|c| c == detail.command);
+    if !same {
+        return Err(Fault::conflict("this idempotency key has acted before, for another command")
+            .why(format!("audit record #{} holds it", record.seq))
+            .next("use a new key for a new command"));
+    }
+    let outcome: Outcome = serde_json::from_value(detail.answer).map_err(|e| Fault::bug("audit answer").why(e.to_string()))?;
+    Ok(Outcome { audit: record.seq, replayed: true, ..outcome })
+}
+
+/// How an actor came is for the door to say; monitors say it themselves.
+pub fn monitor(name: &str) -> Actor {
+    Actor {
+        who: Who { name: name.to_owned(), verified: true, via: Via::Monitor },
+        role: Role::Operator,
+        can_give_reason: true,
+    }
+}

@@ -1,0 +1,35 @@
+//! The rooms: one folder a capability, with its rules, its SQL and its settings. [`command::perform`] is the only way
+//! to change anything that is decided; streams (what scripts log) go through [`tracking::Tracking`].
+
+pub mod access;
+pub mod audit;
+pub mod command;
+pub mod event;
+pub mod registry;
+pub mod tracking;
+
+use std::sync::Arc;
+
+use crate::base::Clock;
+use crate::db::Db;
+
+pub use command::{Actor, Command, Envelope, Outcome, perform};
+pub use event::{Hint, Hints};
+
+/// What a room works with.
+#[derive(Clone)]
+pub struct Ctx {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub hints: Hints,
+    pub tracking: tracking::Tracking,
+    pub artifacts: tracking::Artifacts,
+    pub settings: Arc<Settings>,
+}
+
+/// The rooms' settings, as the configuration gives them.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub registry: registry::Settings,
+}

@@ -1,0 +1,73 @@
+//! Reading the registry: now, and at any past moment.
+
+use std::collections::BTreeMap;
+
+use super::store;
+use super::types::{HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage};
+use crate::base::{Fault, Timestamp, fault::Result};
+use crate::db::Source;
+
+/// All models by name; with `as_of`, as they stood at that moment.
+///
+/// # Errors
+/// The store's.
+pub async fn models(mut source: Source<'_>, as_of: Option<Timestamp>) -> Result<Vec<ModelView>> {
+    let now = store::load(source.again(), None).await?;
+    let views = now.into_iter().map(|(model, versions)| ModelView { model, versions, history: Vec::new(), as_of: None });
+    let Some(at) = as_of else { return Ok(views.collect()) };
+    let mut until: BTreeMap<String, Vec<HistoryEntry>> = BTreeMap::new();
+    for entry in store::history_until(source, at).await? {
+        until.entry(entry.model.clone()).or_default().push(entry);
+    }
+    Ok(views.filter_map(|v| until.get(&v.model.name).map(|entries| at_moment(v, entries, at))).collect())
+}
+
+/// One model with its history.
+///
+/// # Errors
+/// `NotFound`, or the store's.
+pub async fn model(mut source: Source<'_>, name: &str, as_of: Option<Timestamp>) -> Result<ModelView> {
+    let (model, versions) = load(source.again(), name).await?;
+    let history = store::history(source, name).await?;
+    let view = ModelView { model, versions, history, as_of: None };
+    let Some(at) = as_of else { return Ok(view) };
+    let entries: Vec<HistoryEntry> = view.history.iter().rev().filter(|e| e.at <= at).cloned().collect();
+    Ok(at_moment(view, &entries, at))
+}
+
+pub(super) async fn load(source: Source<'_>, name: &str) -> Result<(RegisteredModel, Vec<ModelVersion>)> {
+    store::load(source, Some(name)).await?.pop().ok_or_else(|| missing(name))
+}
+
+/// "Registered Model with name=… not found", as `MLflow` says it.
+pub fn missing(name: &str) -> Fault {
+    Fault::not_found(format!("Registered Model with name={name} not found")).next("see `opsroom model list`")
+}
+
+/// "Model Version (name=…, version=…) not found", as `MLflow` says it.
+pub fn missing_version(name: &str, version: impl std::fmt::Display) -> Fault {
+    Fault::not_found(format!("Model Version (name={name}, version={version}) not found"))
+        .next(format!("see `opsroom model show {name}`"))
+}
+
+/// Plays stage and alias changes, oldest first, up to the moment.
+fn at_moment(view: ModelView, entries: &[HistoryEntry], at: Timestamp) -> ModelView {
+    let mut stages: BTreeMap<u32, Stage> = BTreeMap::new();
+    let mut aliases: BTreeMap<String, u32> = BTreeMap::new();
+    for entry in entries {
+        match (entry.what.strip_prefix("alias:"), &entry.value) {
+            (Some(alias), Some(_)) => drop(aliases.insert(alias.to_owned(), entry.version)),
+            (Some(alias), None) => drop(aliases.remove(alias)),
+            (None, Some(value)) => drop(stages.insert(entry.version, Stage::parse(value).unwrap_or_default())),
+            (None, None) => drop(stages.remove(&entry.version)),
+        }
+    }
+    let then = |mut v: ModelVersion| {
+        v.stage = *stages.get(&v.version)?;
+        v.aliases = aliases.iter().filter(|(_, n)| **n == v.version).map(|(a, _)| a.clone()).collect();
+        Some(v)
+    };
+    let versions = view.versions.into_iter().filter_map(then).collect();
+    let history = view.history.into_iter().filter(|e| e.at <= at).collect();
+    ModelView { model: RegisteredModel { aliases, ..view.model }, versions, history, as_of: Some(at) }
+}

@@ -1,0 +1,148 @@
+//! From the URI that a registration names to the artifact tree, its digest and its lineage.
+
+use super::types::{DatasetRef, FrozenArtifact, VersionDoc};
+use super::{Command, read};
+use crate::base::id::{ModelId, RunId};
+use crate::base::{Fault, fault::Result};
+use crate::capability::tracking::artifacts::path_of_uri;
+use crate::capability::tracking::{Artifacts, Run, Tracking};
+use crate::db::{Pool, Source};
+
+/// What a registration found out before its transaction: the completed command and the frozen tree.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub command: Command,
+    pub artifact: Option<FrozenArtifact>,
+    /// Whether this preparation began the freeze, so that a refusal ends it again.
+    pub froze: bool,
+}
+
+/// Completes a registration: fills the lineage in, freezes the artifact tree and digests it. Other commands pass.
+///
+/// # Errors
+/// `Invalid` for the source, `NotFound` for what it names.
+pub async fn prepare(tracking: &Tracking, artifacts: &Artifacts, pool: &Pool, command: &Command, dry_run: bool) -> Result<Prepared> {
+    let Command::RegisterVersion { model, create, doc } = command else {
+        return Ok(Prepared { command: command.clone(), artifact: None, froze: false });
+    };
+    let mut doc = doc.clone();
+    check_source(&doc)?;
+    let path = resolve(tracking, pool, &mut doc).await?;
+    doc.datasets = lineage(tracking, &doc);
+    let command = Command::RegisterVersion { model: model.clone(), create: *create, doc };
+    let Some(path) = path.filter(|p| !p.is_empty()) else {
+        return Ok(Prepared { command, artifact: None, froze: false });
+    };
+    let froze = !dry_run && !artifacts.is_frozen(&path).await;
+    if froze {
+        artifacts.freeze(&path, &format!("registered as a version of {model}")).await;
+    }
+    match artifacts.digest(&path).await {
+        // Nothing there: nothing to hold still.
+        Ok(tree) if tree.files == 0 => {
+            if froze {
+                artifacts.thaw(&path).await;
+            }
+            Ok(Prepared { command, artifact: None, froze: false })
+        }
+        Ok(tree) => {
+            let artifact = FrozenArtifact { path, digest: tree.digest, files: tree.files, bytes: tree.bytes };
+            Ok(Prepared { command, artifact: Some(artifact), froze })
+        }
+        Err(fault) => {
+            if froze {
+                artifacts.thaw(&path).await;
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// Refuses sources that would reach where they should not.
+///
+/// # Errors
+/// `Invalid` with `MLflow`'s words.
+pub fn check_source(doc: &VersionDoc) -> Result<()> {
+    let source = doc.source.as_str();
+    if source.is_empty() {
+        return Err(Fault::invalid("Missing value for required parameter 'source'."));
+    }
+    let decoded = source.replace("%2e", ".").replace("%2E", ".");
+    let escapes = decoded.split(['/', '\\', '?', '#']).any(|part| part == "..");
+    if escapes {
+        return Err(Fault::invalid(format!("Invalid model version source: '{source}'. It must not contain '..'.")));
+    }
+    let run = doc.run_id.as_deref().unwrap_or_default();
+    if let Some(rest) = source.strip_prefix("runs:/") {
+        let named = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+        if named != run {
+            return Err(Fault::invalid(format!(
+                "Invalid model version source: '{source}'. To use a runs:/ path as the source, the run_id of the request has to be the same."
+            )));
+        }
+    }
+    if let Some(named) = source.strip_prefix("models:/").filter(|n| n.starts_with("m-"))
+        && doc.model_id.is_some_and(|id| id.to_string() != named.trim_end_matches('/'))
+    {
+        return Err(Fault::invalid(format!(
+            "Invalid model version source: '{source}'. It names another logged model than the request's model_id."
+        )));
+    }
+    let local = source.starts_with('/') || source.starts_with("file:") || source.get(1..3) == Some(":\\");
+    if local {
+        return Err(Fault::invalid(format!(
+            "Invalid model version source: '{source}'. To use a local path as a model version source, the run_id \
+             request parameter has to be specified and the local path has to be contained within the artifact \
+             directory of the run specified by the run_id."
+        ))
+        .next("log the artifact to the run, and register runs:/… or models:/…"));
+    }
+    Ok(())
+}
+
+/// The path in our artifact store behind the source, if it lies there; fills `run_id` and `model_id` in.
+async fn resolve(tracking: &Tracking, pool: &Pool, doc: &mut VersionDoc) -> Result<Option<String>> {
+    let source = doc.source.clone();
+    if let Some(rest) = source.strip_prefix("runs:/") {
+        let (id, below) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest.trim_start_matches('/'), ""));
+        let Some(run) = find_run(tracking, id) else { return Ok(None) };
+        let below = below.trim_matches('/');
+        let base = path_of_uri(&tracking.artifact_uri(&run));
+        return Ok(base.map(|b| if below.is_empty() { b } else { format!("{b}/{below}") }));
+    }
+    let Some(rest) = source.strip_prefix("models:/") else { return Ok(path_of_uri(&source)) };
+    let rest = rest.trim_matches('/');
+    if let Ok(id) = rest.parse::<ModelId>() {
+        let model = tracking.read(|s| s.model(id).cloned()).ok_or_else(|| crate::capability::tracking::models::missing(id))?;
+        doc.model_id = Some(id);
+        if doc.run_id.as_deref().unwrap_or_default().is_empty() {
+            doc.run_id = model.source_run.map(|r| r.to_string());
+        }
+        return Ok(path_of_uri(&model.artifact_uri));
+    }
+    let Some((name, version)) = rest.rsplit_once('/') else { return Ok(None) };
+    let view = read::model(Source::Pool(pool), name, None).await?;
+    let number: u32 = version.parse().map_err(|_| read::missing_version(name, version))?;
+    let original = view.version(number).ok_or_else(|| read::missing_version(name, number))?;
+    doc.model_id = doc.model_id.or(original.doc.model_id);
+    if doc.run_id.as_deref().unwrap_or_default().is_empty() {
+        doc.run_id.clone_from(&original.doc.run_id);
+    }
+    Ok(original.doc.artifact.as_ref().map(|a| a.path.clone()))
+}
+
+fn find_run(tracking: &Tracking, id: &str) -> Option<std::sync::Arc<Run>> {
+    let id: RunId = id.parse().ok()?;
+    tracking.read(|s| s.run(id).cloned())
+}
+
+/// Data that the run behind a version read.
+fn lineage(tracking: &Tracking, doc: &VersionDoc) -> Vec<DatasetRef> {
+    let Some(run) = doc.run_id.as_deref().and_then(|id| find_run(tracking, id)) else { return Vec::new() };
+    let dataset = |input: &crate::capability::tracking::DatasetInput| DatasetRef {
+        name: input.name.clone(),
+        digest: input.digest.clone(),
+        context: input.context().unwrap_or_default().to_owned(),
+    };
+    run.inputs.iter().map(dataset).collect()
+}

@@ -1,0 +1,50 @@
+//! Reading the history of a metric: chunks, the tail, or the only point.
+
+use super::points::{self, Point};
+use super::store;
+use super::types::Key;
+use super::writer::Tracking;
+use crate::base::fault::Result;
+use crate::base::id::RunId;
+
+impl Tracking {
+    /// All points of a metric by (timestamp, step, value), each once. Empty for an unknown run or key.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub async fn history(&self, run: RunId, key: &str) -> Result<Vec<Point>> {
+        let mut all = self.points(run, key).await?;
+        points::order_and_dedup(&mut all);
+        Ok(all)
+    }
+
+    /// At most about `columns` × 4 points by step, each column's least and greatest value among them: what a chart
+    /// of that many columns needs.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub async fn chart(&self, run: RunId, key: &str, columns: usize) -> Result<Vec<Point>> {
+        let mut all = self.points(run, key).await?;
+        if !all.is_sorted_by_key(|p| p.step) {
+            all.sort_by_key(|p| (p.step, p.timestamp));
+        }
+        Ok(points::min_max_per_column(&all, columns))
+    }
+
+    /// In order of arrival; a point may stand twice while a fold goes on.
+    async fn points(&self, run: RunId, key: &str) -> Result<Vec<Point>> {
+        let key = Key::from(key);
+        // The tail first: a fold in between then shows a point twice, never not at all.
+        let (only, tail) = self.read(|s| {
+            let latest = s.run(run).and_then(|r| r.metrics.get(key.as_str()).copied());
+            (latest, s.tail(run, key).to_vec())
+        });
+        let Some(latest) = only else { return Ok(Vec::new()) };
+        if latest.count == 1 {
+            return Ok(vec![Point { step: latest.step, timestamp: latest.timestamp, value: latest.value }]);
+        }
+        let mut all = store::points(&self.db, &run.to_string(), key.as_str()).await?;
+        all.extend(tail);
+        Ok(all)
+    }
+}

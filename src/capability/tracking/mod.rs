@@ -1,0 +1,32 @@
+//! Experiment tracking: what scripts log, kept durable by a journal and readable at once from memory.
+//!
+//! A write is decided against the documents in memory, journalled with its group in one commit, and only then
+//! published and acknowledged. A fold writes changed documents and metric points to their tables from time to time.
+//!
+//! Invariants: a reader never sees what is not durable; applying an effect cannot fail; a replayed journal gives the
+//! same documents.
+
+pub mod artifacts;
+pub mod command;
+mod effect;
+pub mod experiments;
+pub mod filter;
+mod history;
+pub mod models;
+pub mod points;
+pub mod rules;
+pub mod runs;
+pub mod search;
+mod state;
+mod store;
+pub mod types;
+pub mod view;
+mod writer;
+
+pub use artifacts::Artifacts;
+pub use command::Command;
+pub use state::{Staged, State};
+pub use store::STATEMENTS;
+pub use types::{DatasetInput, Experiment, Key, Latest, Lifecycle, LoggedModel, MetricPoint, Run, RunStatus, Text};
+pub use view::{ExperimentView, RunPage, RunQuery, RunView, Series};
+pub use writer::{Decision, Tracking};

@@ -1,0 +1,276 @@
+//! Finding runs, experiments and logged models: filter, order and page over the documents in memory.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::filter::{Condition, Entity, Filter, Op, OrderBy};
+use super::types::{Experiment, Lifecycle, LoggedModel, Run};
+use super::writer::Tracking;
+use crate::base::id::ExperimentId;
+
+/// Which of active and deleted things to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum View {
+    #[default]
+    ActiveOnly,
+    DeletedOnly,
+    All,
+}
+
+impl View {
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "ACTIVE_ONLY" => Some(Self::ActiveOnly),
+            "DELETED_ONLY" => Some(Self::DeletedOnly),
+            "ALL" => Some(Self::All),
+            _ => None,
+        }
+    }
+
+    pub fn shows(self, lifecycle: Lifecycle) -> bool {
+        match self {
+            Self::ActiveOnly => lifecycle == Lifecycle::Active,
+            Self::DeletedOnly => lifecycle == Lifecycle::Deleted,
+            Self::All => true,
+        }
+    }
+}
+
+/// What to look for, and which page of it.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// `None`: in all experiments.
+    pub experiments: Option<Vec<ExperimentId>>,
+    pub filter: Filter,
+    pub view: View,
+    pub order_by: Vec<OrderBy>,
+    pub offset: usize,
+    pub limit: usize,
+}
+
+/// A page, and how many matched in all.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub matched: usize,
+}
+
+impl<T> Page<T> {
+    /// The offset of the next page, if there is one.
+    pub fn next(&self, query: &Query) -> Option<usize> {
+        let end = query.offset + self.items.len();
+        (!self.items.is_empty() && end < self.matched).then_some(end)
+    }
+}
+
+impl Tracking {
+    pub fn search_runs(&self, query: &Query) -> Page<Arc<Run>> {
+        let found: Vec<Arc<Run>> = self.read(|state| {
+            let wanted = |run: &&Arc<Run>| query.view.shows(run.lifecycle) && run_matches(run, &query.filter);
+            match &query.experiments {
+                Some(ids) => ids.iter().flat_map(|id| state.runs_of(*id)).filter(wanted).cloned().collect(),
+                None => state.runs().iter().filter(wanted).cloned().collect(),
+            }
+        });
+        let natural = |a: &Arc<Run>, b: &Arc<Run>| b.start_ms.cmp(&a.start_ms).then_with(|| a.id.cmp(&b.id));
+        page(found, query, run_sort_key, natural)
+    }
+
+    pub fn search_experiments(&self, query: &Query) -> Page<Arc<Experiment>> {
+        let found = self.read(|state| {
+            let wanted = |e: &&Arc<Experiment>| query.view.shows(e.lifecycle) && experiment_matches(e, &query.filter);
+            state.experiments().filter(wanted).cloned().collect()
+        });
+        let natural = |a: &Arc<Experiment>, b: &Arc<Experiment>| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id));
+        page(found, query, experiment_sort_key, natural)
+    }
+
+    /// `datasets` narrows metric conditions and metric order to metrics on one of these (name, digest) pairs.
+    pub fn search_models(&self, query: &Query, datasets: &[(String, Option<String>)]) -> Page<Arc<LoggedModel>> {
+        let found = self.read(|state| {
+            let here = |m: &LoggedModel| query.experiments.as_ref().is_none_or(|ids| ids.contains(&m.experiment));
+            let wanted = |m: &&Arc<LoggedModel>| {
+                here(m) && query.view.shows(m.lifecycle) && model_matches(m, &query.filter, datasets)
+            };
+            state.models().filter(wanted).cloned().collect()
+        });
+        let natural = |a: &Arc<LoggedModel>, b: &Arc<LoggedModel>| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id));
+        page(found, query, |m, by| model_sort_key(m, by, datasets), natural)
+    }
+}
+
+/// A value to sort by. What is missing comes last in both directions, NaN just before it.
+#[derive(Debug, Clone, PartialEq)]
+enum SortKey {
+    Number(f64),
+    Text(String),
+    Missing,
+}
+
+fn compare(a: &SortKey, b: &SortKey, ascending: bool) -> Ordering {
+    let rank = |k: &SortKey| match k {
+        SortKey::Number(n) if n.is_nan() => 1,
+        SortKey::Missing => 2,
+        _ => 0,
+    };
+    rank(a).cmp(&rank(b)).then_with(|| {
+        let order = match (a, b) {
+            (SortKey::Number(a), SortKey::Number(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (SortKey::Text(a), SortKey::Text(b)) => a.cmp(b),
+            _ => Ordering::Equal,
+        };
+        if ascending { order } else { order.reverse() }
+    })
+}
+
+/// Sorts no more than the page needs: a selection first, then the page alone.
+fn page<T>(
+    found: Vec<Arc<T>>,
+    query: &Query,
+    key: impl Fn(&T, &OrderBy) -> SortKey,
+    natural: impl Fn(&Arc<T>, &Arc<T>) -> Ordering,
+) -> Page<Arc<T>> {
+    let matched = found.len();
+    let end = query.offset.saturating_add(query.limit).min(matched);
+    if query.offset >= end {
+        return Page { items: Vec::new(), matched };
+    }
+    let mut keyed: Vec<(Vec<SortKey>, Arc<T>)> =
+        found.into_iter().map(|item| (query.order_by.iter().map(|by| key(&item, by)).collect(), item)).collect();
+    let order = |a: &(Vec<SortKey>, Arc<T>), b: &(Vec<SortKey>, Arc<T>)| {
+        let by_keys = a.0.iter().zip(&b.0).zip(&query.order_by).map(|((a, b), by)| compare(a, b, by.ascending));
+        by_keys.fold(Ordering::Equal, Ordering::then).then_with(|| natural(&a.1, &b.1))
+    };
+    if end < matched {
+        keyed.select_nth_unstable_by(end - 1, order);
+        keyed.truncate(end);
+    }
+    keyed.sort_unstable_by(order);
+    Page { items: keyed.drain(query.offset..).map(|(_, item)| item).collect(), matched }
+}
+
+fn run_matches(run: &Run, filter: &Filter) -> bool {
+    filter.conditions.iter().all(|c| match c.entity {
+        Entity::Metric => c.matches_number(run.metrics.get(&c.key).map(|m| m.value)),
+        Entity::Param => c.matches_text(run.params.get(&c.key).map(|t| t.as_str())),
+        Entity::Tag => c.matches_text(run.tags.get(&c.key).map(|t| t.as_str())),
+        Entity::Dataset => dataset_matches(run, c),
+        Entity::Attribute => match c.key.as_str() {
+            "start_time" => c.matches_integer(Some(run.start_ms)),
+            "end_time" => c.matches_integer(run.end_ms),
+            "run_id" => c.matches_text(Some(&run.id.to_string())),
+            "run_name" => c.matches_text(Some(&run.name)),
+            "status" => c.matches_text(Some(run.status.name())),
+            "user_id" => c.matches_text(Some(run.user.as_str())),
+            "artifact_uri" => c.matches_text(run.artifact_uri.as_deref()),
+            _ => false,
+        },
+    })
+}
+
+fn dataset_matches(run: &Run, c: &Condition) -> bool {
+    run.inputs.iter().any(|input| match c.key.as_str() {
+        "name" => c.matches_text(Some(&input.name)),
+        "digest" => c.matches_text(Some(&input.digest)),
+        "context" => c.matches_text(input.context()),
+        _ => false,
+    })
+}
+
+#[allow(clippy::cast_precision_loss)] // milliseconds stay far below 2^53
+fn run_sort_key(run: &Run, by: &OrderBy) -> SortKey {
+    let text = |t: Option<&str>| t.map_or(SortKey::Missing, |t| SortKey::Text(t.to_owned()));
+    match by.entity {
+        Entity::Metric => run.metrics.get(&by.key).map_or(SortKey::Missing, |m| SortKey::Number(m.value)),
+        Entity::Param => text(run.params.get(&by.key).map(|t| t.as_str())),
+        Entity::Tag => text(run.tags.get(&by.key).map(|t| t.as_str())),
+        Entity::Dataset => SortKey::Missing,
+        Entity::Attribute => match by.key.as_str() {
+            "start_time" => SortKey::Number(run.start_ms as f64),
+            "end_time" => run.end_ms.map_or(SortKey::Missing, |t| SortKey::Number(t as f64)),
+            "run_id" => SortKey::Text(run.id.to_string()),
+            "run_name" => text(Some(&run.name)),
+            "status" => text(Some(run.status.name())),
+            "user_id" => text(Some(run.user.as_str())),
+            _ => SortKey::Missing,
+        },
+    }
+}
+
+fn experiment_matches(e: &Experiment, filter: &Filter) -> bool {
+    filter.conditions.iter().all(|c| match (c.entity, c.key.as_str()) {
+        (Entity::Tag, key) => c.matches_text(e.tags.get(key).map(String::as_str)),
+        (_, "name") => c.matches_text(Some(&e.name)),
+        (_, "experiment_id") => c.matches_text(Some(&e.id.to_string())),
+        (_, "creation_time") => c.matches_integer(Some(e.created.millis())),
+        (_, "last_update_time") => c.matches_integer(Some(e.updated.millis())),
+        _ => false,
+    })
+}
+
+#[allow(clippy::cast_precision_loss)] // as above
+fn experiment_sort_key(e: &Experiment, by: &OrderBy) -> SortKey {
+    match by.key.as_str() {
+        "name" => SortKey::Text(e.name.clone()),
+        "experiment_id" => SortKey::Number(e.id.0 as f64),
+        "creation_time" => SortKey::Number(e.created.0 as f64),
+        "last_update_time" => SortKey::Number(e.updated.0 as f64),
+        _ => SortKey::Missing,
+    }
+}
+
+fn on_dataset(dataset: Option<&(String, String)>, wanted: &[(String, Option<String>)]) -> bool {
+    wanted.is_empty()
+        || dataset.is_some_and(|(name, digest)| {
+            wanted.iter().any(|(n, d)| n == name && d.as_ref().is_none_or(|d| d == digest))
+        })
+}
+
+fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[(String, Option<String>)]) -> bool {
+    let narrowed = datasets.is_empty()
+        || filter.conditions.iter().any(|c| c.entity == Entity::Metric)
+        || m.metrics.iter().any(|k| on_dataset(k.dataset.as_ref(), datasets));
+    narrowed && filter.conditions.iter().all(|c| match (c.entity, c.key.as_str()) {
+        (Entity::Metric, key) => {
+            let mut values = m.metrics.iter().filter(|k| k.key.as_str() == key && on_dataset(k.dataset.as_ref(), datasets));
+            if c.op == Op::IsNull { values.next().is_none() } else { values.any(|k| c.matches_number(Some(k.value))) }
+        }
+        (Entity::Param, key) => c.matches_text(m.params.get(key).map(String::as_str)),
+        (Entity::Tag, key) => c.matches_text(m.tags.get(key).map(String::as_str)),
+        (_, "name") => c.matches_text(Some(&m.name)),
+        (_, "model_id") => c.matches_text(Some(&m.id.to_string())),
+        (_, "model_type") => c.matches_text(Some(&m.model_type)),
+        (_, "status") => {
+            let name = m.status.name();
+            c.matches_text(Some(name.strip_prefix("LOGGED_MODEL_").unwrap_or(name))) || c.matches_text(Some(name))
+        }
+        (_, "source_run_id") => c.matches_text(m.source_run.map(|r| r.to_string()).as_deref()),
+        (_, "creation_timestamp") => c.matches_integer(Some(m.created.millis())),
+        (_, "last_updated_timestamp") => c.matches_integer(Some(m.updated.millis())),
+        _ => false,
+    })
+}
+
+#[allow(clippy::cast_precision_loss)] // as above
+fn model_sort_key(m: &LoggedModel, by: &OrderBy, datasets: &[(String, Option<String>)]) -> SortKey {
+    match (by.entity, by.key.as_str()) {
+        (Entity::Metric, key) => {
+            let newest = m
+                .metrics
+                .iter()
+                .filter(|k| k.key.as_str() == key && on_dataset(k.dataset.as_ref(), datasets))
+                .max_by_key(|k| (k.step, k.timestamp));
+            newest.map_or(SortKey::Missing, |k| SortKey::Number(k.value))
+        }
+        (_, "name") => SortKey::Text(m.name.clone()),
+        (_, "model_id") => SortKey::Text(m.id.to_string()),
+        (_, "model_type") => SortKey::Text(m.model_type.clone()),
+        (_, "status") => SortKey::Text(m.status.name().to_owned()),
+        (_, "creation_timestamp") => SortKey::Number(m.created.0 as f64),
+        (_, "last_updated_timestamp") => SortKey::Number(m.updated.0 as f64),
+        _ => SortKey::Missing,
+    }
+}

@@ -1,0 +1,6 @@
+//! opsroom: a terminal control room for models in production.
+#![allow(missing_docs)]
+
+pub mod base;
+pub mod capability;
+pub mod db;
