@@ -134,11 +134,11 @@ fn put_deltas(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64>) {
 }
 
 fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)) as u64
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
 fn unzigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 fn put_varint(out: &mut Vec<u8>, mut number: u64) {

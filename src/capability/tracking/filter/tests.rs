@@ -1,9 +1,11 @@
-//! `MLflow`'s own answers as a table (what its SQL stores accept, refuse and match), and the rules it does not show.
+//! The answers of `MLflow` 3.17.2 as a table (what its SQL stores accept, refuse and match), and the rules it does not show.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
+/// Lines `row target name entity key value` (what was stored), `filter target text ok|err names|words` and
+/// `order target text ok|err ..`, asked of its SQL stores on SQLite. Filters that crash them are left out.
 const ANSWERS: &str = include_str!("mlflow_answers.tsv");
 
 /// One run, experiment, model or version of the table: values by entity and key.
