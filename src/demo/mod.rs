@@ -1,0 +1,12 @@
+//! The demonstration: real flights, a real model, and what is trained on them and why.
+//!
+//! The data, the mathematics and the plan are pure: no file, socket or clock.
+
+pub mod features;
+pub mod flights;
+pub mod logistic;
+pub mod model;
+mod packed;
+pub mod plan;
+pub mod quality;
+pub mod random;
