@@ -1,6 +1,8 @@
 //! opsroom: a terminal control room for models in production.
 #![allow(missing_docs)]
 
+pub mod agent;
 pub mod base;
 pub mod capability;
+pub mod config;
 pub mod db;

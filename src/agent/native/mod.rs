@@ -1,0 +1,1 @@
+//! opsroom's own API, `/api/v1`: the rooms' own types in JSON.
