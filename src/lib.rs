@@ -6,3 +6,4 @@ pub mod base;
 pub mod capability;
 pub mod config;
 pub mod db;
+pub mod demo;
