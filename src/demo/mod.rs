@@ -10,3 +10,4 @@ mod packed;
 pub mod plan;
 pub mod quality;
 pub mod random;
+pub mod record;
