@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod base;
 pub mod capability;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod db;
 pub mod demo;

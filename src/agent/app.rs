@@ -41,6 +41,11 @@ impl App {
         &self.0.address
     }
 
+    /// The store's address without secrets.
+    pub fn store_shown(&self) -> String {
+        self.0.settings.store.parse::<crate::db::StoreUrl>().map_or_else(|_| String::new(), |url| url.to_string())
+    }
+
     pub fn now(&self) -> Timestamp {
         self.0.ctx.clock.now()
     }

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
+use axum::serve::{IncomingStream, Listener};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::App;
 use super::fault;
@@ -27,8 +28,28 @@ pub enum Peer {
     Unix(Option<u32>),
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+/// A TCP listener whose connections send small answers at once.
+pub struct Prompt(pub TcpListener);
+
+impl Listener for Prompt {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!("nodelay: {e}");
+        }
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Prompt>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Prompt>) -> Self {
         Self::Tcp(*stream.remote_addr())
     }
 }
@@ -40,10 +61,12 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 /// Says who the caller is in front of every handler; refuses what it may not even ask.
-pub async fn identify(State(app): State<App>, ConnectInfo(peer): ConnectInfo<Peer>, mut request: Request, next: Next) -> Response {
-    let dialect = fault::dialect(request.uri().path());
-    match admit(&app, &peer, &request).await {
+pub async fn identify(State(app): State<App>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let dialect = fault::dialect(parts.uri.path());
+    match admit(&app, &peer, &parts).await {
         Ok(actor) => {
+            let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(actor);
             let mut response = next.run(request).await;
             let headers = response.headers_mut();
@@ -55,15 +78,15 @@ pub async fn identify(State(app): State<App>, ConnectInfo(peer): ConnectInfo<Pee
     }
 }
 
-async fn admit(app: &App, peer: &Peer, request: &Request) -> Result<Actor> {
-    let path = request.uri().path();
+async fn admit(app: &App, peer: &Peer, request: &Parts) -> Result<Actor> {
+    let path = request.uri.path();
     let open = matches!(path, "/health" | "/version");
     if !open && matches!(peer, Peer::Tcp(_)) {
-        check_host(request.headers(), &app.settings().allowed_hosts)?;
-        check_origin(request.method(), request.headers(), &app.settings().allowed_origins)?;
+        check_host(&request.headers, &app.settings().allowed_hosts)?;
+        check_origin(&request.method, &request.headers, &app.settings().allowed_origins)?;
     }
-    let actor = identity(app, peer, request.headers(), open).await?;
-    if actor.role < Role::Client && !open && !is_read(request.method(), path) {
+    let actor = identity(app, peer, &request.headers, open).await?;
+    if actor.role < Role::Client && !open && !is_read(&request.method, path) {
         return Err(Fault::denied(format!("{} may only read", actor.who.name))
             .why(format!("its role is {}", actor.role.name()))
             .next("come with an operator's token"));

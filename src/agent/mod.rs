@@ -4,6 +4,9 @@ mod app;
 pub mod auth;
 pub mod fault;
 pub mod mlflow;
+mod monitors;
 mod native;
+mod server;
 
 pub use app::App;
+pub use server::{Agent, router, start};

@@ -7,6 +7,7 @@ pub mod command;
 pub mod event;
 pub mod registry;
 pub mod tracking;
+pub mod wire;
 
 use std::sync::Arc;
 

@@ -141,8 +141,9 @@ impl Db {
     /// Closes all connections; on `SQLite` this also folds the write-ahead log into the file.
     pub async fn close(&self) {
         let _turn = self.turn.lock().await;
-        on_db!(&self.writer, p => p.close().await);
+        // The writer last: a reader cannot fold the log.
         on_db!(&self.readers, p => p.close().await);
+        on_db!(&self.writer, p => p.close().await);
     }
 }
 

@@ -1,1 +1,38 @@
 //! opsroom's own API, `/api/v1`: the rooms' own types in JSON.
+
+mod artifacts;
+mod commands;
+mod events;
+mod imports;
+mod reads;
+mod status;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::App;
+
+/// All of opsroom's own routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/status", get(status::status))
+        .route("/api/v1/stop", post(status::stop))
+        .route("/api/v1/experiments", get(reads::experiments))
+        .route("/api/v1/runs/search", post(reads::search_runs))
+        .route("/api/v1/runs/{id}", get(reads::run))
+        .route("/api/v1/runs/{id}/history", get(reads::history))
+        .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))
+        .route("/api/v1/runs/{id}/artifact", get(artifacts::download))
+        .route("/api/v1/runs/{id}/tags", post(reads::tag_run))
+        .route("/api/v1/models", get(reads::models))
+        .route("/api/v1/models/{name}", get(reads::model))
+        .route("/api/v1/audit", get(reads::audit_list))
+        .route("/api/v1/audit/verify", post(reads::audit_verify))
+        .route("/api/v1/audit/{seq}", get(reads::audit_show))
+        .route("/api/v1/tokens", get(reads::tokens))
+        .route("/api/v1/commands", post(commands::perform))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/import/experiment", post(imports::experiment))
+        .route("/api/v1/import/run", post(imports::run))
+        .route("/api/v1/import/model", post(imports::model))
+}

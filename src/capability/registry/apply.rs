@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::command::Command;
+use super::command::{Command, Imported};
 use super::types::{FrozenArtifact, HistoryEntry, ModelVersion, RegisteredModel, Stage, VersionDoc};
 use super::{rules, read, store};
 use crate::base::{Fault, Timestamp, fault::Result};
@@ -59,7 +59,7 @@ pub async fn apply(tx: &mut Tx, command: &Command, artifact: Option<FrozenArtifa
         Command::DeleteModel { .. } => return change.delete_model().await,
         Command::DescribeModel { description, .. } => change.describe_model(description),
         Command::TagModel { key, value, .. } => change.tag_model(key, value.as_deref())?,
-        Command::RegisterVersion { doc, .. } => change.register(doc, artifact).await?,
+        Command::RegisterVersion { doc, import, .. } => change.register(doc, import.as_ref(), artifact).await?,
         Command::SetStage { version, stage, archive_others, .. } => change.set_stage(*version, *stage, *archive_others).await?,
         Command::SetAlias { alias, version, .. } => change.set_alias(alias, *version).await?,
         Command::DescribeVersion { version, description, .. } => change.describe_version(*version, description).await?,
@@ -157,9 +157,10 @@ impl Change<'_, '_> {
         tag(&mut self.model.tags, key, value)
     }
 
-    async fn register(&mut self, doc: &VersionDoc, artifact: Option<FrozenArtifact>) -> Result<Applied> {
+    async fn register(&mut self, doc: &VersionDoc, import: Option<&Imported>, artifact: Option<FrozenArtifact>) -> Result<Applied> {
         doc.tags.iter().try_for_each(|(k, v)| rules::check_tag(k, v))?;
-        let number = store::next_version(self.tx, &self.model.name).await?;
+        let number = self.number(import).await?;
+        let stage = import.map_or(Stage::Dev, |i| i.stage);
         if let Some(artifact) = &artifact {
             let why = format!("registered as {} v{number}", self.model.name);
             Artifacts::record_freeze(self.tx, &artifact.path, &why).await?;
@@ -167,15 +168,30 @@ impl Change<'_, '_> {
         let version = ModelVersion {
             model: self.model.name.clone(),
             version: number,
-            created: self.by.now,
+            created: import.map_or(self.by.now, |i| i.created),
             updated: self.by.now,
-            stage: Stage::Dev,
+            stage,
             doc: VersionDoc { artifact, ..doc.clone() },
             aliases: Vec::new(),
         };
         store::put_version(self.tx, &version).await?;
-        self.remember(number, "stage", Some(Stage::Dev.name())).await?;
-        Ok(Applied { to: format!("v{number} dev"), version: Some(number), ..Applied::default() })
+        self.remember(number, "stage", Some(stage.name())).await?;
+        Ok(Applied { to: format!("v{number} {}", stage.name()), version: Some(number), ..Applied::default() })
+    }
+
+    /// The next number, or the one that an import brings.
+    async fn number(&mut self, import: Option<&Imported>) -> Result<u32> {
+        let Some(import) = import else { return store::next_version(self.tx, &self.model.name).await };
+        if self.versions.iter().any(|v| v.version == import.version) {
+            return Err(Fault::exists(format!("{} v{} is here already", self.model.name, import.version)));
+        }
+        let second_prod = import.stage == Stage::Prod && self.versions.iter().any(|v| v.stage == Stage::Prod);
+        if second_prod {
+            return Err(Fault::conflict(format!("{} has a prod version already", self.model.name))
+                .next("import it as staging and promote it"));
+        }
+        store::raise_last_version(self.tx, &self.model.name, import.version).await?;
+        Ok(import.version)
     }
 
     async fn set_stage(&mut self, number: u32, stage: Stage, archive_others: bool) -> Result<Applied> {

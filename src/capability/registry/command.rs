@@ -3,6 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::types::{Stage, VersionDoc};
+use crate::base::Timestamp;
+
+/// What an imported version brings along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Its number; refused when taken.
+    pub version: u32,
+    pub stage: Stage,
+    pub created: Timestamp,
+}
 
 /// Every change of the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +48,9 @@ pub enum Command {
         model: String,
         #[serde(default)]
         create: bool,
+        /// Kept from where it comes, when an import brings it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        import: Option<Imported>,
         #[serde(flatten)]
         doc: VersionDoc,
     },

@@ -22,14 +22,14 @@ pub struct Prepared {
 /// # Errors
 /// `Invalid` for the source, `NotFound` for what it names.
 pub async fn prepare(tracking: &Tracking, artifacts: &Artifacts, pool: &Pool, command: &Command, dry_run: bool) -> Result<Prepared> {
-    let Command::RegisterVersion { model, create, doc } = command else {
+    let Command::RegisterVersion { model, create, import, doc } = command else {
         return Ok(Prepared { command: command.clone(), artifact: None, froze: false });
     };
     let mut doc = doc.clone();
     check_source(&doc)?;
     let path = resolve(tracking, pool, &mut doc).await?;
     doc.datasets = lineage(tracking, &doc);
-    let command = Command::RegisterVersion { model: model.clone(), create: *create, doc };
+    let command = Command::RegisterVersion { model: model.clone(), create: *create, import: import.clone(), doc };
     let Some(path) = path.filter(|p| !p.is_empty()) else {
         return Ok(Prepared { command, artifact: None, froze: false });
     };

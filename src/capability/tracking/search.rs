@@ -195,6 +195,7 @@ fn run_sort_key(run: &Run, by: &OrderBy) -> SortKey {
             "run_name" => text(Some(&run.name)),
             "status" => text(Some(run.status.name())),
             "user_id" => text(Some(run.user.as_str())),
+            "artifact_uri" => text(run.artifact_uri.as_deref()),
             _ => SortKey::Missing,
         },
     }
@@ -244,8 +245,12 @@ fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[(String, Option<S
         (_, "model_id") => c.matches_text(Some(&m.id.to_string())),
         (_, "model_type") => c.matches_text(Some(&m.model_type)),
         (_, "status") => {
+            // Clients write both `READY` and `LOGGED_MODEL_READY`.
             let name = m.status.name();
-            c.matches_text(Some(name.strip_prefix("LOGGED_MODEL_").unwrap_or(name))) || c.matches_text(Some(name))
+            let short = name.strip_prefix("LOGGED_MODEL_").unwrap_or(name);
+            let negative = matches!(c.op, Op::Ne | Op::NotIn);
+            let (long, short) = (c.matches_text(Some(name)), c.matches_text(Some(short)));
+            if negative { long && short } else { long || short }
         }
         (_, "source_run_id") => c.matches_text(m.source_run.map(|r| r.to_string()).as_deref()),
         (_, "creation_timestamp") => c.matches_integer(Some(m.created.millis())),
@@ -262,7 +267,7 @@ fn model_sort_key(m: &LoggedModel, by: &OrderBy, datasets: &[(String, Option<Str
                 .metrics
                 .iter()
                 .filter(|k| k.key.as_str() == key && on_dataset(k.dataset.as_ref(), datasets))
-                .max_by_key(|k| (k.step, k.timestamp));
+                .max_by_key(|k| (k.timestamp, k.step));
             newest.map_or(SortKey::Missing, |k| SortKey::Number(k.value))
         }
         (_, "name") => SortKey::Text(m.name.clone()),

@@ -1,0 +1,51 @@
+//! Reconcilers: woken by a hint or a period, each reads the store anew and does the next step. They take no input, so
+//! the happy case, a restart and a crash are one path.
+
+mod heads;
+mod metadata;
+
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use super::App;
+use crate::base::fault::Result;
+use crate::capability::Hint;
+
+pub use heads::read_heads;
+
+/// Starts all of them.
+///
+/// # Errors
+/// When what they need cannot be opened.
+pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
+    let heads = heads::Heads::open(&app.settings().audit_heads)?;
+    Ok(vec![
+        tokio::spawn(heads::keep(app.clone(), heads)),
+        tokio::spawn(metadata::keep(app.clone())),
+    ])
+}
+
+/// Waits for a hint that `wanted` wants, a period, or the end of the agent; `false` at the end. Hints that come
+/// close together wake once.
+async fn woken(app: &App, hints: &mut tokio::sync::broadcast::Receiver<Hint>, period: Duration, wanted: fn(&Hint) -> bool) -> bool {
+    let hint = async {
+        loop {
+            match hints.recv().await {
+                Ok(hint) if wanted(&hint) => return,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        () = hint => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            true
+        }
+        () = tokio::time::sleep(period) => true,
+        () = app.stopped() => false,
+    }
+}

@@ -1,0 +1,73 @@
+//! Wire types that belong to no room.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Timestamp;
+use crate::base::id::ExperimentId;
+use crate::capability::access::Role;
+use crate::capability::tracking::Run;
+use crate::capability::tracking::points::Point;
+
+/// How an agent does, and who it takes the caller for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// `http://HOST:PORT`.
+    pub address: String,
+    pub socket: String,
+    /// Without secrets.
+    pub store: String,
+    pub artifacts: String,
+    /// What the room's badge says.
+    pub badge: String,
+    pub pid: u32,
+    pub started: Timestamp,
+    /// The agent's clock.
+    pub now: Timestamp,
+    pub actor: String,
+    pub verified: bool,
+    pub role: Role,
+    pub experiments: usize,
+    pub runs: usize,
+    /// Runs going on.
+    pub running: usize,
+    /// Writes waiting for the store at this moment.
+    pub writes_queued: usize,
+    /// Metric points that are journalled but not yet in chunks.
+    pub unfolded_points: usize,
+}
+
+/// A file or folder among a run's artifacts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactEntry {
+    /// Relative to the run's root.
+    pub path: String,
+    pub is_dir: bool,
+    /// Bytes; 0 for a folder.
+    pub size: u64,
+}
+
+/// An experiment as an import brings it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportExperiment {
+    pub name: String,
+    /// Kept when free here.
+    #[serde(default)]
+    pub id: Option<ExperimentId>,
+    #[serde(default)]
+    pub artifact_location: Option<String>,
+    #[serde(default)]
+    pub created: Option<Timestamp>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A run with its metrics' whole history, as an import brings it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportRun {
+    pub run: Run,
+    #[serde(default)]
+    pub series: BTreeMap<String, Vec<Point>>,
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::agent;
+use crate::config::AgentSettings;
+
+#[derive(Parser)]
+#[command(name = "opsroom", version, about = "A terminal control room for models in production")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The agent in the foreground.
+    Agent {
+        #[arg(long, default_value = "127.0.0.1:6270")]
+        listen: String,
+        #[arg(long)]
+        store: String,
+        #[arg(long)]
+        artifacts: Option<String>,
+    },
+}
+
+/// Parses, runs, and answers with the exit code.
+pub fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let Verb::Agent { listen, store, artifacts } = Arguments::parse().verb;
+    let settings = AgentSettings {
+        listen,
+        artifacts: artifacts.unwrap_or_else(|| format!("{store}.artifacts")),
+        socket: format!("{store}.sock").into(),
+        audit_heads: format!("{store}.heads"),
+        store,
+        ..AgentSettings::default()
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("opsroom: {fault}");
+            ExitCode::from(5)
+        }
+    }
+}
+
+async fn serve(settings: AgentSettings) -> crate::base::fault::Result<()> {
+    let agent = agent::start(settings).await?;
+    println!("agent listening on {}", agent.address());
+    println!("agent socket unix:{}", agent.socket().display());
+    let app = agent.app().clone();
+    tokio::spawn(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        app.stop();
+    });
+    agent.run().await;
+    Ok(())
+}

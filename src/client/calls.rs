@@ -1,0 +1,233 @@
+//! One typed call a route of the agent's own API.
+
+use futures::{Stream, StreamExt};
+use reqwest::Method;
+
+use super::Client;
+use crate::base::fault::Result;
+use crate::base::id::{ExperimentId, RunId};
+use crate::base::{Fault, Timestamp};
+use crate::capability::access::Token;
+use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
+use crate::capability::registry::ModelView;
+use crate::capability::tracking::{ExperimentView, LoggedModel, RunPage, RunQuery, RunView, Series};
+use crate::capability::wire::{ArtifactEntry, ImportExperiment, ImportRun, Status};
+use crate::capability::{Envelope, Hint, Outcome};
+
+/// Hints as they come; ends when the line is cut.
+pub type Events = std::pin::Pin<Box<dyn Stream<Item = Result<Hint>> + Send>>;
+
+const NOTHING: [(&str, &str); 0] = [];
+
+impl Client {
+    /// # Errors
+    /// `Unavailable` when no agent answers.
+    pub async fn status(&self) -> Result<Status> {
+        self.get("/api/v1/status", &NOTHING).await
+    }
+
+    /// Asks the agent to drain and end.
+    ///
+    /// # Errors
+    /// `Denied` without the role, `Unavailable`.
+    pub async fn stop(&self) -> Result<()> {
+        self.send(self.request(Method::POST, "/api/v1/stop")).await.map(drop)
+    }
+
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn experiments(&self) -> Result<Vec<ExperimentView>> {
+        self.get("/api/v1/experiments", &NOTHING).await
+    }
+
+    /// # Errors
+    /// `Invalid` for a filter that cannot be read.
+    pub async fn search_runs(&self, query: &RunQuery) -> Result<RunPage> {
+        self.post("/api/v1/runs/search", query).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn run(&self, id: RunId) -> Result<RunView> {
+        self.get(&format!("/api/v1/runs/{id}"), &NOTHING).await
+    }
+
+    /// A metric's course for a chart of so many columns.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn history(&self, id: RunId, key: &str, columns: usize) -> Result<Series> {
+        let query = [("key", key.to_owned()), ("columns", columns.to_string())];
+        self.get(&format!("/api/v1/runs/{id}/history"), &query).await
+    }
+
+    /// Sets tags; `None` removes one.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid`.
+    pub async fn tag_run(&self, id: RunId, tags: &std::collections::BTreeMap<String, Option<String>>) -> Result<()> {
+        self.post(&format!("/api/v1/runs/{id}/tags"), tags).await
+    }
+
+    /// # Errors
+    /// `NotFound`, also when the artifacts lie elsewhere.
+    pub async fn artifacts(&self, id: RunId, path: &str) -> Result<Vec<ArtifactEntry>> {
+        self.get(&format!("/api/v1/runs/{id}/artifacts"), &[("path", path)]).await
+    }
+
+    /// The bytes of an artifact as they come; with `first_bytes`, only so many.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn artifact(&self, id: RunId, path: &str, first_bytes: Option<u64>) -> Result<impl Stream<Item = Result<bytes::Bytes>> + use<>> {
+        let mut query = vec![("path", path.to_owned())];
+        query.extend(first_bytes.map(|n| ("first_bytes", n.to_string())));
+        let response = self.send(self.request(Method::GET, &format!("/api/v1/runs/{id}/artifact")).query(&query)).await?;
+        Ok(response.bytes_stream().map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))))
+    }
+
+    /// Every registered model, now or as it stood at a moment.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn models(&self, as_of: Option<Timestamp>) -> Result<Vec<ModelView>> {
+        self.get("/api/v1/models", &as_of_query(as_of)).await
+    }
+
+    /// One registered model with its history.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn model(&self, name: &str, as_of: Option<Timestamp>) -> Result<ModelView> {
+        self.get(&format!("/api/v1/models/{}", encode(name)), &as_of_query(as_of)).await
+    }
+
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage> {
+        self.get("/api/v1/audit", query).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn audit_record(&self, seq: i64) -> Result<Record> {
+        self.get(&format!("/api/v1/audit/{seq}"), &NOTHING).await
+    }
+
+    /// Checks the chain against the agent's signed heads, and against `further` ones.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn verify_audit(&self, further: &[SignedHead]) -> Result<Verification> {
+        self.post("/api/v1/audit/verify", &further).await
+    }
+
+    /// # Errors
+    /// `Denied` without the role.
+    pub async fn tokens(&self) -> Result<Vec<Token>> {
+        self.get("/api/v1/tokens", &NOTHING).await
+    }
+
+    /// Performs a command.
+    ///
+    /// # Errors
+    /// What the room refused.
+    pub async fn perform(&self, envelope: &Envelope) -> Result<Outcome> {
+        self.post("/api/v1/commands", envelope).await
+    }
+
+    /// # Errors
+    /// `Invalid`.
+    pub async fn import_experiment(&self, experiment: &ImportExperiment) -> Result<ExperimentId> {
+        self.post("/api/v1/import/experiment", experiment).await
+    }
+
+    /// Answers whether it was new.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub async fn import_run(&self, run: &ImportRun) -> Result<bool> {
+        self.post("/api/v1/import/run", run).await
+    }
+
+    /// Answers whether it was new.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub async fn import_model(&self, model: &LoggedModel) -> Result<bool> {
+        self.post("/api/v1/import/model", model).await
+    }
+
+    /// `MLflow`'s API of the same agent, for what a training script would send.
+    ///
+    /// # Errors
+    /// As the route says.
+    pub async fn mlflow(&self, method: Method, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+        let request = self.request(method, path);
+        self.json(if body.is_null() { request } else { request.json(body) }).await
+    }
+
+    /// Writes an artifact through the agent.
+    ///
+    /// # Errors
+    /// `Invalid` for the path, `Refused` when frozen.
+    pub async fn put_artifact(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<()> {
+        let path = path.split('/').map(encode).collect::<Vec<_>>().join("/");
+        let request = self.request(Method::PUT, &format!("/api/2.0/mlflow-artifacts/artifacts/{path}"));
+        self.send(request.body(body)).await.map(drop)
+    }
+
+    /// Listens to hints.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn events(&self) -> Result<Events> {
+        let response = self.send(self.request(Method::GET, "/api/v1/events")).await?;
+        let lines = Lines { body: response.bytes_stream().boxed(), buffer: Vec::new() };
+        Ok(Box::pin(futures::stream::unfold(lines, next_hint)))
+    }
+}
+
+fn as_of_query(as_of: Option<Timestamp>) -> Vec<(&'static str, String)> {
+    as_of.map(|t| ("as_of", t.to_string())).into_iter().collect()
+}
+
+/// Percent-encodes one part of a path.
+fn encode(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(byte as char);
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+struct Lines {
+    body: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    buffer: Vec<u8>,
+}
+
+/// Events hold one `data:` line each; comments keep the line alive.
+async fn next_hint(mut lines: Lines) -> Option<(Result<Hint>, Lines)> {
+    loop {
+        if let Some(end) = lines.buffer.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = lines.buffer.drain(..=end).collect();
+            let text = String::from_utf8_lossy(&line);
+            if let Some(hint) = text.trim().strip_prefix("data:").and_then(|d| serde_json::from_str(d.trim()).ok()) {
+                return Some((Ok(hint), lines));
+            }
+            continue;
+        }
+        match lines.body.next().await? {
+            Ok(bytes) => lines.buffer.extend_from_slice(&bytes),
+            Err(e) => {
+                let fault = Fault::unavailable("the line to the agent broke").why(e.to_string());
+                lines.body = futures::stream::empty().boxed();
+                return Some((Err(fault), lines));
+            }
+        }
+    }
+}
