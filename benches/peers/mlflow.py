@@ -113,6 +113,8 @@ def measure(server, only, show, database=None):
             show("first_start_s", first)
             server.stop()
             show("start_s", server.start())
+        server.load("single", *server.runs(4), connections=8, seconds=3)  # every worker has answered once
+        server.settle()
         for connections in (1, 8):
             if "batch" in only:
                 runs = server.runs(connections)
@@ -124,7 +126,7 @@ def measure(server, only, show, database=None):
         if "search" in only:
             experiment = server.experiment()
             fill_mlflow(database, experiment, 10_000) if database else server.fill(experiment, 10_000)
-            seconds = 15 if database else 5
+            seconds = 20 if database else 5
             for work in ("filter", "order"):
                 found = server.load(work, experiment, seconds=seconds)
                 show(f"search_{work}_ms", found["p50_ms"], found)

@@ -94,6 +94,14 @@ class Server:
         fields = (text.rsplit(")", 1)[1].split() for text in self.processes("stat"))
         return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
 
+    def settle(self):
+        """Waits until it is idle: MLflow goes on importing for long after its first healthy answer."""
+        for _ in range(60):
+            before = self.cpu()
+            time.sleep(1)
+            if self.cpu() - before < 0.15:
+                return
+
     def load(self, work, *args, connections=1, seconds=8):
         """One wrk run of load.lua; fails if any answer was not a success."""
         url = f"http://127.0.0.1:{self.port}"
