@@ -16,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use super::App;
 use super::fault;
 use crate::base::{Fault, Kind, fault::Result};
+use crate::capability::Actor;
 use crate::capability::access::{self, Role};
 use crate::capability::audit::{Via, Who};
-use crate::capability::Actor;
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -61,7 +61,12 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 /// Says who the caller is in front of every handler; refuses what it may not even ask.
-pub async fn identify(State(app): State<App>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+pub async fn identify(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     let dialect = fault::dialect(parts.uri.path());
     match admit(&app, &peer, &parts).await {
@@ -145,7 +150,8 @@ fn secret(headers: &HeaderMap) -> Result<Option<String>> {
         return Ok(Some(rest.trim().to_owned()));
     }
     if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = BASE64_STANDARD.decode(rest.trim()).ok().and_then(|b| String::from_utf8(b).ok()).ok_or_else(unreadable)?;
+        let decoded =
+            BASE64_STANDARD.decode(rest.trim()).ok().and_then(|b| String::from_utf8(b).ok()).ok_or_else(unreadable)?;
         return Ok(Some(decoded.split_once(':').map_or("", |(_, password)| password).to_owned()));
     }
     Err(unreadable())
@@ -165,13 +171,18 @@ fn user_name(uid: u32) -> String {
 /// Requests that change nothing, whatever their method.
 fn is_read(method: &Method, path: &str) -> bool {
     let asks = ["/search", "/get-latest-versions", "/search-datasets"];
-    method == Method::GET || method == Method::HEAD || method == Method::OPTIONS || asks.iter().any(|a| path.ends_with(a))
+    method == Method::GET
+        || method == Method::HEAD
+        || method == Method::OPTIONS
+        || asks.iter().any(|a| path.ends_with(a))
 }
 
 /// A page on another site must not reach the agent through the browser's idea of a name (DNS rebinding).
 fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
     let Some(host) = headers.get(HOST).and_then(|h| h.to_str().ok()) else { return Ok(()) };
-    if allowed.iter().any(|a| a == "*" || a.eq_ignore_ascii_case(host) || a.eq_ignore_ascii_case(name_of(host))) || is_private(name_of(host)) {
+    if allowed.iter().any(|a| a == "*" || a.eq_ignore_ascii_case(host) || a.eq_ignore_ascii_case(name_of(host)))
+        || is_private(name_of(host))
+    {
         return Ok(());
     }
     Err(Fault::denied("Invalid Host header - possible DNS rebinding attack detected")
@@ -187,7 +198,9 @@ fn check_origin(method: &Method, headers: &HeaderMap, allowed: &[String]) -> Res
     if !changes || local || allowed.iter().any(|a| a == "*" || a.eq_ignore_ascii_case(origin)) {
         return Ok(());
     }
-    Err(Fault::denied("Cross-origin request blocked").why(format!("origin {origin:?}")).next("allow it with agent.allowed_origins"))
+    Err(Fault::denied("Cross-origin request blocked")
+        .why(format!("origin {origin:?}"))
+        .next("allow it with agent.allowed_origins"))
 }
 
 /// A host without its port.
@@ -217,7 +230,16 @@ mod tests {
 
     #[test]
     fn hosts_of_this_machine_and_of_private_nets_may_be_asked_for() {
-        for good in ["localhost", "localhost:6270", "127.0.0.1:1", "[::1]:6270", "10.1.2.3", "172.31.0.1", "192.168.0.9:80", "0.0.0.0"] {
+        for good in [
+            "localhost",
+            "localhost:6270",
+            "127.0.0.1:1",
+            "[::1]:6270",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.9:80",
+            "0.0.0.0",
+        ] {
             assert!(check_host(&with(HOST, good), &[]).is_ok(), "{good}");
         }
         for bad in ["evil.example", "8.8.8.8", "172.32.0.1", "localhost.evil.example", "127.0.0.1.evil.example"] {

@@ -12,6 +12,7 @@ use crate::base::{Fault, Kind, fault::Result};
 use crate::db::{Source, Tx};
 
 /// Everything that can be decided.
+#[allow(clippy::large_enum_variant)] // few exist at a time, and a box would show in every match
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "room")]
 pub enum Command {
@@ -271,7 +272,14 @@ fn target_of(command: &Command, version: Option<u32>) -> String {
     }
 }
 
-fn entry(ctx: &Ctx, actor: &Actor, envelope: &Envelope, reason: &str, outcome: &Outcome, fault: Option<&Fault>) -> audit::Entry {
+fn entry(
+    ctx: &Ctx,
+    actor: &Actor,
+    envelope: &Envelope,
+    reason: &str,
+    outcome: &Outcome,
+    fault: Option<&Fault>,
+) -> audit::Entry {
     audit::Entry {
         at: ctx.clock.now(),
         who: actor.who.clone(),
@@ -311,7 +319,8 @@ fn replay(record: audit::Record, command: &Command) -> Result<Outcome> {
             .why(format!("audit record #{} holds it", record.seq))
             .next("use a new key for a new command"));
     }
-    let outcome: Outcome = serde_json::from_value(detail.answer).map_err(|e| Fault::bug("audit answer").why(e.to_string()))?;
+    let outcome: Outcome =
+        serde_json::from_value(detail.answer).map_err(|e| Fault::bug("audit answer").why(e.to_string()))?;
     Ok(Outcome { audit: record.seq, replayed: true, ..outcome })
 }
 

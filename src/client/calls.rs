@@ -1,5 +1,7 @@
 //! One typed call a route of the agent's own API.
 
+use std::fmt::Write as _;
+
 use futures::{Stream, StreamExt};
 use reqwest::Method;
 
@@ -79,11 +81,19 @@ impl Client {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn artifact(&self, id: RunId, path: &str, first_bytes: Option<u64>) -> Result<impl Stream<Item = Result<bytes::Bytes>> + use<>> {
+    pub async fn artifact(
+        &self,
+        id: RunId,
+        path: &str,
+        first_bytes: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes>> + use<>> {
         let mut query = vec![("path", path.to_owned())];
         query.extend(first_bytes.map(|n| ("first_bytes", n.to_string())));
-        let response = self.send(self.request(Method::GET, &format!("/api/v1/runs/{id}/artifact")).query(&query)).await?;
-        Ok(response.bytes_stream().map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))))
+        let response =
+            self.send(self.request(Method::GET, &format!("/api/v1/runs/{id}/artifact")).query(&query)).await?;
+        Ok(response
+            .bytes_stream()
+            .map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))))
     }
 
     /// Every registered model, now or as it stood at a moment.
@@ -199,7 +209,7 @@ fn encode(part: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             text.push(byte as char);
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

@@ -34,7 +34,8 @@ impl FromStr for Address {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Http(text.trim_end_matches('/').to_owned()));
         }
-        Err(Fault::invalid(format!("not an agent's address: {text:?}")).next("write http://HOST:PORT, unix:PATH or ssh://HOST"))
+        Err(Fault::invalid(format!("not an agent's address: {text:?}"))
+            .next("write http://HOST:PORT, unix:PATH or ssh://HOST"))
     }
 }
 
@@ -59,7 +60,7 @@ pub struct Client {
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 
 impl Client {
     /// `via` is how the person came: `tui` or `cli`. An ssh address has to be tunnelled to a socket first.
@@ -74,7 +75,9 @@ impl Client {
             Address::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
             Address::Http(url) => (builder, url.clone()),
             Address::Ssh(host) => {
-                return Err(Fault::invalid(format!("ssh://{host} needs a tunnel")).next("use `opsroom --agent ssh://HOST`"));
+                return Err(
+                    Fault::invalid(format!("ssh://{host} needs a tunnel")).next("use `opsroom --agent ssh://HOST`")
+                );
             }
         };
         let http = builder.build().map_err(|e| Fault::bug("HTTP client").why(e.to_string()))?;
@@ -111,7 +114,9 @@ impl Client {
             why = cause.to_string();
             source = cause.source();
         }
-        Fault::unavailable(format!("no agent answers at {}", self.address)).why(why).next("start one with `opsroom agent`, or name another with --agent")
+        Fault::unavailable(format!("no agent answers at {}", self.address))
+            .why(why)
+            .next("start one with `opsroom agent`, or name another with --agent")
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T> {
@@ -126,7 +131,9 @@ impl Client {
         let response = self.send(request.timeout(ANSWER)).await?;
         let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
         serde_json::from_slice(&bytes).map_err(|e| {
-            Fault::bug("the agent's answer cannot be read").why(e.to_string()).next("run the same version of opsroom on both sides")
+            Fault::bug("the agent's answer cannot be read")
+                .why(e.to_string())
+                .next("run the same version of opsroom on both sides")
         })
     }
 }

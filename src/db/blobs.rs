@@ -93,7 +93,7 @@ impl Blobs {
     ///
     /// # Errors
     /// `Invalid` for a path, `Unavailable` for the place.
-    pub async fn upload(&self, path: &str) -> Result<Upload> {
+    pub fn upload(&self, path: &str) -> Result<Upload> {
         let key = self.key(path)?;
         Ok(Upload { store: self.store.clone(), key, buffer: Vec::new(), multipart: None, path: path.to_owned() })
     }
@@ -151,9 +151,10 @@ impl Blobs {
             .store
             .list(Some(&key))
             .map_ok(|o| {
-                let below = o.location.prefix_match(&key).map(|parts| {
-                    parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/")
-                });
+                let below = o
+                    .location
+                    .prefix_match(&key)
+                    .map(|parts| parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
                 (below.unwrap_or_default(), o.size)
             })
             .try_collect()
@@ -293,7 +294,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(&dir.path().to_string_lossy()).unwrap();
         blobs.put("1/a b/ü#1.txt", Bytes::from_static(b"hello")).await.unwrap();
-        let mut large = blobs.upload("1/large").await.unwrap();
+        let mut large = blobs.upload("1/large").unwrap();
         for _ in 0..5 {
             large.write(&vec![7; 4 << 20]).await.unwrap();
         }

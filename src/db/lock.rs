@@ -36,7 +36,7 @@ enum Held {
 }
 
 /// "opsroom" in ASCII, as the advisory lock's number.
-const ADVISORY_KEY: i64 = 0x6F70_7372_6F6F_6D;
+const ADVISORY_KEY: i64 = 0x006F_7073_726F_6F6D;
 
 /// Where a file store's lock lies.
 pub fn path_beside(store: &Path) -> PathBuf {
@@ -127,8 +127,11 @@ async fn take_postgres(url: &str) -> Result<StoreLock> {
             .map_err(fault)?;
         return Ok(StoreLock { kind: Held::Postgres { session: Box::new(session) } });
     }
-    let text: Option<String> =
-        sqlx::query_scalar("select holder from store_holder where id = 1").fetch_optional(&mut session).await.ok().flatten();
+    let text: Option<String> = sqlx::query_scalar("select holder from store_holder where id = 1")
+        .fetch_optional(&mut session)
+        .await
+        .ok()
+        .flatten();
     Err(held_by(text.and_then(|t| serde_json::from_str(&t).ok())))
 }
 

@@ -59,11 +59,10 @@ pub async fn bring_up_to_date(db: &Db, url: &StoreUrl, explicit: bool) -> Result
                 apply(db, v).await
             }
             StoreUrl::Postgres(_) if explicit => apply(db, v).await,
-            StoreUrl::Postgres(_) => Err(Fault::refused(format!(
-                "the PostgreSQL store has schema {v}, this opsroom needs {}",
-                newest()
-            ))
-            .next("take a dump, then run `opsroom agent migrate --store …`")),
+            StoreUrl::Postgres(_) => {
+                Err(Fault::refused(format!("the PostgreSQL store has schema {v}, this opsroom needs {}", newest()))
+                    .next("take a dump, then run `opsroom agent migrate --store …`"))
+            }
         },
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .map_err(fault)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.read_only(true).create_if_missing(false));
     Ok((readers, writer))
 }
@@ -47,7 +47,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
 /// `SQLite`'s write-ahead log needs shared memory and honest locks, which network file systems do not give.
 fn refuse_network_file_system(folder: &Path) -> Result<()> {
     let Ok(stat) = rustix::fs::statfs(folder) else { return Ok(()) };
-    let Some(name) = network_file_system(i64::from(stat.f_type)) else { return Ok(()) };
+    let Some(name) = network_file_system(stat.f_type) else { return Ok(()) };
     Err(Fault::refused(format!("the store's folder {} is on {name}", folder.display()))
         .why("SQLite can lose data on a network file system")
         .next("give a path on a local disk with --store, or use --store postgres://… for a shared store"))

@@ -61,7 +61,7 @@ pub fn auc(labels: &[bool], scores: &[f64]) -> Option<f64> {
     let mut below = 0;
     for tied in pairs.chunk_by(|a, b| a.0 == b.0) {
         // Ranks below+1 ..= below+len share their mean.
-        let rank = below as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        let rank = below as f64 + f64::midpoint(tied.len() as f64, 1.0);
         rank_sum += rank * tied.iter().filter(|(_, label)| *label).count() as f64;
         below += tied.len();
     }

@@ -39,7 +39,9 @@ impl Heads {
             writeln!(file, "{line}")?;
             file.sync_data()
         });
-        written.map_err(|e| Fault::unavailable(format!("cannot write audit heads to {}", self.path.display())).why(e.to_string()))?;
+        written.map_err(|e| {
+            Fault::unavailable(format!("cannot write audit heads to {}", self.path.display())).why(e.to_string())
+        })?;
         self.last = seq;
         Ok(())
     }
@@ -53,7 +55,11 @@ pub fn read_heads(path: &Path) -> Result<Vec<SignedHead>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Fault::unavailable(format!("cannot read audit heads from {}", path.display())).why(e.to_string())),
+        Err(e) => {
+            return Err(
+                Fault::unavailable(format!("cannot read audit heads from {}", path.display())).why(e.to_string())
+            );
+        }
     };
     let parse = |(i, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|e| {
@@ -64,7 +70,9 @@ pub fn read_heads(path: &Path) -> Result<Vec<SignedHead>> {
 }
 
 fn key_bytes(path: &Path) -> Result<Vec<u8>> {
-    let problem = |e: std::io::Error| Fault::unavailable(format!("the key for audit heads {}", path.display())).why(e.to_string());
+    let problem = |e: std::io::Error| {
+        Fault::unavailable(format!("the key for audit heads {}", path.display())).why(e.to_string())
+    };
     match std::fs::read(path) {
         Ok(bytes) => return Ok(bytes),
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(problem(e)),
@@ -86,7 +94,7 @@ pub(super) async fn keep(app: App, mut heads: Heads) {
         if let Err(fault) = heads.sign_newest(&app).await {
             tracing::warn!("{fault}");
         }
-        if !woken(&app, &mut hints, Duration::from_secs(60), |h| *h == Hint::Audit).await {
+        if !woken(&app, &mut hints, Duration::from_mins(1), |h| *h == Hint::Audit).await {
             break;
         }
     }

@@ -16,7 +16,7 @@ pub(super) async fn keep(app: App) {
         if let Err(fault) = write_changed(&app, &mut written).await {
             tracing::warn!("metadata beside artifacts: {fault}");
         }
-        if !woken(&app, &mut hints, Duration::from_secs(600), |h| matches!(h, Hint::Model(_) | Hint::Everything)).await {
+        if !woken(&app, &mut hints, Duration::from_mins(10), |h| matches!(h, Hint::Model(_) | Hint::Everything)).await {
             return;
         }
     }

@@ -21,15 +21,17 @@ pub use heads::read_heads;
 /// When what they need cannot be opened.
 pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
     let heads = heads::Heads::open(&app.settings().audit_heads)?;
-    Ok(vec![
-        tokio::spawn(heads::keep(app.clone(), heads)),
-        tokio::spawn(metadata::keep(app.clone())),
-    ])
+    Ok(vec![tokio::spawn(heads::keep(app.clone(), heads)), tokio::spawn(metadata::keep(app.clone()))])
 }
 
 /// Waits for a hint that `wanted` wants, a period, or the end of the agent; `false` at the end. Hints that come
 /// close together wake once.
-async fn woken(app: &App, hints: &mut tokio::sync::broadcast::Receiver<Hint>, period: Duration, wanted: fn(&Hint) -> bool) -> bool {
+async fn woken(
+    app: &App,
+    hints: &mut tokio::sync::broadcast::Receiver<Hint>,
+    period: Duration,
+    wanted: fn(&Hint) -> bool,
+) -> bool {
     let hint = async {
         loop {
             match hints.recv().await {

@@ -35,7 +35,11 @@ fn place(app: &App, id: &str, below: &str) -> Result<String, Own> {
     Ok(if below.is_empty() { base } else { format!("{base}/{below}") })
 }
 
-pub(super) async fn list(State(app): State<App>, Path(id): Path<String>, Query(query): Query<PathQuery>) -> Result<Json<Vec<ArtifactEntry>>, Own> {
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<PathQuery>,
+) -> Result<Json<Vec<ArtifactEntry>>, Own> {
     let folder = place(&app, &id, &query.path)?;
     let entries = app.ctx().artifacts.list(&folder).await?;
     let below = query.path.trim_matches('/');
@@ -47,7 +51,11 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>, Query(q
     Ok(Json(entries.into_iter().map(shown).collect()))
 }
 
-pub(super) async fn download(State(app): State<App>, Path(id): Path<String>, Query(query): Query<PathQuery>) -> Result<Response, Own> {
+pub(super) async fn download(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<PathQuery>,
+) -> Result<Response, Own> {
     let path = place(&app, &id, &query.path)?;
     let range = query.first_bytes.filter(|n| *n > 0).map(|n| object_store::GetRange::Bounded(0..n));
     let content = app.ctx().artifacts.get(&path, range).await?;

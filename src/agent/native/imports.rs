@@ -12,7 +12,10 @@ use crate::capability::tracking::{Key, LoggedModel};
 use crate::capability::wire::{ImportExperiment, ImportRun};
 
 /// Answers the id under which the experiment is here: by name if it exists, else with its own id if that is free.
-pub(super) async fn experiment(State(app): State<App>, Body(import): Body<ImportExperiment>) -> Result<Json<ExperimentId>, Own> {
+pub(super) async fn experiment(
+    State(app): State<App>,
+    Body(import): Body<ImportExperiment>,
+) -> Result<Json<ExperimentId>, Own> {
     let tracking = &app.ctx().tracking;
     if let Some(known) = tracking.read(|s| s.experiment_named(&import.name).map(|e| e.id)) {
         return Ok(Json(known));

@@ -9,12 +9,12 @@ use super::super::fault::Own;
 use super::super::{App, monitors};
 use crate::base::id::RunId;
 use crate::base::{Fault, Timestamp};
+use crate::capability::Actor;
 use crate::capability::access::{self, Role, Token};
 use crate::capability::audit::{self, AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::{self, ModelView};
 use crate::capability::tracking::runs::{self, Batch};
 use crate::capability::tracking::{ExperimentView, RunPage, RunQuery, RunView, Series};
-use crate::capability::Actor;
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
@@ -42,7 +42,8 @@ pub(super) fn run_id(text: &str) -> Result<RunId, Own> {
 
 fn moment(text: Option<&String>) -> Result<Option<Timestamp>, Own> {
     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
-    let unreadable = || Own(Fault::invalid(format!("not a time: {text}")).next("write it as 2026-05-03 or 2026-05-03T14:00:00Z"));
+    let unreadable =
+        || Own(Fault::invalid(format!("not a time: {text}")).next("write it as 2026-05-03 or 2026-05-03T14:00:00Z"));
     Timestamp::parse(text).map(Some).ok_or_else(unreadable)
 }
 
@@ -67,7 +68,11 @@ pub(super) struct HistoryQuery {
     columns: Option<usize>,
 }
 
-pub(super) async fn history(State(app): State<App>, Path(id): Path<String>, Query(query): Query<HistoryQuery>) -> Answer<Series> {
+pub(super) async fn history(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Answer<Series> {
     Ok(Json(app.ctx().tracking.series(run_id(&id)?, &query.key, query.columns.unwrap_or(400)).await?))
 }
 
@@ -100,7 +105,11 @@ pub(super) async fn models(State(app): State<App>, Query(query): Query<AsOf>) ->
     Ok(Json(registry::models(Source::Pool(app.ctx().db.read()), at).await?))
 }
 
-pub(super) async fn model(State(app): State<App>, Path(name): Path<String>, Query(query): Query<AsOf>) -> Answer<ModelView> {
+pub(super) async fn model(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<AsOf>,
+) -> Answer<ModelView> {
     let at = moment(query.as_of.as_ref())?;
     Ok(Json(registry::model(Source::Pool(app.ctx().db.read()), &name, at).await?))
 }
@@ -122,7 +131,9 @@ pub(super) async fn audit_verify(State(app): State<App>, Body(further): Body<Vec
 
 pub(super) async fn tokens(State(app): State<App>, Extension(actor): Extension<Actor>) -> Answer<Vec<Token>> {
     if actor.role < Role::Admin {
-        return Err(Own(Fault::denied(format!("{} may not see tokens", actor.who.name)).next("come with an admin's token")));
+        return Err(Own(
+            Fault::denied(format!("{} may not see tokens", actor.who.name)).next("come with an admin's token")
+        ));
     }
     Ok(Json(access::list(app.ctx().db.read()).await?))
 }

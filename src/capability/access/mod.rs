@@ -122,7 +122,9 @@ pub fn digest(secret: &str) -> String {
 pub async fn apply(tx: &mut Tx, command: &Command, now: Timestamp) -> Result<(String, String)> {
     match command {
         Command::CreateToken { name, role, digest, expires } => {
-            let named = !name.is_empty() && name.len() <= 100 && name.chars().all(|c| c.is_alphanumeric() || "-_.@".contains(c));
+            let named = !name.is_empty()
+                && name.len() <= 100
+                && name.chars().all(|c| c.is_alphanumeric() || "-_.@".contains(c));
             if !named {
                 return Err(Fault::invalid(format!("not a token name: {name:?}")).next("use letters, digits and -_.@"));
             }
@@ -130,7 +132,8 @@ pub async fn apply(tx: &mut Tx, command: &Command, now: Timestamp) -> Result<(St
                 return Err(Fault::invalid("a token travels as the BLAKE3 digest of its secret"));
             }
             if store::by_name(Source::Tx(tx), name).await?.is_some() {
-                return Err(Fault::exists(format!("a token named {name} exists")).next("choose another name, or revoke it first"));
+                return Err(Fault::exists(format!("a token named {name} exists"))
+                    .next("choose another name, or revoke it first"));
             }
             let token = Token { name: name.clone(), role: *role, created: now, expires: *expires, revoked: None };
             store::put(tx, &token, digest).await?;
@@ -138,7 +141,8 @@ pub async fn apply(tx: &mut Tx, command: &Command, now: Timestamp) -> Result<(St
         }
         Command::RevokeToken { name } => {
             let token = store::by_name(Source::Tx(tx), name).await?.filter(|t| t.revoked.is_none());
-            let token = token.ok_or_else(|| Fault::not_found(format!("no token named {name}")).next("see `opsroom token list`"))?;
+            let token = token
+                .ok_or_else(|| Fault::not_found(format!("no token named {name}")).next("see `opsroom token list`"))?;
             store::revoke(tx, name, now).await?;
             Ok((token.role.name().to_owned(), "revoked".to_owned()))
         }

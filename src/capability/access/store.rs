@@ -7,7 +7,8 @@ use crate::base::{Timestamp, fault::Result};
 use crate::db::{Pool, Source, Tx, fault};
 use crate::{on_db, on_source, on_tx};
 
-const PUT: &str = "insert into access_tokens (name, digest, role, created, expires, revoked) values ($1, $2, $3, $4, $5, null)";
+const PUT: &str =
+    "insert into access_tokens (name, digest, role, created, expires, revoked) values ($1, $2, $3, $4, $5, null)";
 const REVOKE: &str = "update access_tokens set revoked = $2 where name = $1";
 const BY_NAME: &str = "select name, role, created, expires, revoked from access_tokens where name = $1";
 const BY_DIGEST: &str = "select name, role, created, expires, revoked from access_tokens where digest = $1";

@@ -55,7 +55,9 @@ impl HeadKey {
     /// # Errors
     /// `Invalid` when the bytes are no Ed25519 key.
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self> {
-        Ed25519KeyPair::from_pkcs8(bytes).map(Self).map_err(|e| Fault::invalid("not a key for audit heads").why(e.to_string()))
+        Ed25519KeyPair::from_pkcs8(bytes)
+            .map(Self)
+            .map_err(|e| Fault::invalid("not a key for audit heads").why(e.to_string()))
     }
 
     pub fn sign(&self, head: Head) -> SignedHead {

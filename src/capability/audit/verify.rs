@@ -31,8 +31,15 @@ pub struct Verification {
 /// # Errors
 /// The store's.
 pub async fn verify(pool: &Pool, heads: &[SignedHead]) -> Result<Verification> {
-    let mut found =
-        Verification { ok: true, records: 0, head: None, first_bad: None, why: String::new(), erased: 0, heads: heads.len() };
+    let mut found = Verification {
+        ok: true,
+        records: 0,
+        head: None,
+        first_bad: None,
+        why: String::new(),
+        erased: 0,
+        heads: heads.len(),
+    };
     let mut heads: Vec<&SignedHead> = heads.iter().collect();
     heads.sort_by_key(|h| h.head.seq);
     if let Some(forged) = heads.iter().find(|h| !h.holds()) {

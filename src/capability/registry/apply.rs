@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::{Command, Imported};
 use super::types::{FrozenArtifact, HistoryEntry, ModelVersion, RegisteredModel, Stage, VersionDoc};
-use super::{rules, read, store};
+use super::{read, rules, store};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::tracking::Artifacts;
 use crate::db::{Source, Tx};
@@ -35,7 +35,12 @@ pub struct Decider<'a> {
 ///
 /// # Errors
 /// `NotFound`, `Exists`, `Invalid`, `Conflict` when the model moved since the decider looked.
-pub async fn apply(tx: &mut Tx, command: &Command, artifact: Option<FrozenArtifact>, by: Decider<'_>) -> Result<Applied> {
+pub async fn apply(
+    tx: &mut Tx,
+    command: &Command,
+    artifact: Option<FrozenArtifact>,
+    by: Decider<'_>,
+) -> Result<Applied> {
     if let Command::CreateModel { model, description, tags } = command {
         return create_model(tx, model, description, tags, by).await;
     }
@@ -60,7 +65,9 @@ pub async fn apply(tx: &mut Tx, command: &Command, artifact: Option<FrozenArtifa
         Command::DescribeModel { description, .. } => change.describe_model(description),
         Command::TagModel { key, value, .. } => change.tag_model(key, value.as_deref())?,
         Command::RegisterVersion { doc, import, .. } => change.register(doc, import.as_ref(), artifact).await?,
-        Command::SetStage { version, stage, archive_others, .. } => change.set_stage(*version, *stage, *archive_others).await?,
+        Command::SetStage { version, stage, archive_others, .. } => {
+            change.set_stage(*version, *stage, *archive_others).await?
+        }
         Command::SetAlias { alias, version, .. } => change.set_alias(alias, *version).await?,
         Command::DescribeVersion { version, description, .. } => change.describe_version(*version, description).await?,
         Command::TagVersion { version, key, value, .. } => change.tag_version(*version, key, value.as_deref()).await?,
@@ -71,7 +78,13 @@ pub async fn apply(tx: &mut Tx, command: &Command, artifact: Option<FrozenArtifa
     Ok(applied)
 }
 
-async fn create_model(tx: &mut Tx, name: &str, description: &str, tags: &[(String, String)], by: Decider<'_>) -> Result<Applied> {
+async fn create_model(
+    tx: &mut Tx,
+    name: &str,
+    description: &str,
+    tags: &[(String, String)],
+    by: Decider<'_>,
+) -> Result<Applied> {
     rules::check_model_name(name)?;
     tags.iter().try_for_each(|(k, v)| rules::check_tag(k, v))?;
     if !store::load(Source::Tx(tx), Some(name)).await?.is_empty() {
@@ -135,7 +148,8 @@ impl Change<'_, '_> {
     }
 
     async fn delete_model(mut self) -> Result<Applied> {
-        let thawed = self.versions.iter().filter_map(|v| v.doc.artifact.as_ref().map(|a| a.path.clone())).collect::<Vec<_>>();
+        let thawed =
+            self.versions.iter().filter_map(|v| v.doc.artifact.as_ref().map(|a| a.path.clone())).collect::<Vec<_>>();
         for version in std::mem::take(&mut self.versions) {
             self.remember(version.version, "stage", None).await?;
         }
@@ -157,7 +171,12 @@ impl Change<'_, '_> {
         tag(&mut self.model.tags, key, value)
     }
 
-    async fn register(&mut self, doc: &VersionDoc, import: Option<&Imported>, artifact: Option<FrozenArtifact>) -> Result<Applied> {
+    async fn register(
+        &mut self,
+        doc: &VersionDoc,
+        import: Option<&Imported>,
+        artifact: Option<FrozenArtifact>,
+    ) -> Result<Applied> {
         doc.tags.iter().try_for_each(|(k, v)| rules::check_tag(k, v))?;
         let number = self.number(import).await?;
         let stage = import.map_or(Stage::Dev, |i| i.stage);
@@ -229,7 +248,11 @@ impl Change<'_, '_> {
         let what = format!("alias:{alias}");
         self.remember(version.or(before).unwrap_or(0), &what, version.map(|_| alias)).await?;
         let shown = |v: Option<u32>| v.map_or_else(|| "none".to_owned(), |v| format!("v{v}"));
-        Ok(Applied { from: format!("{alias}={}", shown(before)), to: format!("{alias}={}", shown(version)), ..Applied::default() })
+        Ok(Applied {
+            from: format!("{alias}={}", shown(before)),
+            to: format!("{alias}={}", shown(version)),
+            ..Applied::default()
+        })
     }
 
     async fn describe_version(&mut self, number: u32, description: &str) -> Result<Applied> {
@@ -266,7 +289,9 @@ impl Change<'_, '_> {
         }
         let left = store::load(Source::Tx(self.tx), None).await?;
         let used = |path: &String| {
-            left.iter().flat_map(|(_, versions)| versions).any(|v| v.doc.artifact.as_ref().is_some_and(|a| a.path == *path))
+            left.iter()
+                .flat_map(|(_, versions)| versions)
+                .any(|v| v.doc.artifact.as_ref().is_some_and(|a| a.path == *path))
         };
         let free: Vec<String> = paths.into_iter().filter(|p| !used(p)).collect();
         for path in &free {

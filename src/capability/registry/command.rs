@@ -15,6 +15,7 @@ pub struct Imported {
 }
 
 /// Every change of the registry.
+#[allow(clippy::large_enum_variant)] // few exist at a time, and a box would show in every match
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Command {

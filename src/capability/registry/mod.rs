@@ -18,7 +18,9 @@ pub use command::Command;
 pub use read::{missing, missing_version, model, models};
 pub use source::{Prepared, check_source, prepare};
 pub use store::STATEMENTS;
-pub use types::{DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc};
+pub use types::{
+    DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc,
+};
 
 /// The registry's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,7 +33,8 @@ pub struct Settings {
 /// Where the JSON copy of a version's metadata lies in the artifact store; `None` when its artifact is elsewhere.
 pub fn metadata_path(version: &ModelVersion) -> Option<String> {
     let artifact = version.doc.artifact.as_ref()?;
-    let safe: String = version.model.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    let safe: String =
+        version.model.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
     Some(format!("{}.opsroom/{safe}.v{}.json", artifact.path, version.version))
 }
 

@@ -13,7 +13,8 @@ use crate::db::Source;
 /// The store's.
 pub async fn models(mut source: Source<'_>, as_of: Option<Timestamp>) -> Result<Vec<ModelView>> {
     let now = store::load(source.again(), None).await?;
-    let views = now.into_iter().map(|(model, versions)| ModelView { model, versions, history: Vec::new(), as_of: None });
+    let views =
+        now.into_iter().map(|(model, versions)| ModelView { model, versions, history: Vec::new(), as_of: None });
     let Some(at) = as_of else { return Ok(views.collect()) };
     let mut until: BTreeMap<String, Vec<HistoryEntry>> = BTreeMap::new();
     for entry in store::history_until(source, at).await? {

@@ -41,7 +41,8 @@ pub fn check_alias(alias: &str) -> Result<()> {
     }
     check_length("alias", alias, ALIAS_CHARS_MAX)?;
     let lower = alias.to_lowercase();
-    let like_a_version = lower.strip_prefix('v').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    let like_a_version =
+        lower.strip_prefix('v').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
     if lower == "latest" {
         return Err(Fault::invalid("'latest' alias name (case insensitive) is reserved."));
     }

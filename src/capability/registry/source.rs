@@ -21,7 +21,13 @@ pub struct Prepared {
 ///
 /// # Errors
 /// `Invalid` for the source, `NotFound` for what it names.
-pub async fn prepare(tracking: &Tracking, artifacts: &Artifacts, pool: &Pool, command: &Command, dry_run: bool) -> Result<Prepared> {
+pub async fn prepare(
+    tracking: &Tracking,
+    artifacts: &Artifacts,
+    pool: &Pool,
+    command: &Command,
+    dry_run: bool,
+) -> Result<Prepared> {
     let Command::RegisterVersion { model, create, import, doc } = command else {
         return Ok(Prepared { command: command.clone(), artifact: None, froze: false });
     };
@@ -113,7 +119,8 @@ async fn resolve(tracking: &Tracking, pool: &Pool, doc: &mut VersionDoc) -> Resu
     let Some(rest) = source.strip_prefix("models:/") else { return Ok(path_of_uri(&source)) };
     let rest = rest.trim_matches('/');
     if let Ok(id) = rest.parse::<ModelId>() {
-        let model = tracking.read(|s| s.model(id).cloned()).ok_or_else(|| crate::capability::tracking::models::missing(id))?;
+        let model =
+            tracking.read(|s| s.model(id).cloned()).ok_or_else(|| crate::capability::tracking::models::missing(id))?;
         doc.model_id = Some(id);
         if doc.run_id.as_deref().unwrap_or_default().is_empty() {
             doc.run_id = model.source_run.map(|r| r.to_string());

@@ -13,7 +13,8 @@ const MODELS: &str =
     "select name, created, updated, description, tags, generation from registered_models order by name";
 const MODEL: &str =
     "select name, created, updated, description, tags, generation from registered_models where name = $1";
-const VERSIONS: &str = "select model, version, created, updated, stage, doc from model_versions order by model, version desc";
+const VERSIONS: &str =
+    "select model, version, created, updated, stage, doc from model_versions order by model, version desc";
 const VERSIONS_OF: &str =
     "select model, version, created, updated, stage, doc from model_versions where model = $1 order by version desc";
 const ALIASES: &str = "select model, alias, version from model_aliases order by model, alias";
@@ -24,9 +25,9 @@ const PUT_MODEL: &str = "insert into registered_models (name, created, updated, 
      tags = excluded.tags, generation = excluded.generation";
 const NEXT_VERSION: &str =
     "update registered_models set last_version = last_version + 1 where name = $1 returning last_version";
-const RAISE_LAST_VERSION: &str =
-    "update registered_models set last_version = $2 where name = $1 and last_version < $2";
-const RENAME: &str = "update registered_models set name = $2, updated = $3, generation = generation + 1 where name = $1";
+const RAISE_LAST_VERSION: &str = "update registered_models set last_version = $2 where name = $1 and last_version < $2";
+const RENAME: &str =
+    "update registered_models set name = $2, updated = $3, generation = generation + 1 where name = $1";
 const RENAME_HISTORY: &str = "update registry_history set model = $2 where model = $1";
 const DELETE_MODEL: &str = "delete from registered_models where name = $1";
 const PUT_VERSION: &str = "insert into model_versions (model, version, created, updated, stage, doc) \
@@ -45,8 +46,24 @@ const HISTORY_UNTIL: &str = "select seq, at, model, version, what, value, actor,
 
 /// Every statement, for the test that prepares each on both engines.
 pub const STATEMENTS: &[&str] = &[
-    MODELS, MODEL, VERSIONS, VERSIONS_OF, ALIASES, ALIASES_OF, PUT_MODEL, NEXT_VERSION, RAISE_LAST_VERSION, RENAME,
-    RENAME_HISTORY, DELETE_MODEL, PUT_VERSION, DELETE_VERSION, PUT_ALIAS, DELETE_ALIAS, ADD_HISTORY, HISTORY,
+    MODELS,
+    MODEL,
+    VERSIONS,
+    VERSIONS_OF,
+    ALIASES,
+    ALIASES_OF,
+    PUT_MODEL,
+    NEXT_VERSION,
+    RAISE_LAST_VERSION,
+    RENAME,
+    RENAME_HISTORY,
+    DELETE_MODEL,
+    PUT_VERSION,
+    DELETE_VERSION,
+    PUT_ALIAS,
+    DELETE_ALIAS,
+    ADD_HISTORY,
+    HISTORY,
     HISTORY_UNTIL,
 ];
 
@@ -95,7 +112,10 @@ fn document(doc: &impl serde::Serialize) -> Result<String> {
 }
 
 /// Every model with its versions, or one of them. Two or three statements, however many there are.
-pub(super) async fn load(mut source: Source<'_>, name: Option<&str>) -> Result<Vec<(RegisteredModel, Vec<ModelVersion>)>> {
+pub(super) async fn load(
+    mut source: Source<'_>,
+    name: Option<&str>,
+) -> Result<Vec<(RegisteredModel, Vec<ModelVersion>)>> {
     let models: Vec<ModelRow> = match name {
         Some(name) => on_source!(source.again(), e => sqlx::query_as(MODEL).bind(name).fetch_all(e).await),
         None => on_source!(source.again(), e => sqlx::query_as(MODELS).fetch_all(e).await),

@@ -44,19 +44,25 @@ impl Artifacts {
     ///
     /// # Errors
     /// `Invalid` for the path, `Refused` beneath a frozen folder, `Unavailable` when the disk or the sender fails.
-    pub async fn put<E: std::fmt::Display>(&self, path: &str, mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<()> {
+    pub async fn put<E: std::fmt::Display>(
+        &self,
+        path: &str,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<()> {
         let path = clean_path(path)?;
         if path.is_empty() {
             return Err(Fault::invalid("Invalid path: an artifact needs a name"));
         }
         self.check_thawed(&path).await?;
-        let mut upload = self.blobs.upload(&path).await?;
+        let mut upload = self.blobs.upload(&path)?;
         while let Some(bytes) = body.next().await {
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(e) => {
                     upload.abort().await;
-                    return Err(Fault::invalid("the upload broke off; nothing was written").why(e.to_string()).next("send it again"));
+                    return Err(Fault::invalid("the upload broke off; nothing was written")
+                        .why(e.to_string())
+                        .next("send it again"));
                 }
             };
             if let Err(fault) = upload.write(&bytes).await {

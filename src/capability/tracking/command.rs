@@ -56,7 +56,9 @@ impl Command {
     /// From and to, for the audit record.
     pub fn change(&self) -> (&'static str, &'static str) {
         match self {
-            Self::DeleteExperiment { .. } | Self::DeleteRun { .. } | Self::DeleteLoggedModel { .. } => ("active", "deleted"),
+            Self::DeleteExperiment { .. } | Self::DeleteRun { .. } | Self::DeleteLoggedModel { .. } => {
+                ("active", "deleted")
+            }
             Self::RestoreExperiment { .. } | Self::RestoreRun { .. } => ("deleted", "active"),
         }
     }

@@ -86,7 +86,9 @@ pub fn observe(latest: Option<Latest>, point: Point) -> Latest {
     let count = old.count.saturating_add(1);
     // NaN stands below every number at the same step and time.
     let rank = |l: &Latest| (l.step, l.timestamp, !l.value.is_nan());
-    let newer = rank(&fresh).cmp(&rank(&old)).then_with(|| fresh.value.partial_cmp(&old.value).unwrap_or(std::cmp::Ordering::Equal));
+    let newer = rank(&fresh)
+        .cmp(&rank(&old))
+        .then_with(|| fresh.value.partial_cmp(&old.value).unwrap_or(std::cmp::Ordering::Equal));
     if newer.is_ge() { Latest { count, ..fresh } } else { Latest { count, ..old } }
 }
 

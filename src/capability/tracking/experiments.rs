@@ -63,7 +63,13 @@ impl Tracking {
     ///
     /// # Errors
     /// `NotFound`, `Invalid`.
-    pub async fn tag_experiment(&self, id: ExperimentId, key: String, value: Option<String>, now: Timestamp) -> Result<()> {
+    pub async fn tag_experiment(
+        &self,
+        id: ExperimentId,
+        key: String,
+        value: Option<String>,
+        now: Timestamp,
+    ) -> Result<()> {
         self.write(move |staged| {
             rules::check_key("key", &key)?;
             let mut experiment = active(staged, id)?;
@@ -140,8 +146,7 @@ pub(super) fn set_lifecycle(staged: &Staged, id: ExperimentId, to: Lifecycle, no
         let state = to.name();
         return Err(Fault::not_found(format!("No Experiment with id={id} exists that is not {state} already")));
     }
-    let mut effects =
-        vec![Effect::PutExperiment(Experiment { lifecycle: to, updated: now, ..(*experiment).clone() })];
+    let mut effects = vec![Effect::PutExperiment(Experiment { lifecycle: to, updated: now, ..(*experiment).clone() })];
     for run in staged.runs_of(id) {
         effects.push(Effect::PatchRun(Box::new(RunPatch { lifecycle: Some(to), ..RunPatch::of(run) })));
     }

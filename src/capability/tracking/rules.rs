@@ -36,7 +36,9 @@ pub fn check_key(kind: &str, key: &str) -> Result<()> {
              underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
         )));
     }
-    let normal = !key.starts_with('/') && key != "." && key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    let normal = !key.starts_with('/')
+        && key != "."
+        && key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     if !normal {
         return Err(Fault::invalid(format!(
             "Invalid value \"{shown}\" for parameter '{kind}' supplied: Names may be treated as files in certain \

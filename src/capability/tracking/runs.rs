@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::effect::{Effect, RunPatch, RunPoints};
+use super::experiments;
 use super::models;
 use super::points::Point;
 use super::rules;
@@ -11,7 +12,6 @@ use super::types::{
     DatasetInput, Key, KeyMap, Lifecycle, LoggedModel, MetricPoint, ModelMetric, ModelOutput, Run, RunStatus, Text,
 };
 use super::writer::{Decision, Tracking};
-use super::experiments;
 use crate::base::id::{ExperimentId, ModelId, RunId};
 use crate::base::{Fault, fault::Result, names};
 
@@ -51,13 +51,19 @@ impl Tracking {
     ///
     /// # Errors
     /// `NotFound`, `Invalid` when deleted.
-    pub async fn update_run(&self, id: RunId, status: Option<RunStatus>, end_ms: Option<i64>, name: Option<String>) -> Result<()> {
+    pub async fn update_run(
+        &self,
+        id: RunId,
+        status: Option<RunStatus>,
+        end_ms: Option<i64>,
+        name: Option<String>,
+    ) -> Result<()> {
         self.write(move |staged| {
             active(staged, id)?;
             let name = name.filter(|n| !n.is_empty());
             let tags = name.iter().map(|n| (Key::from(RUN_NAME_TAG), Some(Text::from(n.as_str())))).collect();
             let name = name.map(|n| Text::from(rules::cut(&n, rules::RUN_NAME_CHARS_MAX)));
-            let patch = RunPatch { status, end_ms, name, tags, ..RunPatch::of(id) };
+            let patch = RunPatch { name, status, end_ms, tags, ..RunPatch::of(id) };
             Ok(Decision::new(vec![Effect::PatchRun(Box::new(patch))], ()))
         })
         .await
@@ -68,7 +74,7 @@ impl Tracking {
     /// # Errors
     /// `NotFound`, `Invalid` (limits, names, a changed param); then nothing of it was logged.
     pub async fn log(&self, id: RunId, batch: Batch) -> Result<()> {
-        self.write(move |staged| log(staged, id, batch)).await
+        self.write(move |staged| log(staged, id, &batch)).await
     }
 
     /// # Errors
@@ -138,10 +144,8 @@ pub fn missing(id: impl std::fmt::Display) -> Fault {
 fn active(staged: &Staged, id: RunId) -> Result<std::sync::Arc<Run>> {
     let run = staged.run(id).ok_or_else(|| missing(id))?;
     if run.lifecycle == Lifecycle::Deleted {
-        return Err(Fault::invalid(format!(
-            "The run {id} must be in the 'active' state. Current state is deleted."
-        ))
-        .next("restore the run first"));
+        return Err(Fault::invalid(format!("The run {id} must be in the 'active' state. Current state is deleted."))
+            .next("restore the run first"));
     }
     Ok(run)
 }
@@ -193,10 +197,10 @@ fn create(staged: &Staged, new: NewRun, id: RunId, random: u128) -> Result<Decis
     Ok(Decision::new(vec![Effect::PutRun(Box::new(run))], id))
 }
 
-fn log(staged: &Staged, id: RunId, batch: Batch) -> Result<Decision<()>> {
+fn log(staged: &Staged, id: RunId, batch: &Batch) -> Result<Decision<()>> {
     rules::check_batch(batch.metrics.len(), batch.params.len(), batch.tags.len())?;
     let run = active(staged, id)?;
-    let params = new_params(&run, &batch)?;
+    let params = new_params(&run, batch)?;
     let mut patch = RunPatch { params, ..RunPatch::of(id) };
     for (key, value) in &batch.tags {
         rules::check_key("key", key)?;
@@ -273,14 +277,13 @@ fn by_key(metrics: &[MetricPoint]) -> Result<Vec<(Key, Vec<Point>)>> {
                 m.timestamp
             )));
         }
-        let place = match places.get(&m.key) {
-            Some(&place) => place,
-            None => {
-                rules::check_key("name", m.key.as_str())?;
-                places.insert(m.key, series.len());
-                series.push((m.key, Vec::new()));
-                series.len() - 1
-            }
+        let place = if let Some(&place) = places.get(&m.key) {
+            place
+        } else {
+            rules::check_key("name", m.key.as_str())?;
+            places.insert(m.key, series.len());
+            series.push((m.key, Vec::new()));
+            series.len() - 1
         };
         series[place].1.push(Point { step: m.step, timestamp: m.timestamp, value: m.value });
     }
@@ -304,7 +307,11 @@ fn model_metrics(staged: &Staged, run: RunId, metrics: &[MetricPoint]) -> Result
             run,
             dataset: m.dataset.clone(),
         };
-        match model.metrics.iter_mut().find(|k| k.key == new.key && k.run == run && k.dataset == new.dataset && k.step == new.step) {
+        match model
+            .metrics
+            .iter_mut()
+            .find(|k| k.key == new.key && k.run == run && k.dataset == new.dataset && k.step == new.step)
+        {
             Some(known) => *known = new,
             None => model.metrics.push(new),
         }

@@ -84,7 +84,8 @@ impl Tracking {
             let wanted = |e: &&Arc<Experiment>| query.view.shows(e.lifecycle) && experiment_matches(e, &query.filter);
             state.experiments().filter(wanted).cloned().collect()
         });
-        let natural = |a: &Arc<Experiment>, b: &Arc<Experiment>| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id));
+        let natural =
+            |a: &Arc<Experiment>, b: &Arc<Experiment>| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id));
         page(found, query, experiment_sort_key, natural)
     }
 
@@ -97,7 +98,8 @@ impl Tracking {
             };
             state.models().filter(wanted).cloned().collect()
         });
-        let natural = |a: &Arc<LoggedModel>, b: &Arc<LoggedModel>| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id));
+        let natural =
+            |a: &Arc<LoggedModel>, b: &Arc<LoggedModel>| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id));
         page(found, query, |m, by| model_sort_key(m, by, datasets), natural)
     }
 }
@@ -155,8 +157,8 @@ fn page<T>(
 fn run_matches(run: &Run, filter: &Filter) -> bool {
     filter.conditions.iter().all(|c| match c.entity {
         Entity::Metric => c.matches_number(run.metrics.get(&c.key).map(|m| m.value)),
-        Entity::Param => c.matches_text(run.params.get(&c.key).map(|t| t.as_str())),
-        Entity::Tag => c.matches_text(run.tags.get(&c.key).map(|t| t.as_str())),
+        Entity::Param => c.matches_text(run.params.get(&c.key).map(compact_str::CompactString::as_str)),
+        Entity::Tag => c.matches_text(run.tags.get(&c.key).map(compact_str::CompactString::as_str)),
         Entity::Dataset => dataset_matches(run, c),
         Entity::Attribute => match c.key.as_str() {
             "start_time" => c.matches_integer(Some(run.start_ms)),
@@ -185,8 +187,8 @@ fn run_sort_key(run: &Run, by: &OrderBy) -> SortKey {
     let text = |t: Option<&str>| t.map_or(SortKey::Missing, |t| SortKey::Text(t.to_owned()));
     match by.entity {
         Entity::Metric => run.metrics.get(&by.key).map_or(SortKey::Missing, |m| SortKey::Number(m.value)),
-        Entity::Param => text(run.params.get(&by.key).map(|t| t.as_str())),
-        Entity::Tag => text(run.tags.get(&by.key).map(|t| t.as_str())),
+        Entity::Param => text(run.params.get(&by.key).map(compact_str::CompactString::as_str)),
+        Entity::Tag => text(run.tags.get(&by.key).map(compact_str::CompactString::as_str)),
         Entity::Dataset => SortKey::Missing,
         Entity::Attribute => match by.key.as_str() {
             "start_time" => SortKey::Number(run.start_ms as f64),
@@ -234,29 +236,35 @@ fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[(String, Option<S
     let narrowed = datasets.is_empty()
         || filter.conditions.iter().any(|c| c.entity == Entity::Metric)
         || m.metrics.iter().any(|k| on_dataset(k.dataset.as_ref(), datasets));
-    narrowed && filter.conditions.iter().all(|c| match (c.entity, c.key.as_str()) {
-        (Entity::Metric, key) => {
-            let mut values = m.metrics.iter().filter(|k| k.key.as_str() == key && on_dataset(k.dataset.as_ref(), datasets));
-            if c.op == Op::IsNull { values.next().is_none() } else { values.any(|k| c.matches_number(Some(k.value))) }
-        }
-        (Entity::Param, key) => c.matches_text(m.params.get(key).map(String::as_str)),
-        (Entity::Tag, key) => c.matches_text(m.tags.get(key).map(String::as_str)),
-        (_, "name") => c.matches_text(Some(&m.name)),
-        (_, "model_id") => c.matches_text(Some(&m.id.to_string())),
-        (_, "model_type") => c.matches_text(Some(&m.model_type)),
-        (_, "status") => {
-            // Clients write both `READY` and `LOGGED_MODEL_READY`.
-            let name = m.status.name();
-            let short = name.strip_prefix("LOGGED_MODEL_").unwrap_or(name);
-            let negative = matches!(c.op, Op::Ne | Op::NotIn);
-            let (long, short) = (c.matches_text(Some(name)), c.matches_text(Some(short)));
-            if negative { long && short } else { long || short }
-        }
-        (_, "source_run_id") => c.matches_text(m.source_run.map(|r| r.to_string()).as_deref()),
-        (_, "creation_timestamp") => c.matches_integer(Some(m.created.millis())),
-        (_, "last_updated_timestamp") => c.matches_integer(Some(m.updated.millis())),
-        _ => false,
-    })
+    narrowed
+        && filter.conditions.iter().all(|c| match (c.entity, c.key.as_str()) {
+            (Entity::Metric, key) => {
+                let mut values =
+                    m.metrics.iter().filter(|k| k.key.as_str() == key && on_dataset(k.dataset.as_ref(), datasets));
+                if c.op == Op::IsNull {
+                    values.next().is_none()
+                } else {
+                    values.any(|k| c.matches_number(Some(k.value)))
+                }
+            }
+            (Entity::Param, key) => c.matches_text(m.params.get(key).map(String::as_str)),
+            (Entity::Tag, key) => c.matches_text(m.tags.get(key).map(String::as_str)),
+            (_, "name") => c.matches_text(Some(&m.name)),
+            (_, "model_id") => c.matches_text(Some(&m.id.to_string())),
+            (_, "model_type") => c.matches_text(Some(&m.model_type)),
+            (_, "status") => {
+                // Clients write both `READY` and `LOGGED_MODEL_READY`.
+                let name = m.status.name();
+                let short = name.strip_prefix("LOGGED_MODEL_").unwrap_or(name);
+                let negative = matches!(c.op, Op::Ne | Op::NotIn);
+                let (long, short) = (c.matches_text(Some(name)), c.matches_text(Some(short)));
+                if negative { long && short } else { long || short }
+            }
+            (_, "source_run_id") => c.matches_text(m.source_run.map(|r| r.to_string()).as_deref()),
+            (_, "creation_timestamp") => c.matches_integer(Some(m.created.millis())),
+            (_, "last_updated_timestamp") => c.matches_integer(Some(m.updated.millis())),
+            _ => false,
+        })
 }
 
 #[allow(clippy::cast_precision_loss)] // as above

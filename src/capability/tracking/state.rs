@@ -174,7 +174,12 @@ impl Staged {
 
     pub fn runs_of(&self, experiment: ExperimentId) -> Vec<RunId> {
         let mut ids: Vec<RunId> = self.read(|s| s.runs_of(experiment).map(|r| r.id).collect());
-        ids.extend(self.runs.values().filter(|r| r.experiment == experiment && self.read(|s| s.run(r.id).is_none())).map(|r| r.id));
+        ids.extend(
+            self.runs
+                .values()
+                .filter(|r| r.experiment == experiment && self.read(|s| s.run(r.id).is_none()))
+                .map(|r| r.id),
+        );
         ids
     }
 

@@ -37,8 +37,21 @@ const THAW: &str = "delete from frozen_artifacts where prefix = $1";
 
 /// Every statement, for the test that prepares each on both engines.
 pub const STATEMENTS: &[&str] = &[
-    EXPERIMENTS, RUNS, MODELS, JOURNAL, APPEND, FORGET, PUT_EXPERIMENT, PUT_RUN, PUT_MODEL, LAST_CHUNK, PUT_CHUNK,
-    CHUNKS, FROZEN, FREEZE, THAW,
+    EXPERIMENTS,
+    RUNS,
+    MODELS,
+    JOURNAL,
+    APPEND,
+    FORGET,
+    PUT_EXPERIMENT,
+    PUT_RUN,
+    PUT_MODEL,
+    LAST_CHUNK,
+    PUT_CHUNK,
+    CHUNKS,
+    FROZEN,
+    FREEZE,
+    THAW,
 ];
 
 /// A chunk takes no more points than this.
@@ -48,7 +61,12 @@ fn corrupt(what: &str, e: &dyn std::fmt::Display) -> Fault {
     Fault::bug(format!("the store's {what} cannot be read")).why(e.to_string()).next("restore the last backup")
 }
 
-async fn documents<T: serde::de::DeserializeOwned>(pool: &Pool, sql: &'static str, what: &str, mut take: impl FnMut(T)) -> Result<()> {
+async fn documents<T: serde::de::DeserializeOwned>(
+    pool: &Pool,
+    sql: &'static str,
+    what: &str,
+    mut take: impl FnMut(T),
+) -> Result<()> {
     use futures::TryStreamExt as _;
     on_db!(pool, p => {
         let mut rows = sqlx::query(sql).fetch(p);
@@ -75,7 +93,8 @@ pub(super) async fn models(pool: &Pool, take: impl FnMut(LoggedModel)) -> Result
 /// What was acknowledged since the last fold, oldest first, with the number of each group.
 pub(super) async fn journal(pool: &Pool) -> Result<Vec<(i64, Vec<Effect>)>> {
     let rows: Vec<(i64, String)> = on_db!(pool, p => sqlx::query_as(JOURNAL).fetch_all(p).await).map_err(fault)?;
-    let parse = |(seq, text): (i64, String)| Ok((seq, serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?));
+    let parse =
+        |(seq, text): (i64, String)| Ok((seq, serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?));
     rows.into_iter().map(parse).collect()
 }
 

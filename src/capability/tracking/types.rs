@@ -69,7 +69,9 @@ impl RunStatus {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Running, Self::Scheduled, Self::Finished, Self::Failed, Self::Killed].into_iter().find(|s| s.name() == name)
+        [Self::Running, Self::Scheduled, Self::Finished, Self::Failed, Self::Killed]
+            .into_iter()
+            .find(|s| s.name() == name)
     }
 
     pub fn is_over(self) -> bool {

@@ -134,9 +134,14 @@ impl Tracking {
         let page = self.search_runs(&question);
         let (total, running) = self.read(|state| {
             let here = |r: &&std::sync::Arc<Run>| {
-                r.lifecycle == super::Lifecycle::Active && experiments.as_ref().is_none_or(|ids| ids.contains(&r.experiment))
+                r.lifecycle == super::Lifecycle::Active
+                    && experiments.as_ref().is_none_or(|ids| ids.contains(&r.experiment))
             };
-            state.runs().iter().filter(here).fold((0, 0), |(all, on), r| (all + 1, on + usize::from(r.status == RunStatus::Running)))
+            state
+                .runs()
+                .iter()
+                .filter(here)
+                .fold((0, 0), |(all, on), r| (all + 1, on + usize::from(r.status == RunStatus::Running)))
         });
         let runs = page.items.iter().map(|r| self.run_view(r)).collect();
         Ok(RunPage { runs, matched: page.matched, total, running })
@@ -172,7 +177,8 @@ impl Tracking {
         if let Some(uri) = &run.artifact_uri {
             return uri.to_string();
         }
-        let location = self.read(|s| s.experiment(run.experiment).map(|e| e.artifact_location.clone())).unwrap_or_default();
+        let location =
+            self.read(|s| s.experiment(run.experiment).map(|e| e.artifact_location.clone())).unwrap_or_default();
         format!("{}/{}/artifacts", location.trim_end_matches('/'), run.id)
     }
 

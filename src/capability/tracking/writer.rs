@@ -113,11 +113,7 @@ impl Tracking {
     ///
     /// # Errors
     /// What the decision refused, or the store.
-    pub async fn stage(
-        &self,
-        tx: &mut Tx,
-        decide: impl FnOnce(&Staged) -> Result<Decision<()>>,
-    ) -> Result<Staged> {
+    pub async fn stage(&self, tx: &mut Tx, decide: impl FnOnce(&Staged) -> Result<Decision<()>>) -> Result<Staged> {
         let mut staged = Staged::on(self.state.clone());
         let Decision { effects, reply: () } = decide(&staged)?;
         effects.into_iter().for_each(|e| staged.apply(e));

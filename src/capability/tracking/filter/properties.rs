@@ -59,9 +59,8 @@ fn any_condition() -> impl Strategy<Value = Condition> {
         (".{0,8}", six.clone(), number).prop_map(move |(k, op, x)| make(Entity::Metric, &k, op, Value::Number(x))),
         (six, any::<i64>()).prop_map(move |(op, x)| make(Entity::Attribute, "end_time", op, Value::Integer(x))),
         (named.clone(), ".{0,8}", four, ".{0,12}").prop_map(move |(e, k, op, x)| make(e, &k, op, Value::Text(x))),
-        (named, ".{0,8}", any::<bool>()).prop_map(move |(e, k, null)| {
-            make(e, &k, if null { Op::IsNull } else { Op::IsNotNull }, Value::None)
-        }),
+        (named, ".{0,8}", any::<bool>())
+            .prop_map(move |(e, k, null)| { make(e, &k, if null { Op::IsNull } else { Op::IsNotNull }, Value::None) }),
         (proptest::collection::vec(".{0,6}", 1..4), any::<bool>()).prop_map(move |(list, within)| {
             make(Entity::Dataset, "name", if within { Op::In } else { Op::NotIn }, Value::List(list))
         }),

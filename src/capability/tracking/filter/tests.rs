@@ -195,9 +195,8 @@ fn orders_are_taken_and_refused_as_by_mlflow() {
         match (*answer, rest, parse_order_by(&text, target(name))) {
             ("ok", [entity, key, way], Ok(order)) => {
                 let key = if *key == "timestamp" { "last_updated_timestamp" } else { key };
-                let same = order.entity.to_string() == *entity
-                    && order.key == key
-                    && order.ascending == (*way == "asc");
+                let same =
+                    order.entity.to_string() == *entity && order.key == key && order.ascending == (*way == "asc");
                 if !same {
                     wrong.push(format!("{name}: {text:?} is {order:?}, MLflow {rest:?}"));
                 }
