@@ -77,14 +77,22 @@ impl Done {
     /// Fails the test unless it ended with this code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "opsroom {}\nstdout: {}\nstderr: {}", self.args.join(" "), self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            code,
+            "opsroom {}\nstdout: {}\nstderr: {}",
+            self.args.join(" "),
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// The one JSON document on stdout.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("opsroom {}: {e}\n{}", self.args.join(" "), self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("opsroom {}: {e}\n{}", self.args.join(" "), self.stdout))
     }
 }
 
@@ -113,7 +121,9 @@ impl Agent {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut next = |prefix: &str| {
             let line = lines.next().and_then(Result::ok).unwrap_or_default();
-            line.strip_prefix(prefix).unwrap_or_else(|| panic!("expected {prefix:?}, the agent said {line:?}")).to_owned()
+            line.strip_prefix(prefix)
+                .unwrap_or_else(|| panic!("expected {prefix:?}, the agent said {line:?}"))
+                .to_owned()
         };
         let url = next("agent listening on ");
         let socket = next("agent socket unix:");
