@@ -2,4 +2,6 @@
 
 mod architecture;
 mod harness;
+mod mlflow_support;
+mod mlflow_tracking;
 mod support;

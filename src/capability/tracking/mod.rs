@@ -25,6 +25,7 @@ mod writer;
 
 pub use artifacts::Artifacts;
 pub use command::Command;
+pub use search::DatasetSummary;
 pub use state::{Staged, State};
 pub use store::STATEMENTS;
 pub use types::{DatasetInput, Experiment, Key, Latest, Lifecycle, LoggedModel, MetricPoint, Run, RunStatus, Text};

@@ -24,10 +24,8 @@ pub fn check_key(kind: &str, key: &str) -> Result<()> {
     }
     let shown: String = key.chars().take(60).collect();
     if key.chars().count() > KEY_CHARS_MAX {
-        return Err(Fault::invalid(format!(
-            "{kind} '{shown}…' had length {}, which exceeded length limit of {KEY_CHARS_MAX}",
-            key.chars().count()
-        )));
+        return Err(Fault::invalid(format!("'{kind}' exceeds the maximum length of {KEY_CHARS_MAX} characters"))
+            .why(format!("'{shown}…' has {}", key.chars().count())));
     }
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':' | '/');
     if !key.chars().all(allowed) {

@@ -105,6 +105,24 @@ impl Tracking {
         .await
     }
 
+    /// Appends to the list of models that clients before logged models kept in a tag of the run.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` when deleted.
+    pub async fn append_model_history(&self, id: RunId, model: serde_json::Value) -> Result<()> {
+        const TAG: &str = "mlflow.log-model.history";
+        self.write(move |staged| {
+            let run = active(staged, id)?;
+            let known = run.tags.get(TAG).and_then(|t| serde_json::from_str::<Vec<serde_json::Value>>(t).ok());
+            let mut models = known.unwrap_or_default();
+            models.push(model);
+            let text = Text::from(serde_json::Value::Array(models).to_string());
+            let patch = RunPatch { tags: vec![(Key::from(TAG), Some(text))], ..RunPatch::of(id) };
+            Ok(Decision::new(vec![Effect::PatchRun(Box::new(patch))], ()))
+        })
+        .await
+    }
+
     /// Logged models that the run made.
     ///
     /// # Errors

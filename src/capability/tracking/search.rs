@@ -1,12 +1,13 @@
 //! Finding runs, experiments and logged models: filter, order and page over the documents in memory.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Condition, Entity, Filter, Op, OrderBy};
-use super::types::{Experiment, Lifecycle, LoggedModel, Run};
+use super::types::{DatasetInput, Experiment, Lifecycle, LoggedModel, Run};
 use super::writer::Tracking;
 use crate::base::id::ExperimentId;
 
@@ -66,12 +67,28 @@ impl<T> Page<T> {
     }
 }
 
+/// A dataset that runs of an experiment read, and in which role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DatasetSummary {
+    pub experiment_id: ExperimentId,
+    pub name: String,
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// Datasets that one answer may name.
+pub const DATASET_SUMMARIES_MAX: usize = 1000;
+
 impl Tracking {
     pub fn search_runs(&self, query: &Query) -> Page<Arc<Run>> {
         let found: Vec<Arc<Run>> = self.read(|state| {
             let wanted = |run: &&Arc<Run>| query.view.shows(run.lifecycle) && run_matches(run, &query.filter);
             match &query.experiments {
-                Some(ids) => ids.iter().flat_map(|id| state.runs_of(*id)).filter(wanted).cloned().collect(),
+                Some(ids) => {
+                    let ids: BTreeSet<ExperimentId> = ids.iter().copied().collect();
+                    ids.into_iter().flat_map(|id| state.runs_of(id)).filter(wanted).cloned().collect()
+                }
                 None => state.runs().iter().filter(wanted).cloned().collect(),
             }
         });
@@ -87,6 +104,24 @@ impl Tracking {
         let natural =
             |a: &Arc<Experiment>, b: &Arc<Experiment>| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id));
         page(found, query, experiment_sort_key, natural)
+    }
+
+    /// The datasets that active runs of these experiments read, each once for a context; at most
+    /// [`DATASET_SUMMARIES_MAX`].
+    pub fn dataset_summaries(&self, experiments: &[ExperimentId]) -> Vec<DatasetSummary> {
+        let summaries: BTreeSet<DatasetSummary> = self.read(|state| {
+            let runs =
+                experiments.iter().flat_map(|id| state.runs_of(*id)).filter(|r| r.lifecycle == Lifecycle::Active);
+            let inputs = runs.flat_map(|run| run.inputs.iter().map(move |input| (run.experiment, input)));
+            let summary = |(experiment_id, input): (ExperimentId, &DatasetInput)| DatasetSummary {
+                experiment_id,
+                name: input.name.clone(),
+                digest: input.digest.clone(),
+                context: input.context().map(ToOwned::to_owned),
+            };
+            inputs.map(summary).collect()
+        });
+        summaries.into_iter().take(DATASET_SUMMARIES_MAX).collect()
     }
 
     /// `datasets` narrows metric conditions and metric order to metrics on one of these (name, digest) pairs.

@@ -96,6 +96,16 @@ pub struct Series {
 /// Rows a page may have.
 pub const PAGE_ROWS_MAX: usize = 1000;
 
+impl Run {
+    /// Where it keeps its artifacts, given the location of its experiment.
+    pub fn artifact_uri_in(&self, location: &str) -> String {
+        match &self.artifact_uri {
+            Some(uri) => uri.to_string(),
+            None => format!("{}/{}/artifacts", location.trim_end_matches('/'), self.id),
+        }
+    }
+}
+
 impl Tracking {
     pub fn experiment_views(&self) -> Vec<ExperimentView> {
         self.read(|state| {
@@ -174,12 +184,8 @@ impl Tracking {
 
     /// Where a run keeps its artifacts.
     pub fn artifact_uri(&self, run: &Run) -> String {
-        if let Some(uri) = &run.artifact_uri {
-            return uri.to_string();
-        }
-        let location =
-            self.read(|s| s.experiment(run.experiment).map(|e| e.artifact_location.clone())).unwrap_or_default();
-        format!("{}/{}/artifacts", location.trim_end_matches('/'), run.id)
+        let home = self.read(|s| s.experiment(run.experiment).cloned());
+        run.artifact_uri_in(home.as_ref().map_or("", |e| e.artifact_location.as_str()))
     }
 
     /// # Errors

@@ -1,0 +1,131 @@
+//! MLflow's door in process: the agent's own router on a store of its own, asked without a socket.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use opsroom::agent::{App, auth::Peer, router};
+use opsroom::base::Clock as _;
+use opsroom::base::clock::SystemClock;
+use opsroom::capability::tracking::{Artifacts, Tracking};
+use opsroom::capability::{Ctx, Hints};
+use opsroom::config::AgentSettings;
+use opsroom::db::blobs::Blobs;
+use opsroom::db::{Db, StoreUrl, migrate};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+/// A door with everything behind it; gone when dropped.
+pub struct Door {
+    router: axum::Router,
+    pub app: App,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The JSON of a 200.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// Fails the test unless it is this refusal in MLflow's form.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str, words: &str) {
+        let body = self.json();
+        assert_eq!(self.status, status, "{body}");
+        assert_eq!(body["error_code"], code, "{body}");
+        let message = body["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+    }
+}
+
+impl Door {
+    /// On SQLite, or on the PostgreSQL server that `OPSROOM_TEST_POSTGRES` names.
+    pub async fn open() -> Self {
+        Self::open_with(AgentSettings::default()).await
+    }
+
+    pub async fn open_with(settings: AgentSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = match std::env::var("OPSROOM_TEST_POSTGRES") {
+            Ok(server) => fresh_database(&server).await,
+            Err(_) => folder.path().join("o.db").display().to_string(),
+        };
+        let url: StoreUrl = store.parse().unwrap();
+        let db = Db::open(&url).await.unwrap();
+        migrate::bring_up_to_date(&db, &url, true).await.unwrap();
+        let (clock, hints) = (Arc::new(SystemClock), Hints::default());
+        let tracking = Tracking::open(db.clone(), hints.clone()).await.unwrap();
+        tracking.ensure_default(clock.now()).await.unwrap();
+        let blobs = Blobs::open(&folder.path().join("artifacts").display().to_string()).unwrap();
+        let artifacts = Artifacts::open(&db, blobs).await.unwrap();
+        let ctx = Ctx { db, clock, hints, tracking, artifacts, settings: Arc::new(settings.rooms.clone()) };
+        let app = App::new(ctx, settings, "http://127.0.0.1:0".to_owned());
+        Self { router: router(app.clone()), app, _folder: folder }
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(ConnectInfo(Peer::Tcp(([127, 0, 0, 1], 1).into())));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer { status: parts.status, headers: parts.headers, body: to_bytes(body, usize::MAX).await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(full(path)).body(Body::empty()).unwrap()).await
+    }
+
+    /// A call with a JSON body.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.raw(method, path, "application/json", body.to_string()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, body).await
+    }
+
+    pub async fn raw(&self, method: Method, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(full(path)).header(CONTENT_TYPE, content_type);
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// A run in experiment 0.
+    pub async fn run(&self) -> String {
+        let made = self.post("runs/create", json!({"experiment_id": "0", "start_time": 5})).await.ok();
+        made["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn data(&self, run: &str) -> Value {
+        self.get(&format!("runs/get?run_id={run}")).await.ok()["run"]["data"].clone()
+    }
+}
+
+fn full(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/api/2.0/mlflow/{path}") }
+}
+
+async fn fresh_database(server: &str) -> String {
+    let name = format!("opsroom_it_{}", uuid::Uuid::new_v4().simple());
+    let pool = sqlx::PgPool::connect(server).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
+    let (base, query) = server.split_once('?').map_or((server, String::new()), |(b, q)| (b, format!("?{q}")));
+    let host = base.rsplit_once('/').filter(|(host, _)| host.contains("//") && !host.ends_with('/'));
+    format!("{}/{name}{query}", host.map_or(base, |(host, _)| host))
+}
