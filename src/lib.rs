@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod base;
 pub mod capability;
+pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that it links once.
 
 mod architecture;
+mod clients;
 mod harness;
 mod mlflow_support;
 mod mlflow_tracking;
