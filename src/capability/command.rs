@@ -122,6 +122,13 @@ struct Done {
 /// # Errors
 /// What the room refused, `Denied`, `Conflict`, or the store's fault.
 pub async fn perform(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Result<Outcome> {
+    // In a task of its own: a caller who hangs up in between must not part what is committed from what is shown.
+    let (ctx, actor) = (ctx.clone(), actor.clone());
+    let done = tokio::spawn(async move { perform_to_the_end(&ctx, &actor, envelope).await });
+    done.await.unwrap_or_else(|e| Err(Fault::bug("the command broke off").why(e.to_string()).next("see the agent's log")))
+}
+
+async fn perform_to_the_end(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Result<Outcome> {
     if let Some(key) = &envelope.idempotency_key
         && let Some(record) = audit::by_key(Source::Pool(ctx.db.read()), key).await?
     {
@@ -178,7 +185,7 @@ async fn in_transaction(
         return Ok(Outcome { dry_run: true, ..done.outcome });
     }
     done.outcome.audit = audit::append(&mut tx, entry(ctx, actor, envelope, reason, &done.outcome, None)).await?;
-    let turn = tx.commit().await?;
+    let turn = tx.commit().await.inspect_err(|_| ctx.tracking.doubt())?;
     if let Some(staged) = done.staged {
         ctx.tracking.published(staged);
     }

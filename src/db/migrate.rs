@@ -32,7 +32,7 @@ pub enum Standing {
 /// # Errors
 /// `Refused` when a newer opsroom has written the store.
 pub async fn standing(db: &Db) -> Result<Standing> {
-    let version = version(db.read()).await;
+    let version = version(db.read()).await?;
     match version {
         None => Ok(Standing::Empty),
         Some(v) if v == newest() => Ok(Standing::Current),
@@ -51,14 +51,14 @@ pub async fn standing(db: &Db) -> Result<Standing> {
 pub async fn bring_up_to_date(db: &Db, url: &StoreUrl, explicit: bool) -> Result<()> {
     match standing(db).await? {
         Standing::Current => Ok(()),
-        Standing::Empty => apply(db, 0).await,
+        Standing::Empty => apply(db, 0, newest()).await,
         Standing::Older(v) => match url {
             StoreUrl::Sqlite(path) => {
                 let copy = copy_before(db, path, v).await?;
                 tracing::info!("store migrated from schema {v} to {}; copy kept at {}", newest(), copy.display());
-                apply(db, v).await
+                apply(db, v, newest()).await
             }
-            StoreUrl::Postgres(_) if explicit => apply(db, v).await,
+            StoreUrl::Postgres(_) if explicit => apply(db, v, newest()).await,
             StoreUrl::Postgres(_) => {
                 Err(Fault::refused(format!("the PostgreSQL store has schema {v}, this opsroom needs {}", newest()))
                     .next("take a dump, then run `opsroom agent migrate --store …`"))
@@ -68,20 +68,33 @@ pub async fn bring_up_to_date(db: &Db, url: &StoreUrl, explicit: bool) -> Result
 }
 
 /// `None` when there is no schema.
-async fn version(pool: &Pool) -> Option<i64> {
+async fn version(pool: &Pool) -> Result<Option<i64>> {
     const VERSION: &str = "select coalesce(max(version), cast(0 as bigint)) from schema_version";
-    on_db!(pool, p => sqlx::query_scalar::<_, i64>(VERSION).fetch_one(p).await).ok()
+    match on_db!(pool, p => sqlx::query_scalar::<_, i64>(VERSION).fetch_one(p).await) {
+        Ok(version) => Ok(Some(version)),
+        Err(e) if no_such_table(&e) => Ok(None),
+        Err(e) => Err(fault(e)),
+    }
 }
 
-async fn apply(db: &Db, from: i64) -> Result<()> {
+/// Nothing else may pass for an empty store: a locked or unreachable one would be given a schema a second time.
+fn no_such_table(e: &sqlx::Error) -> bool {
+    e.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01") || e.message().starts_with("no such table"))
+}
+
+/// Takes the store from one version of the schema to another, in one transaction.
+///
+/// # Errors
+/// `Unavailable` when the store refuses; then it stays as it was.
+pub async fn apply(db: &Db, from: i64, to: i64) -> Result<()> {
     const CREATE: &str = "create table if not exists schema_version (version bigint not null, name text not null)";
     const ADD: &str = "insert into schema_version (version, name) values ($1, $2)";
     let mut tx = db.begin().await?;
     on_tx!(tx, t => sqlx::raw_sql(CREATE).execute(&mut *t).await.map(drop)).map_err(fault)?;
-    for (i, (name, sql)) in STEPS.iter().enumerate().skip(usize::try_from(from).unwrap_or(0)) {
+    for (version, (name, sql)) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > from && *version <= to) {
         on_tx!(tx, t => sqlx::raw_sql(*sql).execute(&mut *t).await.map(drop))
-            .map_err(|e| Fault::bug(format!("migration {name}")).why(e.to_string()))?;
-        let version = i64::try_from(i + 1).unwrap_or(i64::MAX);
+            .map_err(fault)
+            .map_err(|f| Fault { what: format!("migration {name}: {}", f.what), ..f })?;
         on_tx!(tx, t => sqlx::query(ADD).bind(version).bind(*name).execute(&mut *t).await.map(drop)).map_err(fault)?;
     }
     tx.commit().await?;

@@ -3,6 +3,7 @@
 pub mod blobs;
 pub mod lock;
 pub mod migrate;
+mod postgres;
 mod sqlite;
 pub mod url;
 
@@ -99,18 +100,9 @@ impl Db {
                 let (readers, writer) = sqlite::open(path).await?;
                 (Pool::Sqlite(readers), Pool::Sqlite(writer))
             }
-            StoreUrl::Postgres(text) => {
-                let pool = sqlx::postgres::PgPoolOptions::new()
-                    .max_connections(8)
-                    .acquire_timeout(std::time::Duration::from_secs(10))
-                    .connect(text)
-                    .await
-                    .map_err(|e| {
-                        Fault::unavailable("cannot reach the PostgreSQL store")
-                            .why(e.to_string())
-                            .next("check --store, that the server runs, and its access rules")
-                    })?;
-                (Pool::Postgres(pool.clone()), Pool::Postgres(pool))
+            StoreUrl::Postgres(url) => {
+                let (readers, writer) = postgres::open(url).await?;
+                (Pool::Postgres(readers), Pool::Postgres(writer))
             }
         };
         Ok(Self { readers, writer, turn: Arc::new(Mutex::new(())) })
@@ -166,7 +158,7 @@ impl Turn {
     /// `Unavailable` when the store refuses.
     pub async fn begin(self) -> Result<Tx> {
         let inner = match &self.pool {
-            Pool::Sqlite(p) => TxInner::Sqlite(p.begin_with("begin immediate").await.map_err(fault)?),
+            Pool::Sqlite(p) => TxInner::Sqlite(sqlite::begin(p).await.map_err(fault)?),
             Pool::Postgres(p) => TxInner::Postgres(p.begin().await.map_err(fault)?),
         };
         Ok(Tx { inner, turn: self.guard })

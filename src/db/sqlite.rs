@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
+use sqlx::{Sqlite, SqlitePool, Transaction};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::fault;
@@ -18,6 +18,8 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
             Fault::unavailable(format!("cannot make the store's folder {}", folder.display())).why(e.to_string())
         })?;
         refuse_network_file_system(folder)?;
+    } else {
+        refuse_network_file_system(Path::new("."))?;
     }
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -42,6 +44,21 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.read_only(true).create_if_missing(false));
     Ok((readers, writer))
+}
+
+/// Begins the writer's transaction, with the right to write from the start.
+///
+/// When the disk is full `SQLite` rolls back by itself. The driver's own rollback then fails, and it takes the
+/// transaction for open for ever; a fresh connection ends that.
+pub(super) async fn begin(writer: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    const BEGIN: &str = "begin immediate";
+    match writer.begin_with(BEGIN).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with(BEGIN).await
+        }
+        begun => begun,
+    }
 }
 
 /// `SQLite`'s write-ahead log needs shared memory and honest locks, which network file systems do not give.

@@ -5,4 +5,7 @@ mod clients;
 mod harness;
 mod mlflow_support;
 mod mlflow_tracking;
+mod store_engines;
+mod store_schema;
+mod stores;
 mod support;

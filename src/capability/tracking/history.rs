@@ -43,7 +43,7 @@ impl Tracking {
         if latest.count == 1 {
             return Ok(vec![Point { step: latest.step, timestamp: latest.timestamp, value: latest.value }]);
         }
-        let mut all = store::points(&self.db, &run.to_string(), key.as_str()).await?;
+        let mut all = store::points(&self.documents.db, &run.to_string(), key.as_str()).await?;
         all.extend(tail);
         Ok(all)
     }

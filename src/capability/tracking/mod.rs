@@ -11,6 +11,7 @@ pub mod command;
 mod effect;
 pub mod experiments;
 pub mod filter;
+mod fold;
 mod history;
 pub mod models;
 pub mod points;

@@ -13,6 +13,7 @@ const EXPERIMENTS: &str = "select doc from experiments";
 const RUNS: &str = "select doc from runs";
 const MODELS: &str = "select doc from logged_models";
 const JOURNAL: &str = "select seq, effects from tracking_journal order by seq";
+const OLDEST: &str = "select min(seq) from tracking_journal";
 const APPEND: &str = "insert into tracking_journal (seq, effects) values ($1, $2)";
 const FORGET: &str = "delete from tracking_journal where seq <= $1";
 const PUT_EXPERIMENT: &str = "insert into experiments (experiment_id, doc) values ($1, $2) \
@@ -90,28 +91,37 @@ pub(super) async fn models(pool: &Pool, take: impl FnMut(LoggedModel)) -> Result
     documents(pool, MODELS, "logged models", take).await
 }
 
-/// What was acknowledged since the last fold, oldest first, with the number of each group.
-pub(super) async fn journal(pool: &Pool) -> Result<Vec<(i64, Vec<Effect>)>> {
+/// What was acknowledged since the last fold, oldest first: the number of each group, its length in bytes, its effects.
+pub(super) async fn journal(pool: &Pool) -> Result<Vec<(i64, usize, Vec<Effect>)>> {
     let rows: Vec<(i64, String)> = on_db!(pool, p => sqlx::query_as(JOURNAL).fetch_all(p).await).map_err(fault)?;
-    let parse =
-        |(seq, text): (i64, String)| Ok((seq, serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?));
+    let parse = |(seq, text): (i64, String)| {
+        let effects = serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?;
+        Ok((seq, text.len(), effects))
+    };
     rows.into_iter().map(parse).collect()
+}
+
+/// Number of the oldest group since the last fold.
+pub(super) async fn oldest(pool: &Pool) -> Result<Option<i64>> {
+    on_db!(pool, p => sqlx::query_scalar(OLDEST).fetch_one(p).await).map_err(fault)
 }
 
 fn journal_text(effects: &[Effect]) -> Result<String> {
     serde_json::to_string(effects).map_err(|e| Fault::bug("journal").why(e.to_string()))
 }
 
-/// Appends one group by itself: when this returns, it is durable.
-pub(super) async fn append(pool: &Pool, seq: i64, effects: &[Effect]) -> Result<()> {
+/// Appends one group by itself: when this returns, it is durable. Answers its length in bytes.
+pub(super) async fn append(pool: &Pool, seq: i64, effects: &[Effect]) -> Result<usize> {
     let text = journal_text(effects)?;
-    on_db!(pool, p => sqlx::query(APPEND).bind(seq).bind(text).execute(p).await.map(drop)).map_err(fault)
+    let bytes = text.len();
+    on_db!(pool, p => sqlx::query(APPEND).bind(seq).bind(text).execute(p).await.map(|_| bytes)).map_err(fault)
 }
 
-/// Appends one group within a command's transaction.
-pub(super) async fn append_in(tx: &mut Tx, seq: i64, effects: &[Effect]) -> Result<()> {
+/// Appends one group within a command's transaction. Answers its length in bytes.
+pub(super) async fn append_in(tx: &mut Tx, seq: i64, effects: &[Effect]) -> Result<usize> {
     let text = journal_text(effects)?;
-    on_tx!(tx, t => sqlx::query(APPEND).bind(seq).bind(text).execute(&mut *t).await.map(drop)).map_err(fault)
+    let bytes = text.len();
+    on_tx!(tx, t => sqlx::query(APPEND).bind(seq).bind(text).execute(&mut *t).await.map(|_| bytes)).map_err(fault)
 }
 
 pub(super) async fn forget(tx: &mut Tx, up_to: i64) -> Result<()> {
