@@ -1,0 +1,118 @@
+//! Everything a key can do, by name: one table for dispatch, footer, help and palette.
+
+use serde::{Deserialize, Serialize};
+
+/// Under which heading the help shows an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Act,
+    Move,
+    Look,
+    App,
+}
+
+macro_rules! actions {
+    ($($variant:ident $name:literal $group:ident $short:literal $help:literal;)*) => {
+        /// What a person can ask of the room.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Action { $($variant,)* }
+
+        impl Action {
+            pub const ALL: &[Action] = &[$(Action::$variant,)*];
+
+            /// The name in `keymap.toml`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            pub fn group(self) -> Group {
+                match self { $(Self::$variant => Group::$group,)* }
+            }
+
+            /// One or two words, for the footer.
+            pub fn short(self) -> &'static str {
+                match self { $(Self::$variant => $short,)* }
+            }
+
+            /// For the help and the palette.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    PromoteSheet "promote.sheet" Act "promote…" "change the stage of a version…";
+    RollbackSheet "rollback.sheet" Act "roll back…" "bring the previous prod version back…";
+    VerifyChain "verify.chain" Act "verify" "verify the audit chain";
+    CopyMenu "copy.menu" Act "copy" "copy id, row, link or command…";
+    ActionsMenu "actions.menu" Act "actions" "all actions here, and why not";
+    Mark "mark" Act "mark" "mark or unmark the row";
+    MarkRange "mark.range" Act "range" "mark from the last mark to here";
+    MarkInvert "mark.invert" Act "invert" "invert the marks";
+
+    RowNext "row.next" Move "down" "next row";
+    RowPrev "row.prev" Move "up" "previous row";
+    ColPrev "col.prev" Move "left" "previous column, cursor left";
+    ColNext "col.next" Move "right" "next column, cursor right";
+    Top "top" Move "top" "first row";
+    Bottom "bottom" Move "bottom" "last row";
+    HalfDown "half.down" Move "half down" "half a page down";
+    HalfUp "half.up" Move "half up" "half a page up";
+    PageDown "page.down" Move "page down" "a page down";
+    PageUp "page.up" Move "page up" "a page up";
+    PaneNext "pane.next" Move "pane" "next pane";
+    PanePrev "pane.prev" Move "pane back" "previous pane";
+    Open "open" Move "open" "open what the cursor is on";
+    StepOut "step.out" Move "back" "one step out: overlay, filter, marks, place";
+    PlaceLast "place.last" Move "last place" "the place before this one";
+    PlaceRuns "place.runs" Move "Runs" "go to Runs";
+    PlaceRegistry "place.registry" Move "Registry" "go to the Registry";
+    PlaceAudit "place.audit" Move "Audit" "go to the Audit trail";
+
+    Filter "filter" Look "filter" "filter this list";
+    SortPick "sort.pick" Look "sort" "sort by a column…";
+    SortReverse "sort.reverse" Look "reverse" "reverse the order";
+    Columns "columns" Look "columns" "choose the columns…";
+    Experiment "experiment" Look "experiment" "show one experiment or all…";
+    Metric "metric" Look "metric" "choose the charted metric…";
+    EmaLess "ema.less" Look "rougher" "less smoothing";
+    EmaMore "ema.more" Look "smooth" "more smoothing";
+    LogY "log.y" Look "log" "logarithmic axis on, off";
+    Axis "axis" Look "axis" "x axis: step, time since start, clock";
+    PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
+    Freeze "freeze" Look "freeze" "hold the screen still; data still arrives";
+    Refresh "refresh" Look "refresh" "load again now";
+
+    Help "help" App "help" "keys of this screen";
+    Palette "palette" App "palette" "find an action by name";
+    MouseToggle "mouse.toggle" App "mouse" "mouse on, off";
+    Redraw "redraw" App "redraw" "draw the whole screen again";
+    Suspend "suspend" App "suspend" "back to the shell; fg returns";
+    OutOrQuit "out.or.quit" App "quit" "out of this place; at the root, quit";
+    QuitTwice "quit.twice" App "quit" "twice: quit at once";
+
+    Confirm "confirm" Act "confirm" "do it";
+    Cancel "cancel" Act "cancel" "change nothing";
+    StagePrev "stage.prev" Look "stage" "previous target stage";
+    StageNext "stage.next" Look "stage" "next target stage";
+    ReasonEdit "reason.edit" Act "edit reason" "write the reason";
+    Reason1 "reason.1" Act "reason 1" "take the first reason";
+    Reason2 "reason.2" Act "reason 2" "take the second reason";
+    Reason3 "reason.3" Act "reason 3" "take the third reason";
+    Reason4 "reason.4" Act "reason 4" "take the fourth reason";
+    DryRun "dry.run" Act "dry-run" "ask what would happen";
+    CopyCli "copy.cli" Act "copy as CLI" "copy the command line that does the same";
+}
+
+impl Action {
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|a| a.name() == name)
+    }
+
+    /// Whether it opens a sheet that can change something on a server.
+    pub fn opens_sheet(self) -> bool {
+        matches!(self, Self::PromoteSheet | Self::RollbackSheet)
+    }
+}

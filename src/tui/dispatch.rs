@@ -1,0 +1,170 @@
+//! From a key to what it does: the overlay first, then the keymap; the same gate for keys, palette and mouse.
+
+use super::action::Action;
+use super::key::{Code, Key};
+use super::keymap::Found;
+use super::msg::Effect;
+use super::overlay::picker::Item;
+use super::overlay::{Choice, Line, Overlay, Picker};
+use super::query::Query;
+use super::state::{State, View};
+use super::{screen, update};
+
+/// Within this time a second ^c quits.
+const TWICE_US: i64 = 2_000_000;
+
+pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
+    let now = state.now;
+    match &mut state.overlay {
+        Some(Overlay::Filter(_)) => return filter_key(state, key, effects),
+        Some(Overlay::Picker(picker)) => {
+            let chosen = picker.press(key);
+            return update::picked(state, chosen, effects);
+        }
+        Some(Overlay::Sheet(sheet)) => {
+            if let Some(asked) = sheet.write(key, now) {
+                return update::asked(state, asked, effects);
+            }
+        }
+        Some(Overlay::Help { scroll }) => {
+            match key.code {
+                Code::Down | Code::Char('j') => *scroll += 1,
+                Code::Up | Code::Char('k') => *scroll = scroll.saturating_sub(1),
+                _ => state.overlay = None,
+            }
+            return;
+        }
+        None => {}
+    }
+    let pressed: Vec<Key> = state.prefix.take().map(|(k, _)| k).into_iter().chain([key]).collect();
+    let contexts = state.contexts();
+    match state.keys.find(&contexts, &pressed) {
+        Found::Action(action) => act(state, action, effects),
+        Found::Prefix => state.prefix = Some((key, state.now)),
+        // After a first key that led nowhere the second one counts by itself, unless it was meant to step out.
+        Found::Nothing if pressed.len() > 1 && key.code != Code::Esc => self::key(state, key, effects),
+        Found::Nothing => {}
+    }
+}
+
+/// Does an action, or says why not.
+pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    if let Some(Overlay::Sheet(sheet)) = &mut state.overlay {
+        let asked = sheet.act(action, state.now);
+        return update::asked(state, asked, effects);
+    }
+    if let Some(why) = state.why_not(action) {
+        return state.warn(format!("{}: {why}", action.short()));
+    }
+    match action {
+        Action::PlaceRuns => state.go(View::Runs, effects),
+        Action::PlaceRegistry => state.go(View::Registry, effects),
+        Action::PlaceAudit => state.go(View::Audit, effects),
+        Action::PlaceLast => {
+            if let Some(last) = state.nav.last.clone() {
+                state.go(last, effects);
+            }
+        }
+        Action::StepOut => step_out(state, effects),
+        Action::OutOrQuit => {
+            if state.nav.stack.len() > 1 {
+                leave(state);
+            } else {
+                effects.push(Effect::Quit);
+            }
+        }
+        Action::QuitTwice => quit_twice(state, effects),
+        Action::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
+        Action::Palette => open_palette(state, false),
+        Action::ActionsMenu => open_palette(state, true),
+        Action::Filter => state.overlay = Some(Overlay::Filter(Line::new(screen::filter_text(state)))),
+        Action::PaneZoom => state.zoom = !state.zoom,
+        Action::Freeze => state.frozen = !state.frozen,
+        Action::Refresh => {
+            update::touch(state, &super::msg::Changed::Everything);
+            state.say("loading again");
+        }
+        Action::MouseToggle => {
+            state.mouse = !state.mouse;
+            effects.push(Effect::Mouse(state.mouse));
+        }
+        Action::Redraw => effects.push(Effect::Redraw),
+        Action::Suspend => effects.push(Effect::Suspend),
+        other => screen::act(state, other, effects),
+    }
+}
+
+/// One step out, in this order: zoom, filter, marks, place. It never quits.
+fn step_out(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.zoom {
+        state.zoom = false;
+    } else if !screen::filter_text(state).is_empty() {
+        screen::set_filter(state, "", Query::default(), effects);
+    } else if !screen::clear_marks(state) && state.nav.stack.len() > 1 {
+        leave(state);
+    }
+}
+
+fn leave(state: &mut State) {
+    state.zoom = false;
+    state.nav.last = state.nav.stack.pop();
+}
+
+fn quit_twice(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.quit_asked.is_some_and(|at| state.now.0 - at.0 <= TWICE_US) {
+        effects.push(Effect::Quit);
+    } else {
+        state.quit_asked = Some(state.now);
+        state.say("^c again quits; what runs on the agent goes on");
+    }
+}
+
+/// Every action of this screen with its key, and why not; the same actions as the keys.
+fn open_palette(state: &mut State, acts_only: bool) {
+    let contexts = state.contexts();
+    let mut actions: Vec<Action> = contexts.iter().flat_map(|c| state.keys.actions_of(c)).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    let hidden = [Action::Palette, Action::ActionsMenu];
+    let items = actions
+        .into_iter()
+        .filter(|a| !hidden.contains(a) && (!acts_only || a.group() == super::action::Group::Act))
+        .map(|a| Item {
+            why_not: state.why_not(a),
+            ..Item::new(a.help(), state.keys.keys_of(&contexts, a).join(" "), Choice::Do(a))
+        })
+        .collect();
+    state.overlay = Some(Overlay::Picker(Picker::new(if acts_only { "ACTIONS HERE" } else { "COMMAND" }, items)));
+}
+
+fn filter_key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
+    let Some(Overlay::Filter(line)) = &mut state.overlay else { return };
+    match key.code {
+        Code::Enter => match Query::parse(&line.text()) {
+            Ok(query) => {
+                let text = line.text();
+                state.overlay = None;
+                screen::set_filter(state, &text, query, effects);
+            }
+            Err(why) => state.warn(why),
+        },
+        Code::Esc => {
+            state.overlay = None;
+            screen::set_filter(state, "", Query::default(), effects);
+        }
+        _ => {
+            if line.press(key) {
+                filter_edited(state, effects);
+            }
+        }
+    }
+}
+
+/// The list follows the filter while it is typed, as far as it can be read.
+pub fn filter_edited(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(Overlay::Filter(line)) = &state.overlay else { return };
+    let text = line.text();
+    if let Ok(query) = Query::parse(&text) {
+        screen::set_filter(state, &text, query, effects);
+    }
+}

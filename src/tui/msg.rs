@@ -1,0 +1,133 @@
+//! Everything that can happen to the room, and everything it can ask of the outside. All of it is plain data, so a session
+//! can be recorded and played again.
+
+use serde::{Deserialize, Serialize};
+
+use super::key::Key;
+use super::model::{
+    Artifact, Curve, Envelope, Experiment, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
+};
+use super::query::Query;
+use super::remote::RequestId;
+use crate::base::Fault;
+
+/// Something that happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Msg {
+    Key(Key),
+    Paste(String),
+    Click {
+        x: u16,
+        y: u16,
+    },
+    Wheel {
+        down: bool,
+    },
+    Resize(u16, u16),
+    /// Time passed.
+    Tick,
+    /// The terminal has been given a frame that shows the sheet of this number.
+    Drawn(u64),
+    Hint(Changed),
+    Loaded(RequestId, Box<Result<Page, Fault>>),
+    Performed(RequestId, Result<Outcome, Fault>),
+    /// How a copy went: the way it took, or why not.
+    Copied(Result<String, String>),
+    /// The stream of hints is open, alive, or broken with a cause.
+    Events(Result<(), String>),
+    /// The process has been told to end.
+    Terminate,
+}
+
+/// What may have changed elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Changed {
+    Experiments,
+    Run(String),
+    Model(String),
+    Audit,
+    Everything,
+}
+
+/// What to load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Want {
+    Status,
+    Experiments,
+    Runs(RunsWant),
+    Run(String),
+    /// Thinned histories of (run, metric) pairs, at most `points` each.
+    Curves {
+        of: Vec<(String, String)>,
+        points: usize,
+    },
+    Artifacts {
+        run: String,
+        path: String,
+    },
+    Preview {
+        run: String,
+        path: String,
+    },
+    Models,
+    Audit(AuditWant),
+    Verify,
+}
+
+/// A stretch of the list of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunsWant {
+    /// An experiment's id; `None` is all.
+    pub experiment: Option<String>,
+    pub filter: Query,
+    pub order: RunOrder,
+    pub descending: bool,
+    pub offset: usize,
+    pub limit: usize,
+}
+
+/// By what runs are sorted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RunOrder {
+    Name,
+    Status,
+    Started,
+    User,
+    Metric(String),
+    Param(String),
+}
+
+/// A stretch of the audit trail, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditWant {
+    pub filter: Query,
+    pub offset: usize,
+    pub limit: usize,
+}
+
+/// What was loaded: one for each [`Want`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Page {
+    Status(Status),
+    Experiments(Vec<Experiment>),
+    Runs(Window<Run>),
+    Run(Box<Run>),
+    Curves(Vec<Curve>),
+    Artifacts(Vec<Artifact>),
+    Preview(Preview),
+    Models(Vec<Model>),
+    Audit(Window<Record>),
+    Verify(Verdict),
+}
+
+/// What the room asks of the outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    Load(RequestId, Want),
+    Perform(RequestId, Envelope),
+    Copy(String),
+    Mouse(bool),
+    Redraw,
+    Suspend,
+    Quit,
+}

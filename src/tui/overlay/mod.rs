@@ -1,0 +1,34 @@
+//! What lies over a screen: the line that edits a filter, lists to pick from, the help, and the sheet that asks before a change.
+
+pub mod help;
+pub mod line;
+pub mod picker;
+pub mod sheet;
+
+use super::action::Action;
+pub use line::Line;
+pub use picker::Picker;
+pub use sheet::Sheet;
+
+/// At most one overlay is open at a time.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    Help {
+        scroll: usize,
+    },
+    Picker(Picker),
+    Sheet(Box<Sheet>),
+    /// The filter of the list below, while it is being typed.
+    Filter(Line),
+}
+
+/// What picking an item does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    Do(Action),
+    SortRuns(super::msg::RunOrder),
+    Metric(String),
+    Column(super::screen::runs::Column),
+    Experiment(Option<super::model::Experiment>),
+    Copy(String),
+}

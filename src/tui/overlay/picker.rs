@@ -1,0 +1,141 @@
+//! A list to pick from, narrowed by typing: the palette, sort order, metric, columns, experiment, copy.
+
+use super::{Choice, Line};
+use crate::tui::key::{Code, Key};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    pub label: String,
+    /// The key that does the same, or a remark.
+    pub note: String,
+    /// Why it cannot be picked now; such items stay and say why.
+    pub why_not: Option<String>,
+    pub checked: Option<bool>,
+    pub choice: Choice,
+}
+
+impl Item {
+    pub fn new(label: impl Into<String>, note: impl Into<String>, choice: Choice) -> Self {
+        Self { label: label.into(), note: note.into(), why_not: None, checked: None, choice }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picker {
+    pub title: String,
+    pub line: Line,
+    pub items: Vec<Item>,
+    pub cursor: usize,
+    /// Whether picking leaves it open, to tick several.
+    pub stays: bool,
+}
+
+/// What a key did to the list.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Picked {
+    Nothing,
+    Close,
+    Refused(String),
+    Choice(Choice),
+}
+
+impl Picker {
+    pub fn new(title: &str, items: Vec<Item>) -> Self {
+        Self { title: title.into(), line: Line::default(), items, cursor: 0, stays: false }
+    }
+
+    /// Puts the cursor on the first item that fits.
+    #[must_use]
+    pub fn at(mut self, choice: impl Fn(&Choice) -> bool) -> Self {
+        self.cursor = self.items.iter().position(|i| choice(&i.choice)).unwrap_or(0);
+        self
+    }
+
+    /// Indices of the items that match what was typed, best first.
+    pub fn shown(&self) -> Vec<usize> {
+        let wanted = self.line.text().to_lowercase();
+        let mut scored: Vec<(i32, usize)> = self
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| score(&wanted, &item.label.to_lowercase()).map(|s| (-s, i)))
+            .collect();
+        scored.sort_unstable();
+        scored.into_iter().map(|(_, i)| i).collect()
+    }
+
+    pub fn press(&mut self, key: Key) -> Picked {
+        let shown = self.shown();
+        match key.code {
+            Code::Esc => return Picked::Close,
+            Code::Char('c' | 'g') if key.ctrl => return Picked::Close,
+            Code::Down | Code::Tab => self.cursor = (self.cursor + 1).min(shown.len().saturating_sub(1)),
+            Code::Char('n' | 'j') if key.ctrl => self.cursor = (self.cursor + 1).min(shown.len().saturating_sub(1)),
+            Code::Up => self.cursor = self.cursor.saturating_sub(1),
+            Code::Char('p' | 'k') if key.ctrl => self.cursor = self.cursor.saturating_sub(1),
+            Code::PageDown => self.cursor = (self.cursor + 10).min(shown.len().saturating_sub(1)),
+            Code::PageUp => self.cursor = self.cursor.saturating_sub(10),
+            Code::Enter => return self.pick(&shown),
+            Code::Char(' ') if self.stays && self.line.is_empty() => return self.pick(&shown),
+            _ => {
+                if self.line.press(key) {
+                    self.cursor = 0;
+                }
+            }
+        }
+        Picked::Nothing
+    }
+
+    fn pick(&mut self, shown: &[usize]) -> Picked {
+        let Some(item) = shown.get(self.cursor).and_then(|i| self.items.get_mut(*i)) else { return Picked::Nothing };
+        if let Some(why) = &item.why_not {
+            return Picked::Refused(why.clone());
+        }
+        if let Some(checked) = &mut item.checked {
+            *checked = !*checked;
+        }
+        Picked::Choice(item.choice.clone())
+    }
+}
+
+/// How well `wanted` fits as letters in order: words begun and letters side by side count more. `None`: it does not.
+fn score(wanted: &str, text: &str) -> Option<i32> {
+    let mut score = 0;
+    let mut last: Option<usize> = None;
+    let chars: Vec<char> = text.chars().collect();
+    let mut from = 0;
+    for w in wanted.chars().filter(|c| !c.is_whitespace()) {
+        let at = (from..chars.len()).find(|i| chars[*i] == w)?;
+        let begins = at == 0 || !chars[at - 1].is_alphanumeric();
+        score += 1 + if begins { 6 } else { 0 } + if last.is_some_and(|l| l + 1 == at) { 4 } else { 0 };
+        last = Some(at);
+        from = at + 1;
+    }
+    Some(score - i32::from(u8::try_from(chars.len() / 16).unwrap_or(u8::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::action::Action;
+
+    #[test]
+    fn typing_narrows_and_the_best_comes_first() {
+        let item = |label: &str| Item::new(label, "", Choice::Do(Action::Help));
+        let mut picker = Picker::new("", vec![item("freeze the screen"), item("refresh"), item("rfx zoom")]);
+        for c in "rfr".chars() {
+            picker.press(Key::char(c));
+        }
+        assert_eq!(picker.shown(), [1]);
+        assert_eq!(picker.press(Key::plain(Code::Enter)), Picked::Choice(Choice::Do(Action::Help)));
+    }
+
+    #[test]
+    fn what_cannot_be_picked_says_why() {
+        let mut picker = Picker::new(
+            "",
+            vec![Item { why_not: Some("read-only".into()), ..Item::new("a", "", Choice::Do(Action::Help)) }],
+        );
+        assert_eq!(picker.press(Key::plain(Code::Enter)), Picked::Refused("read-only".into()));
+    }
+}

@@ -1,0 +1,111 @@
+//! The screens, and how the frame speaks to the one that is open.
+
+pub mod audit;
+pub mod curves;
+pub mod list;
+pub mod registry;
+pub mod run;
+pub mod runs;
+
+use super::action::Action;
+use super::msg::{Effect, Page};
+use super::overlay::Choice;
+use super::query::Query;
+use super::remote::{RequestId, Slot};
+use super::state::{State, View};
+use super::{dispatch, overlay::Overlay};
+use crate::base::Fault;
+
+/// Does what only the open screen knows how to do.
+pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    match state.nav.here() {
+        View::Runs => runs::act(state, action, effects),
+        View::Run(_) => run::act(state, action, effects),
+        View::Registry => registry::act(state, action, effects),
+        View::Audit => audit::act(state, action, effects),
+    }
+}
+
+/// Asks for what the open screen lacks.
+pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    match state.nav.here() {
+        View::Runs => runs::demand(state, effects),
+        View::Run(_) => run::demand(state, effects),
+        View::Registry => registry::demand(state, effects),
+        View::Audit => audit::demand(state, effects),
+    }
+}
+
+/// Gives a reply to the slot that waits for it; a reply nobody waits for is dropped. Returns what must be said aloud.
+pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> Option<String> {
+    runs::loaded(state, id, reply);
+    run::loaded(state, id, reply);
+    registry::loaded(state, id, reply);
+    audit::loaded(state, id, reply)
+}
+
+/// Hands a reply to `slot` if it is the one it waits for.
+pub(super) fn give<T: Clone>(
+    slot: &mut Slot<T>,
+    id: RequestId,
+    reply: &Result<Page, Fault>,
+    now: crate::base::Timestamp,
+    pick: impl Fn(&Page) -> Option<T>,
+) -> bool {
+    if !slot.wants(id) {
+        return false;
+    }
+    let reply = reply
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|p| pick(p).ok_or_else(|| Fault::bug("the agent answered another question")));
+    slot.take(id, reply, now)
+}
+
+/// The filter of the open screen, as it was typed.
+pub fn filter_text(state: &State) -> &str {
+    match state.nav.here() {
+        View::Runs => &state.runs.filter_text,
+        View::Audit => &state.audit.filter_text,
+        View::Registry => &state.registry.filter_text,
+        View::Run(_) => &state.run.filter_text,
+    }
+}
+
+pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec<Effect>) {
+    match state.nav.here() {
+        View::Runs => runs::set_filter(state, text, query),
+        View::Audit => audit::set_filter(state, text, query),
+        View::Registry => registry::set_filter(state, text, query),
+        View::Run(_) => run::set_filter(state, text, query),
+    }
+    demand(state, effects);
+}
+
+/// Takes the marks away; whether there were any.
+pub fn clear_marks(state: &mut State) -> bool {
+    let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();
+    if had {
+        state.runs.marks.clear();
+    }
+    had
+}
+
+/// What picking an item of a list does.
+pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
+    match choice {
+        Choice::Do(action) => dispatch::act(state, action, effects),
+        Choice::Copy(text) => effects.push(Effect::Copy(text)),
+        Choice::SortRuns(order) => runs::sort_by(state, order),
+        Choice::Column(column) => state.runs.toggle_column(&column),
+        Choice::Experiment(experiment) => runs::show_experiment(state, experiment),
+        Choice::Metric(key) => match state.nav.here() {
+            View::Run(_) => state.run.metric = Some(key),
+            _ => state.runs.metric = Some(key),
+        },
+    }
+}
+
+pub(super) fn open(state: &mut State, picker: super::overlay::Picker) {
+    state.overlay = Some(Overlay::Picker(picker));
+}

@@ -1,0 +1,161 @@
+//! One run: its metrics with their curves, params, tags, data and artifacts.
+
+mod update;
+pub mod view;
+
+use std::collections::BTreeMap;
+
+pub use update::{act, demand, loaded, set_filter};
+
+use super::curves::Curves;
+use super::runs::ChartLook;
+use crate::base::Timestamp;
+use crate::tui::action::Action;
+use crate::tui::model::{Artifact, Latest, Preview, Run};
+use crate::tui::query::{Held, Query};
+use crate::tui::remote::Slot;
+
+/// The panes, in the order of Tab.
+pub const METRICS: usize = 0;
+pub const CHART: usize = 1;
+pub const PARAMS: usize = 2;
+pub const TAGS: usize = 3;
+pub const ARTIFACTS: usize = 4;
+pub const PANES: usize = 5;
+
+#[derive(Debug)]
+pub struct RunDetail {
+    pub id: String,
+    pub row: Slot<Run>,
+    pub metric: Option<String>,
+    pub look: ChartLook,
+    pub pane: usize,
+    pub cursors: [usize; PANES],
+    pub probe: Option<f64>,
+    pub sparks: Curves,
+    pub charts: Curves,
+    /// Listings by directory; the root is the empty path. A directory that is open and not here is being asked for.
+    pub listings: BTreeMap<String, Vec<Artifact>>,
+    pub open_dirs: Vec<String>,
+    pub listing: Slot<Vec<Artifact>>,
+    pub listing_path: Option<String>,
+    pub preview: Slot<Preview>,
+    pub preview_path: Option<String>,
+    /// Narrows metrics, params and tags by name.
+    pub filter: Query,
+    pub filter_text: String,
+}
+
+impl Default for RunDetail {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            row: Slot::default(),
+            metric: None,
+            look: ChartLook::default(),
+            pane: METRICS,
+            cursors: [0; PANES],
+            probe: None,
+            sparks: Curves::new(24),
+            charts: Curves::new(480),
+            listings: BTreeMap::new(),
+            open_dirs: vec![String::new()],
+            listing: Slot::default(),
+            listing_path: None,
+            preview: Slot::default(),
+            preview_path: None,
+            filter: Query::default(),
+            filter_text: String::new(),
+        }
+    }
+}
+
+impl RunDetail {
+    /// Opens on what the list already knows, so that the first frame has something to show.
+    pub fn open(id: String, known: Option<Run>, now: Timestamp) -> Self {
+        let mut detail = Self { id, ..Self::default() };
+        if let Some(run) = known {
+            detail.row.remote = crate::tui::remote::Remote::Fresh(run, now);
+        }
+        detail
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        self.filter.matches(|field| if field.is_none() { Held::Text(name.to_owned()) } else { Held::Missing })
+    }
+
+    /// Metrics by name; the machine's own figures last.
+    pub fn metrics(&self) -> Vec<(&String, &Latest)> {
+        let mut metrics: Vec<_> =
+            self.row.value().map(|r| r.metrics.iter().filter(|(k, _)| self.fits(k)).collect()).unwrap_or_default();
+        metrics.sort_by_key(|(k, _)| k.starts_with("system/"));
+        metrics
+    }
+
+    pub fn params(&self) -> Vec<(&String, &String)> {
+        self.row.value().map(|r| r.params.iter().filter(|(k, _)| self.fits(k)).collect()).unwrap_or_default()
+    }
+
+    /// Data first, then the person's own tags, then those of the client library.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let Some(run) = self.row.value() else { return Vec::new() };
+        let inputs = run.inputs.iter().map(|i| {
+            let role = if i.context.is_empty() { "data".to_owned() } else { format!("data {}", i.context) };
+            (role, format!("{} {}", i.name, i.digest))
+        });
+        let own = run.tags.iter().filter(|(k, _)| !k.starts_with("mlflow."));
+        let library = run.tags.iter().filter(|(k, _)| k.starts_with("mlflow."));
+        inputs.chain(own.chain(library).map(|(k, v)| (k.clone(), v.clone()))).filter(|(k, _)| self.fits(k)).collect()
+    }
+
+    /// The open part of the artifact tree: depth and entry.
+    pub fn tree(&self) -> Vec<(usize, &Artifact)> {
+        let mut rows = Vec::new();
+        self.walk("", 0, &mut rows);
+        rows
+    }
+
+    fn walk<'a>(&'a self, dir: &str, depth: usize, rows: &mut Vec<(usize, &'a Artifact)>) {
+        for entry in self.listings.get(dir).map_or(&[][..], Vec::as_slice) {
+            rows.push((depth, entry));
+            if entry.is_dir && depth < 32 && self.open_dirs.contains(&entry.path) {
+                self.walk(&entry.path, depth + 1, rows);
+            }
+        }
+    }
+
+    /// The metric on the chart: the chosen one, else the one under the cursor.
+    pub fn charted_metric(&self) -> Option<String> {
+        let chosen = self.metric.clone().filter(|m| self.row.value().is_some_and(|r| r.metrics.contains_key(m)));
+        chosen.or_else(|| self.metrics().get(self.cursors[METRICS]).map(|(k, _)| (*k).clone()))
+    }
+
+    pub fn why_not(&self, action: Action) -> Option<String> {
+        match action {
+            Action::Metric | Action::EmaMore | Action::EmaLess | Action::LogY | Action::Axis
+                if self.metrics().is_empty() =>
+            {
+                Some("this run has no metric".into())
+            }
+            Action::Mark
+            | Action::MarkRange
+            | Action::MarkInvert
+            | Action::SortPick
+            | Action::SortReverse
+            | Action::Columns => Some("one run has no list to do that to".into()),
+            _ => None,
+        }
+    }
+
+    /// Rows of the pane that has the focus.
+    pub fn len_of(&self, pane: usize) -> usize {
+        match pane {
+            METRICS => self.metrics().len(),
+            PARAMS => self.params().len(),
+            TAGS => self.facts().len(),
+            ARTIFACTS if self.preview_path.is_some() => self.preview.value().map_or(0, |p| p.text.lines().count()),
+            ARTIFACTS => self.tree().len(),
+            _ => 0,
+        }
+    }
+}

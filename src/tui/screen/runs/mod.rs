@@ -1,0 +1,212 @@
+//! Runs: which experiment is best, and is it stuck. A live table, the chart of one metric, and what the selected run is.
+
+mod columns;
+pub mod filter;
+mod update;
+pub mod view;
+
+use std::collections::BTreeSet;
+
+pub use columns::Column;
+pub use update::{act, demand, loaded, set_filter, show_experiment, sort_by};
+
+use super::curves::Curves;
+use crate::tui::action::Action;
+use crate::tui::model::{Experiment, Run, Window};
+use crate::tui::msg::RunOrder;
+use crate::tui::query::Query;
+use crate::tui::remote::Slot;
+
+/// Along which axis a curve runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Axis {
+    #[default]
+    Step,
+    /// Time since the run began.
+    Elapsed,
+    Clock,
+}
+
+impl Axis {
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Step => Self::Elapsed,
+            Self::Elapsed => Self::Clock,
+            Self::Clock => Self::Step,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Elapsed => "elapsed",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+/// How charts are drawn, on every screen with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChartLook {
+    /// Index into [`EMA`].
+    pub ema: usize,
+    pub log: bool,
+    pub axis: Axis,
+}
+
+/// Weights of the moving average that `[` and `]` step through.
+pub const EMA: [f64; 6] = [0.0, 0.5, 0.7, 0.9, 0.95, 0.99];
+
+impl ChartLook {
+    /// Whether the action was about the look of charts.
+    pub fn act(&mut self, action: Action) -> bool {
+        match action {
+            Action::EmaLess => self.ema = self.ema.saturating_sub(1),
+            Action::EmaMore => self.ema = (self.ema + 1).min(EMA.len() - 1),
+            Action::LogY => self.log = !self.log,
+            Action::Axis => self.axis = self.axis.next(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// `EMA 0.90 · x step · log off`.
+    pub fn words(self) -> String {
+        let ema = if self.ema == 0 { "EMA off".to_owned() } else { format!("EMA {:.2}", EMA[self.ema]) };
+        format!("{ema} · x {} · log {}", self.axis.name(), if self.log { "on" } else { "off" })
+    }
+}
+
+/// Runs charted at once; marks beyond it are not drawn.
+pub const CHARTED_MAX: usize = 6;
+/// Rows asked for around the cursor.
+pub const WINDOW: usize = 300;
+
+/// The panes, in the order of Tab.
+pub const TABLE: usize = 0;
+pub const CHART: usize = 1;
+pub const DETAIL: usize = 2;
+
+#[derive(Debug)]
+pub struct Runs {
+    pub page: Slot<Window<Run>>,
+    pub experiments: Slot<Vec<Experiment>>,
+    pub experiment: Option<Experiment>,
+    pub filter: Query,
+    pub filter_text: String,
+    pub order: RunOrder,
+    pub descending: bool,
+    pub cursor: usize,
+    /// The run under the cursor: it stays under it when rows move.
+    pub selected: Option<String>,
+    pub marks: BTreeSet<String>,
+    pub range_from: Option<usize>,
+    /// `None`: chosen by what the runs have.
+    pub columns: Option<Vec<Column>>,
+    pub metric: Option<String>,
+    pub look: ChartLook,
+    pub pane: usize,
+    pub detail_scroll: usize,
+    /// Where the chart is read, as a share of its width.
+    pub probe: Option<f64>,
+    pub sparks: Curves,
+    pub charts: Curves,
+    /// Metric keys seen so far, so that a word in the filter can be told for a metric.
+    pub known_metrics: BTreeSet<String>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self {
+            page: Slot::default(),
+            experiments: Slot::default(),
+            experiment: None,
+            filter: Query::default(),
+            filter_text: String::new(),
+            order: RunOrder::Started,
+            descending: true,
+            cursor: 0,
+            selected: None,
+            marks: BTreeSet::new(),
+            range_from: None,
+            columns: None,
+            metric: None,
+            look: ChartLook::default(),
+            pane: TABLE,
+            detail_scroll: 0,
+            probe: None,
+            sparks: Curves::new(24),
+            charts: Curves::new(320),
+            known_metrics: BTreeSet::new(),
+        }
+    }
+}
+
+impl Runs {
+    pub fn rows(&self) -> &[Run] {
+        self.page.value().map_or(&[], |w| w.rows.as_slice())
+    }
+
+    pub fn total(&self) -> usize {
+        self.page.value().map_or(0, |w| w.total)
+    }
+
+    pub fn row_of(&self, id: &str) -> Option<&Run> {
+        self.rows().iter().find(|r| r.id == id)
+    }
+
+    pub fn current(&self) -> Option<&Run> {
+        self.page.value().and_then(|w| w.get(self.cursor))
+    }
+
+    pub fn live(&self) -> usize {
+        self.rows().iter().filter(|r| r.is_live()).count()
+    }
+
+    /// The metric on the chart: the chosen one, else the first that the columns show.
+    pub fn charted_metric(&self) -> Option<String> {
+        self.metric.clone().or_else(|| {
+            self.shown_columns().into_iter().find_map(|c| if let Column::Metric(key) = c { Some(key) } else { None })
+        })
+    }
+
+    /// The runs on the chart: the marked ones, else the one under the cursor.
+    pub fn charted(&self) -> Vec<&Run> {
+        if self.marks.is_empty() {
+            return self.current().into_iter().collect();
+        }
+        self.rows().iter().filter(|r| self.marks.contains(&r.id)).take(CHARTED_MAX).collect()
+    }
+
+    pub fn shown_columns(&self) -> Vec<Column> {
+        self.columns.clone().unwrap_or_else(|| columns::automatic(self.rows(), self.experiment.is_none()))
+    }
+
+    pub fn toggle_column(&mut self, column: &Column) {
+        let mut shown = self.shown_columns();
+        match shown.iter().position(|c| c == column) {
+            Some(at) => {
+                shown.remove(at);
+            }
+            None => shown.push(column.clone()),
+        }
+        shown.sort_by_key(Column::rank);
+        self.columns = Some(shown);
+    }
+
+    pub fn why_not(&self, action: Action) -> Option<String> {
+        let none = self.current().is_none();
+        match action {
+            Action::Open | Action::Mark | Action::MarkRange | Action::MarkInvert | Action::CopyMenu if none => {
+                Some("no run here".into())
+            }
+            Action::Metric | Action::EmaMore | Action::EmaLess | Action::LogY | Action::Axis
+                if self.charted_metric().is_none() =>
+            {
+                Some("no run here has a metric".into())
+            }
+            _ => None,
+        }
+    }
+}

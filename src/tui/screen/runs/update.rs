@@ -1,0 +1,280 @@
+//! What happens on the screen of runs.
+
+use super::{CHART, CHARTED_MAX, Column, DETAIL, Runs, WINDOW, columns, filter};
+use crate::base::Fault;
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::model::{Experiment, Run};
+use crate::tui::msg::{Effect, Page, RunOrder, RunsWant, Want};
+use crate::tui::overlay::picker::Item;
+use crate::tui::overlay::{Choice, Picker};
+use crate::tui::query::Query;
+use crate::tui::remote::RequestId;
+use crate::tui::screen::{give, list, open};
+use crate::tui::state::{State, View};
+
+pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    let page = super::view::table_rows(state);
+    let runs = &mut state.runs;
+    if runs.look.act(action) {
+        return;
+    }
+    if let Some(pane) = list::next_pane(action, runs.pane, 3) {
+        runs.pane = pane;
+        return;
+    }
+    if runs.pane == DETAIL
+        && let Some(to) = list::moved(action, runs.detail_scroll, usize::MAX, 10)
+    {
+        runs.detail_scroll = to.min(10_000);
+        return;
+    }
+    if let Some(to) = list::moved(action, runs.cursor, runs.total(), page) {
+        runs.cursor = to;
+        runs.selected = runs.current().map(|r| r.id.clone());
+        runs.detail_scroll = 0;
+        return;
+    }
+    match action {
+        Action::ColPrev | Action::ColNext if runs.pane == CHART => probe(runs, action == Action::ColNext),
+        Action::Open => {
+            if let Some(id) = runs.current().map(|r| r.id.clone()) {
+                state.go(View::Run(id), effects);
+            }
+        }
+        Action::Mark => mark(runs),
+        Action::MarkRange => mark_range(runs),
+        Action::MarkInvert => {
+            let inverted = runs.rows().iter().filter(|r| !runs.marks.contains(&r.id)).map(|r| r.id.clone()).collect();
+            runs.marks = inverted;
+        }
+        Action::SortReverse => {
+            runs.descending = !runs.descending;
+            reload(state);
+        }
+        Action::SortPick => pick_order(state),
+        Action::Columns => pick_columns(state),
+        Action::Metric => pick_metric(state),
+        Action::Experiment => pick_experiment(state),
+        Action::CopyMenu => pick_copy(state),
+        _ => {}
+    }
+}
+
+/// Moves the reading line on the chart.
+fn probe(runs: &mut Runs, right: bool) {
+    let at = runs.probe.unwrap_or(1.0) + if right { 0.02 } else { -0.02 };
+    runs.probe = (at <= 1.0).then_some(at.max(0.0));
+}
+
+fn mark(runs: &mut Runs) {
+    let Some(id) = runs.current().map(|r| r.id.clone()) else { return };
+    if !runs.marks.remove(&id) {
+        runs.marks.insert(id);
+    }
+    runs.range_from = Some(runs.cursor);
+    runs.cursor = (runs.cursor + 1).min(runs.total().saturating_sub(1));
+    runs.selected = runs.current().map(|r| r.id.clone());
+}
+
+fn mark_range(runs: &mut Runs) {
+    let from = runs.range_from.unwrap_or(runs.cursor);
+    let (low, high) = (from.min(runs.cursor), from.max(runs.cursor));
+    let ids: Vec<String> =
+        (low..=high).filter_map(|i| runs.page.value().and_then(|w| w.get(i))).map(|r| r.id.clone()).collect();
+    runs.marks.extend(ids);
+    runs.range_from = Some(runs.cursor);
+}
+
+pub fn set_filter(state: &mut State, text: &str, query: Query) {
+    text.clone_into(&mut state.runs.filter_text);
+    if state.runs.filter != query {
+        state.runs.filter = query;
+        state.runs.cursor = 0;
+        state.runs.selected = None;
+        reload(state);
+    }
+}
+
+pub fn sort_by(state: &mut State, order: RunOrder) {
+    let runs = &mut state.runs;
+    if runs.order == order {
+        runs.descending = !runs.descending;
+    } else {
+        // A metric is usually wanted lowest first when it is a loss, and the newest run first.
+        runs.descending = match &order {
+            RunOrder::Started => true,
+            RunOrder::Metric(key) => !["loss", "error", "rmse", "mae"].iter().any(|w| key.to_lowercase().contains(w)),
+            _ => false,
+        };
+        runs.order = order;
+    }
+    runs.cursor = 0;
+    runs.selected = None;
+    reload(state);
+}
+
+pub fn show_experiment(state: &mut State, experiment: Option<Experiment>) {
+    let runs = &mut state.runs;
+    runs.experiment = experiment;
+    runs.marks.clear();
+    runs.columns = None;
+    runs.metric = None;
+    runs.cursor = 0;
+    runs.selected = None;
+    reload(state);
+}
+
+/// The question changed: what is under way no longer counts.
+fn reload(state: &mut State) {
+    state.runs.page.renew();
+}
+
+/// Asks for the rows around the cursor, for the experiments, and for the curves of what is on screen.
+pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    let (now, frozen) = (state.now, state.frozen);
+    let height = super::view::table_rows(state);
+    let runs = &mut state.runs;
+    if runs.experiments.is_unasked() || (runs.experiments.due(now) && !frozen) {
+        effects.push(Effect::Load(runs.experiments.ask(&mut state.ids, now), Want::Experiments));
+    }
+    let outside = runs.page.value().is_some_and(|w| {
+        let (first, last) = (runs.cursor.saturating_sub(height), (runs.cursor + height).min(w.total));
+        first < w.offset || last > w.offset + w.rows.len() && w.offset + w.rows.len() < w.total
+    });
+    let wanted = runs.page.is_unasked() || (runs.page.due(now) && !frozen) || (outside && !runs.page.is_waiting());
+    if wanted {
+        let want = RunsWant {
+            experiment: runs.experiment.as_ref().map(|e| e.id.clone()),
+            filter: filter::resolve(&runs.filter, &runs.known_metrics),
+            order: runs.order.clone(),
+            descending: runs.descending,
+            offset: runs.cursor.saturating_sub(WINDOW / 2),
+            limit: WINDOW,
+        };
+        effects.push(Effect::Load(runs.page.ask(&mut state.ids, now), Want::Runs(want)));
+    }
+    curves(state, height, effects);
+}
+
+fn curves(state: &mut State, height: usize, effects: &mut Vec<Effect>) {
+    let runs = &mut state.runs;
+    let Some(key) = runs.charted_metric() else { return };
+    let Some(window) = runs.page.value() else { return };
+    let with_metric = |r: &'_ Run| r.metrics.get(&key).is_some_and(|m| m.count > 1);
+    let (from, to) = (runs.cursor.saturating_sub(height), runs.cursor + height);
+    let near = (from..=to).filter_map(|i| window.get(i)).filter(|r| with_metric(r));
+    let near = near.filter_map(|r| r.metrics.get(&key).map(|m| (r.id.as_str(), key.as_str(), m)));
+    effects.extend(runs.sparks.demand(near, &mut state.ids, state.now).map(|(id, want)| Effect::Load(id, want)));
+    let charted: Vec<Run> = runs.charted().into_iter().take(CHARTED_MAX).cloned().collect();
+    let on_chart = charted.iter().filter_map(|r| r.metrics.get(&key).map(|m| (r.id.as_str(), key.as_str(), m)));
+    effects.extend(runs.charts.demand(on_chart, &mut state.ids, state.now).map(|(id, want)| Effect::Load(id, want)));
+}
+
+pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
+    let (now, runs) = (state.now, &mut state.runs);
+    give(&mut runs.experiments, id, reply, now, |p| if let Page::Experiments(e) = p { Some(e.clone()) } else { None });
+    runs.sparks.take(id, reply);
+    runs.charts.take(id, reply);
+    if !give(&mut runs.page, id, reply, now, |p| if let Page::Runs(w) = p { Some(w.clone()) } else { None }) {
+        return;
+    }
+    follow(runs);
+}
+
+/// Metric keys remembered for reading filters.
+const KNOWN_METRICS_MAX: usize = 5_000;
+
+/// Keeps the cursor on the selected run when rows above it came or went.
+fn follow(runs: &mut Runs) {
+    let Some(window) = runs.page.value() else { return };
+    if runs.known_metrics.len() < KNOWN_METRICS_MAX {
+        runs.known_metrics.extend(window.rows.iter().flat_map(|r| r.metrics.keys().cloned()));
+    }
+    let found =
+        runs.selected.as_ref().and_then(|id| window.rows.iter().position(|r| r.id == *id)).map(|i| i + window.offset);
+    runs.cursor = found.unwrap_or(runs.cursor).min(window.total.saturating_sub(1));
+    runs.selected = runs.current().map(|r| r.id.clone());
+}
+
+fn pick_order(state: &mut State) {
+    let shown = state.runs.shown_columns();
+    let mut columns: Vec<Column> = shown.clone();
+    columns.extend(columns::metrics(state.runs.rows()).into_iter().map(Column::Metric).filter(|c| !shown.contains(c)));
+    columns.extend(columns::params(state.runs.rows()).into_iter().map(Column::Param).filter(|c| !shown.contains(c)));
+    let items = columns
+        .iter()
+        .filter_map(|c| {
+            let order = c.order()?;
+            let now = if order == state.runs.order { "now" } else { "" };
+            Some(Item::new(c.label(), now, Choice::SortRuns(order)))
+        })
+        .collect();
+    let order = state.runs.order.clone();
+    open(state, Picker::new("SORT BY", items).at(|c| *c == Choice::SortRuns(order.clone())));
+}
+
+fn pick_columns(state: &mut State) {
+    let shown = state.runs.shown_columns();
+    let rows = state.runs.rows();
+    let metrics = columns::metrics(rows).into_iter().map(Column::Metric);
+    let params = columns::params(rows).into_iter().map(Column::Param);
+    let items = columns::FIXED
+        .into_iter()
+        .chain(metrics)
+        .chain(params)
+        .map(|c| Item { checked: Some(shown.contains(&c)), ..Item::new(c.label(), "", Choice::Column(c)) })
+        .collect();
+    open(state, Picker { stays: true, ..Picker::new("COLUMNS", items) });
+}
+
+fn pick_metric(state: &mut State) {
+    let now = state.runs.charted_metric();
+    let items = columns::metrics(state.runs.rows())
+        .into_iter()
+        .map(|k| Item::new(format::clean(&k), "", Choice::Metric(k)))
+        .collect();
+    open(state, Picker::new("METRIC", items).at(|c| matches!(c, Choice::Metric(k) if Some(k) == now.as_ref())));
+}
+
+fn pick_experiment(state: &mut State) {
+    let all = std::iter::once(Item::new("all experiments", "", Choice::Experiment(None)));
+    let experiments = state.runs.experiments.value().cloned().unwrap_or_default();
+    let items = all
+        .chain(
+            experiments
+                .into_iter()
+                .map(|e| Item::new(format::clean(&e.name), e.id.clone(), Choice::Experiment(Some(e)))),
+        )
+        .collect();
+    let now = state.runs.experiment.clone();
+    open(state, Picker::new("EXPERIMENT", items).at(|c| *c == Choice::Experiment(now.clone())));
+}
+
+fn pick_copy(state: &mut State) {
+    let Some(run) = state.runs.current() else { return };
+    let marked: Vec<&str> = state.runs.marks.iter().map(String::as_str).collect();
+    let mut items = vec![
+        Item::new("run id", format::cut(&run.id, 12, "…"), Choice::Copy(run.id.clone())),
+        Item::new("name", "", Choice::Copy(run.name.clone())),
+        Item::new("command line", "", Choice::Copy(format!("opsroom runs show {}", run.id))),
+        Item::new("row as tab-separated text", "", Choice::Copy(tsv(run))),
+    ];
+    if !marked.is_empty() {
+        items.insert(0, Item::new(format!("{} marked ids", marked.len()), "", Choice::Copy(marked.join("\n"))));
+    }
+    open(state, Picker::new("COPY", items));
+}
+
+fn tsv(run: &Run) -> String {
+    let mut cells = vec![
+        run.id.clone(),
+        run.name.clone(),
+        run.experiment.clone(),
+        format!("{:?}", run.status).to_lowercase(),
+        run.started.to_string(),
+    ];
+    cells.extend(run.metrics.iter().map(|(k, m)| format!("{k}={}", m.value)));
+    cells.extend(run.params.iter().map(|(k, v)| format!("{k}={v}")));
+    cells.join("\t")
+}

@@ -1,0 +1,115 @@
+//! What the room shows, as an agent tells it: the client's types turned into the room's own.
+
+mod audit;
+mod registry;
+mod runs;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use futures::StreamExt;
+
+use super::effect::{Hear, Later, Source};
+use super::model::{Change, Envelope, Outcome, Status};
+use super::msg::{Changed, Page, Want};
+use crate::base::Fault;
+use crate::base::fault::Result;
+use crate::capability::access::Role;
+use crate::capability::{Command, Hint, registry as room};
+use crate::client::Client;
+
+/// An agent, and what is remembered of it.
+pub struct Agent {
+    client: Client,
+    /// Name and metrics of runs that are over, by id: the registry shows them beside every version.
+    finished: Mutex<HashMap<String, registry::Origin>>,
+}
+
+impl Agent {
+    pub fn new(client: Client) -> Self {
+        Self { client, finished: Mutex::default() }
+    }
+
+    async fn answer(&self, want: Want) -> Result<Page> {
+        Ok(match want {
+            Want::Status => Page::Status(self.status().await?),
+            Want::Experiments => Page::Experiments(self.experiments().await?),
+            Want::Runs(want) => Page::Runs(self.runs(&want).await?),
+            Want::Run(id) => Page::Run(Box::new(self.run(&id).await?)),
+            Want::Curves { of, points } => Page::Curves(self.curves(of, points).await?),
+            Want::Artifacts { run, path } => Page::Artifacts(self.artifacts(&run, &path).await?),
+            Want::Preview { run, path } => Page::Preview(self.preview(&run, path).await?),
+            Want::Models => Page::Models(self.models().await?),
+            Want::Audit(want) => Page::Audit(self.audit(&want).await?),
+            Want::Verify => Page::Verify(self.verify().await?),
+        })
+    }
+
+    async fn status(&self) -> Result<Status> {
+        let s = self.client.status().await?;
+        let read_only = (s.role < Role::Client).then(|| format!("{} may only look (role {})", s.actor, s.role.name()));
+        Ok(Status {
+            context: s.badge,
+            user: s.actor,
+            role: s.role.name().to_owned(),
+            tracking_uri: s.address,
+            read_only,
+        })
+    }
+
+    async fn change(&self, envelope: Envelope) -> Result<Outcome> {
+        let Change::Stage { model, version, to } = envelope.change;
+        let command = Command::Registry(room::Command::SetStage { model, version, stage: to, archive_others: false });
+        let sent = crate::capability::Envelope {
+            command,
+            reason: envelope.reason,
+            generation: Some(envelope.generation),
+            idempotency_key: Some(envelope.idempotency_key),
+            dry_run: envelope.dry_run,
+        };
+        let done = self.client.perform(&sent).await?;
+        let verb = if done.dry_run { "would move" } else { "moved" };
+        let said = format!("{} {verb} {} → {}", done.target, done.from, done.to);
+        Ok(Outcome { said, audit: (done.audit > 0).then_some(done.audit) })
+    }
+
+    /// Tells what hints speak of until the stream breaks.
+    async fn hints(&self, hear: Hear) -> Fault {
+        let mut events = match self.client.events().await {
+            Ok(events) => events,
+            Err(fault) => return fault,
+        };
+        hear(None);
+        while let Some(hint) = events.next().await {
+            match hint {
+                Ok(hint) => hear(Some(changed(hint))),
+                Err(fault) => return fault,
+            }
+        }
+        Fault::unavailable("the stream of hints ended")
+    }
+}
+
+fn changed(hint: Hint) -> Changed {
+    match hint {
+        Hint::Experiment(_) => Changed::Experiments,
+        Hint::Run(id) => Changed::Run(id.to_string()),
+        Hint::Model(name) => Changed::Model(name),
+        Hint::Audit => Changed::Audit,
+        Hint::Everything => Changed::Everything,
+    }
+}
+
+impl Source for Agent {
+    fn load(&self, want: Want) -> Later<'_, Result<Page>> {
+        Box::pin(self.answer(want))
+    }
+
+    fn perform(&self, envelope: Envelope) -> Later<'_, Result<Outcome>> {
+        Box::pin(self.change(envelope))
+    }
+
+    fn listen(&self, hear: Hear) -> Later<'_, Fault> {
+        Box::pin(self.hints(hear))
+    }
+}

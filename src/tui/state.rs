@@ -1,0 +1,247 @@
+//! The one owner of what the room knows and shows.
+
+use super::action::Action;
+use super::glyph::Glyphs;
+use super::key::Key;
+use super::keymap::{Context, Keymap};
+use super::model::Status;
+use super::msg::Effect;
+use super::overlay::Overlay;
+use super::remote::{RequestId, Slot};
+use super::screen::audit::Audit;
+use super::screen::registry::Registry;
+use super::screen::run::RunDetail;
+use super::screen::runs::Runs;
+use crate::base::Timestamp;
+
+/// A screen to stand on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    Runs,
+    Run(String),
+    Registry,
+    Audit,
+}
+
+impl View {
+    /// The places with a tab: its digit, its name, its action.
+    pub const TABS: [(Self, char, &'static str, Action); 3] = [
+        (Self::Runs, '2', "Runs", Action::PlaceRuns),
+        (Self::Registry, '3', "Registry", Action::PlaceRegistry),
+        (Self::Audit, '7', "Audit", Action::PlaceAudit),
+    ];
+
+    pub fn context(&self) -> Context {
+        match self {
+            Self::Runs => "screen.runs",
+            Self::Run(_) => "screen.run",
+            Self::Registry => "screen.registry",
+            Self::Audit => "screen.audit",
+        }
+    }
+
+    /// The tab under which it stands.
+    #[must_use]
+    pub fn tab(&self) -> Self {
+        match self {
+            Self::Run(_) => Self::Runs,
+            other => other.clone(),
+        }
+    }
+}
+
+/// The stack of screens, like a browser's: in with Enter, out with Esc.
+#[derive(Debug, Clone)]
+pub struct Nav {
+    pub stack: Vec<View>,
+    pub last: Option<View>,
+}
+
+impl Nav {
+    pub fn here(&self) -> &View {
+        self.stack.last().unwrap_or(&View::Runs)
+    }
+}
+
+/// Whether the agent can be reached, and since when that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pulse {
+    pub at: Option<Timestamp>,
+    /// Why it is down; `None` while it is up.
+    pub down: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+impl Pulse {
+    pub fn beat(&mut self, now: Timestamp) {
+        *self = Self { at: Some(now), down: None, failures: 0 };
+    }
+
+    pub fn fail(&mut self, why: &str) {
+        self.down = Some(why.to_owned());
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.down.is_none() && self.at.is_some()
+    }
+}
+
+/// A remark that goes away by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toast {
+    pub text: String,
+    pub bad: bool,
+    pub until: Timestamp,
+}
+
+/// What is fixed when the room opens.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub keys: Keymap,
+    pub glyphs: Glyphs,
+    /// Random, so that idempotency keys of two sessions never meet.
+    pub session: String,
+    /// Why nothing may be changed in this session, where the person said so.
+    pub read_only: Option<String>,
+    /// What went wrong on the way here: a broken keymap or theme file.
+    pub banners: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub now: Timestamp,
+    pub size: (u16, u16),
+    pub keys: Keymap,
+    pub glyphs: Glyphs,
+    pub session: String,
+    pub own_read_only: Option<String>,
+    pub status: Slot<Status>,
+    /// Can I act.
+    pub control: Pulse,
+    /// Can I see.
+    pub events: Pulse,
+    pub nav: Nav,
+    pub runs: Runs,
+    pub run: RunDetail,
+    pub registry: Registry,
+    pub audit: Audit,
+    pub overlay: Option<Overlay>,
+    pub toast: Option<Toast>,
+    pub banners: Vec<String>,
+    /// The first key of a sequence, and when it came.
+    pub prefix: Option<(Key, Timestamp)>,
+    pub zoom: bool,
+    pub frozen: bool,
+    pub mouse: bool,
+    pub quit_asked: Option<Timestamp>,
+    pub ids: RequestId,
+    pub sheets: u64,
+    pub status_asked: Timestamp,
+}
+
+impl State {
+    pub fn new(setup: Setup, size: (u16, u16), now: Timestamp) -> Self {
+        Self {
+            now,
+            size,
+            keys: setup.keys,
+            glyphs: setup.glyphs,
+            session: setup.session,
+            own_read_only: setup.read_only,
+            status: Slot::default(),
+            control: Pulse::default(),
+            events: Pulse::default(),
+            nav: Nav { stack: vec![View::Runs], last: None },
+            runs: Runs::default(),
+            run: RunDetail::default(),
+            registry: Registry::default(),
+            audit: Audit::default(),
+            overlay: None,
+            toast: None,
+            banners: setup.banners,
+            prefix: None,
+            zoom: false,
+            frozen: false,
+            mouse: false,
+            quit_asked: None,
+            ids: 0,
+            sheets: 0,
+            status_asked: Timestamp(i64::MIN / 2),
+        }
+    }
+
+    /// Where keys are looked up now.
+    pub fn contexts(&self) -> Vec<Context> {
+        match self.overlay {
+            Some(Overlay::Sheet(_)) => vec!["modal.sheet"],
+            _ => vec![self.nav.here().context(), "global"],
+        }
+    }
+
+    /// Why nothing may be changed from here, if so.
+    pub fn read_only(&self) -> Option<String> {
+        self.own_read_only.clone().or_else(|| self.status.value().and_then(|s| s.read_only.clone()))
+    }
+
+    /// Why an action cannot be done now; the same answer for the footer, the help, the palette and the key itself.
+    pub fn why_not(&self, action: Action) -> Option<String> {
+        if action.opens_sheet() {
+            if let Some(why) = self.read_only() {
+                return Some(why);
+            }
+            if let Some(why) = &self.control.down {
+                return Some(format!("the agent cannot be reached: {why}"));
+            }
+        }
+        match self.nav.here() {
+            View::Runs => self.runs.why_not(action),
+            View::Run(_) => self.run.why_not(action),
+            View::Registry => self.registry.why_not(action),
+            View::Audit => self.audit.why_not(action),
+        }
+    }
+
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.toast = Some(Toast { text: text.into(), bad: false, until: Timestamp(self.now.0 + 4_000_000) });
+    }
+
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.toast = Some(Toast { text: text.into(), bad: true, until: Timestamp(self.now.0 + 7_000_000) });
+    }
+
+    pub fn sheet(&self) -> Option<&super::overlay::Sheet> {
+        match &self.overlay {
+            Some(Overlay::Sheet(sheet)) => Some(sheet),
+            _ => None,
+        }
+    }
+
+    /// Goes to a screen: a place replaces the stack, a detail lies on top of it.
+    pub fn go(&mut self, view: View, effects: &mut Vec<Effect>) {
+        if *self.nav.here() == view {
+            return;
+        }
+        self.zoom = false;
+        self.nav.last = Some(self.nav.here().clone());
+        if let View::Run(id) = &view {
+            self.run = RunDetail::open(id.clone(), self.runs.row_of(id).cloned(), self.now);
+            self.nav.stack.push(view);
+        } else {
+            self.nav.stack = vec![view];
+        }
+        super::update::demand(self, effects);
+    }
+
+    /// When something on the screen changes by itself, beside the clock's seconds.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let sheet = self.sheet().and_then(|s| s.due_at(self.now));
+        let popup = self.prefix.map(|(_, at)| Timestamp(at.0 + PREFIX_POPUP_US)).filter(|at| *at > self.now);
+        let slots = super::update::due_times(self);
+        [sheet, popup, self.toast.as_ref().map(|t| t.until)].into_iter().flatten().chain(slots).min()
+    }
+}
+
+/// How long a first key waits before the room shows what may follow.
+pub const PREFIX_POPUP_US: i64 = 400_000;

@@ -1,0 +1,217 @@
+//! What surrounds every screen: badge, breadcrumb, links with their ages, clock; tabs; banners; the footer out of the keymap.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Look, put, put_all, put_right};
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::overlay::Overlay;
+use crate::tui::screen;
+use crate::tui::state::{Pulse, State, View};
+use crate::tui::theme::Token;
+
+/// Line 1.
+pub fn header(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
+    let status = state.status.value();
+    let context = status.map_or("…", |s| s.context.as_str());
+    let prod = context.eq_ignore_ascii_case("prod") || context.eq_ignore_ascii_case("production");
+    let badge = look.style(if prod { Token::BadgeProd } else { Token::BadgeOther });
+    let brackets = look.theme.name == "mono";
+    let name = context.to_uppercase();
+    let mut x = line.x
+        + put(look, buf, line.x, line.y, 24, &if brackets { format!("[{name}]") } else { format!(" {name} ") }, badge);
+    if state.read_only().is_some() {
+        x += put(look, buf, x + 1, line.y, 9, "READ-ONLY", look.style(Token::Warn)) + 1;
+    }
+    if state.frozen {
+        x += put(look, buf, x + 1, line.y, 6, "FROZEN", look.style(Token::Warn)) + 1;
+    }
+    let right = links(look, buf, line, state);
+    let crumbs = crumbs(state);
+    for (i, crumb) in crumbs.iter().enumerate() {
+        let token = if i + 1 == crumbs.len() { Token::Text } else { Token::Muted };
+        x += put_all(look, buf, x, line.y, right.saturating_sub(x + 1), &[(" ▸ ", Token::Muted), (crumb, token)]);
+    }
+}
+
+fn crumbs(state: &State) -> Vec<String> {
+    match state.nav.here() {
+        View::Runs => {
+            std::iter::once("runs".to_owned()).chain(state.runs.experiment.as_ref().map(|e| e.name.clone())).collect()
+        }
+        View::Run(id) => {
+            let name = state.run.row.value().map_or_else(|| id.clone(), |r| r.name.clone());
+            vec!["runs".into(), name]
+        }
+        View::Registry => {
+            std::iter::once("registry".to_owned()).chain(state.registry.current().map(|m| m.name.clone())).collect()
+        }
+        View::Audit => vec!["audit".into()],
+    }
+}
+
+/// The right end of the header, from the right; returns where it begins.
+fn links(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) -> u16 {
+    let wide = line.width >= 100;
+    let mut right = line.right().saturating_sub(1);
+    let mut put_left = |text: &str, token: Token| {
+        let used = put_right(look, buf, line.x + 10, right, line.y, text, look.style(token));
+        right = right.saturating_sub(if used == 0 { 0 } else { used + 2 });
+    };
+    if wide && let Some(s) = state.status.value() {
+        put_left(&s.user, Token::Muted);
+    }
+    put_left(&format::clock(state.now), Token::Text);
+    for (name, pulse) in [("obs", &state.events), ("ctl", &state.control)] {
+        let (text, token) = link(look, name, pulse, state);
+        put_left(&text, token);
+    }
+    if *state.nav.here() == View::Runs && wide && state.runs.live() > 0 {
+        put_left(&format!("{} live", state.runs.live()), Token::Ok);
+    }
+    right
+}
+
+/// A link with the age of its last sign of life. The age is left out while it is young, so that an idle room stays still.
+fn link(look: &Look<'_>, name: &str, pulse: &Pulse, state: &State) -> (String, Token) {
+    let age = pulse.at.map(|at| (state.now.seconds_since(at), format::age(state.now, at)));
+    match (&pulse.down, age) {
+        (Some(_), Some((_, age))) => (format!("{name} {} {age}", look.glyphs.fail), Token::Crit),
+        (Some(_), None) => (format!("{name} {}", look.glyphs.fail), Token::Crit),
+        (None, None) => (format!("{name} …"), Token::Unknown),
+        (None, Some((s, age))) if s > 30.0 => (format!("{name} ~ {age}"), Token::Warn),
+        (None, Some((s, age))) if s > 10.0 => (format!("{name} {} {age}", look.glyphs.ok), Token::Warn),
+        (None, Some(_)) => (format!("{name} {}", look.glyphs.ok), Token::Ok),
+    }
+}
+
+/// Line 2, where there is room.
+pub fn tabs(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
+    let mut x = line.x + 1;
+    for (view, digit, name, _) in View::TABS {
+        let here = state.nav.here().tab() == view;
+        let (text, token) = if here {
+            (format!("[{digit} {name}]"), Token::Accent)
+        } else {
+            (format!(" {digit} {name} "), Token::Muted)
+        };
+        x += put(look, buf, x, line.y, line.right().saturating_sub(x), &text, look.style(token)) + 1;
+    }
+}
+
+/// The filter of the list, and how much of the list it leaves.
+pub fn filter_line(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, note: &str) {
+    let editing = if let Some(Overlay::Filter(l)) = &state.overlay { Some(l) } else { None };
+    let used = put_right(look, buf, line.x + 20, line.right() - 1, line.y, note, look.style(Token::Muted));
+    let room = line.width.saturating_sub(used + 4);
+    let x = line.x + 1;
+    if let Some(edited) = editing {
+        let (before, after) = edited.split();
+        let before = tail(&before, usize::from(room).saturating_sub(14));
+        let x = x + put_all(look, buf, x, line.y, room, &[("filter ▸ ", Token::Accent), (&before, Token::Text)]);
+        let under = after.chars().next().unwrap_or(' ').to_string();
+        let cursor = look.style(Token::Text).add_modifier(ratatui::style::Modifier::REVERSED);
+        let x = x + put(look, buf, x, line.y, 2, &under, cursor);
+        put(look, buf, x, line.y, 12, &after.chars().skip(1).collect::<String>(), look.style(Token::Text));
+    } else {
+        let text = screen::filter_text(state);
+        let (text, token) = if text.is_empty() { ("none (/)", Token::Muted) } else { (text, Token::Text) };
+        put_all(look, buf, x, line.y, room, &[("filter ▸ ", Token::Muted), (text, token)]);
+    }
+}
+
+/// The end of a text that is too long for its place, where the cursor is.
+fn tail(text: &str, columns: usize) -> String {
+    let mut kept: Vec<char> = Vec::new();
+    for c in text.chars().rev() {
+        if kept.len() >= columns {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.into_iter().rev().collect()
+}
+
+/// What the room must say before anything else: a lost agent, a broken file.
+pub fn banners(state: &State) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(why) = &state.control.down {
+        let since = state.control.at.map(|at| format!(" since {}", format::clock(at))).unwrap_or_default();
+        let wait = crate::tui::update::retry_at(state).seconds_since(state.now).ceil().max(0.0);
+        lines.push(format!("NO AGENT{since}: {why}"));
+        lines.push(format!("Showing last known values, marked ~. Next try in {wait:.0} s (r now)."));
+    } else if let Some(why) = &state.events.down {
+        lines.push(format!("No live hints ({why}); looking every 5 s instead."));
+    }
+    lines.extend(state.banners.iter().cloned());
+    lines.truncate(4);
+    lines
+}
+
+/// The last line: the keys that matter here. Disabled ones stay, dim.
+pub fn footer(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
+    let contexts = state.contexts();
+    let mut x = line.x + 1;
+    let wanted = footer_actions(state);
+    let ends = [Action::Palette, Action::Help];
+    let reserve = if line.width >= 100 { 22 } else { 8 };
+    for (i, action) in wanted.iter().chain(&ends).enumerate() {
+        let Some(key) = state.keys.keys_of(&contexts, *action).into_iter().next() else { continue };
+        let at_end = i >= wanted.len();
+        let text_width = u16::try_from(format::width(&key) + 1 + format::width(action.short())).unwrap_or(u16::MAX);
+        let limit = if at_end { line.right() } else { line.right().saturating_sub(reserve) };
+        if x + text_width > limit {
+            continue;
+        }
+        let enabled = state.sheet().is_some() || state.why_not(*action).is_none();
+        let (key_token, token) = if enabled { (Token::Accent, Token::Text) } else { (Token::Unknown, Token::Unknown) };
+        x += put_all(look, buf, x, line.y, text_width + 2, &[(&key, key_token), (" ", token), (action.short(), token)])
+            + 2;
+    }
+}
+
+fn footer_actions(state: &State) -> Vec<Action> {
+    use Action as A;
+    if let Some(Overlay::Sheet(sheet)) = &state.overlay {
+        let mut actions = vec![A::Confirm, A::Cancel, A::ReasonEdit, A::DryRun, A::CopyCli];
+        if !sheet.rollback {
+            actions.push(A::StageNext);
+        }
+        return actions;
+    }
+    match state.nav.here() {
+        View::Runs => {
+            vec![
+                A::Open,
+                A::Mark,
+                A::Filter,
+                A::SortPick,
+                A::Columns,
+                A::Experiment,
+                A::Metric,
+                A::EmaMore,
+                A::LogY,
+                A::PaneNext,
+                A::PaneZoom,
+                A::CopyMenu,
+            ]
+        }
+        View::Run(_) => vec![
+            A::StepOut,
+            A::PaneNext,
+            A::Open,
+            A::Metric,
+            A::EmaMore,
+            A::LogY,
+            A::Axis,
+            A::PaneZoom,
+            A::Filter,
+            A::CopyMenu,
+        ],
+        View::Registry => {
+            vec![A::Open, A::PromoteSheet, A::RollbackSheet, A::PaneNext, A::Filter, A::PaneZoom, A::CopyMenu]
+        }
+        View::Audit => vec![A::Open, A::VerifyChain, A::Filter, A::PaneNext, A::PaneZoom, A::CopyMenu],
+    }
+}
