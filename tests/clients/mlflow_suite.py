@@ -33,8 +33,14 @@ class Agent:
         self.listen, self.artifacts = f"127.0.0.1:{port}", artifacts
 
     def __enter__(self):
-        if URL:
-            return URL
+        import mlflow
+
+        # Some tests also call mlflow's own functions, which in MLflow's run find the server's database.
+        url = URL or self.start()
+        mlflow.set_tracking_uri(url)
+        return url
+
+    def start(self):
         self.home = tempfile.mkdtemp(prefix="opsroom-suite-")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("OPSROOM_", "MLFLOW_"))}
         env |= {f"XDG_{kind}_HOME": self.home for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
