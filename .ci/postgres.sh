@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL cluster on loopback, for tests: `.ci/postgres.sh start` prints its URL, `stop` removes it.
+# A throw-away PostgreSQL cluster on loopback, for tests: `.ci/postgres.sh start [DIR]` prints its URL, `stop [DIR]`
+# removes it.
 set -euo pipefail
 
-dir=${OPSROOM_POSTGRES_DIR:-${TMPDIR:-/tmp}/opsroom-postgres-$(id -u)}
+dir=${2:-${TMPDIR:-/tmp}/opsroom-postgres-$(id -u)}
 data=$dir/data
 
 # Debian keeps the server's programs out of PATH.
@@ -25,7 +26,11 @@ start() {
     fi
     rm -rf "$dir"
     mkdir -p "$dir"
-    [ "$(id -u)" != 0 ] || chown postgres "$dir"
+    if [ "$(id -u)" = 0 ]; then
+        # Its owner has to reach the folder.
+        chmod a+x "$(dirname "$dir")"
+        chown postgres "$dir"
+    fi
     as_owner initdb -D "$data" -U opsroom -A trust -N -E UTF8 --locale=C >"$dir.log"
     for _ in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 20000))
@@ -49,5 +54,5 @@ stop() {
 case ${1:-} in
     start) start ;;
     stop) stop ;;
-    *) echo "usage: $0 start|stop" >&2; exit 2 ;;
+    *) echo "usage: $0 start|stop [DIR]" >&2; exit 2 ;;
 esac

@@ -125,7 +125,8 @@ pub async fn perform(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Result<Out
     // In a task of its own: a caller who hangs up in between must not part what is committed from what is shown.
     let (ctx, actor) = (ctx.clone(), actor.clone());
     let done = tokio::spawn(async move { perform_to_the_end(&ctx, &actor, envelope).await });
-    done.await.unwrap_or_else(|e| Err(Fault::bug("the command broke off").why(e.to_string()).next("see the agent's log")))
+    done.await
+        .unwrap_or_else(|e| Err(Fault::bug("the command broke off").why(e.to_string()).next("see the agent's log")))
 }
 
 async fn perform_to_the_end(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Result<Outcome> {

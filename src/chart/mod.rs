@@ -85,7 +85,11 @@ fn draw(chart: &Chart, area: &Area<'_>, x: (f64, f64), y: (f64, f64)) -> Result<
             }
         }
     }
-    canvas.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(RGBColor(0xcc, 0xcc, 0xcc)).draw()?;
+    canvas
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.8))
+        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
+        .draw()?;
     foot.draw_text(&chart.caption, &("sans-serif", 11).into_font().color(&RGBColor(0x58, 0x62, 0x74)), (12, 4))?;
     area.present()?;
     Ok(())

@@ -79,7 +79,8 @@ async fn version(pool: &Pool) -> Result<Option<i64>> {
 
 /// Nothing else may pass for an empty store: a locked or unreachable one would be given a schema a second time.
 fn no_such_table(e: &sqlx::Error) -> bool {
-    e.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01") || e.message().starts_with("no such table"))
+    e.as_database_error()
+        .is_some_and(|e| e.code().as_deref() == Some("42P01") || e.message().starts_with("no such table"))
 }
 
 /// Takes the store from one version of the schema to another, in one transaction.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnection, PgPoolOptions};
 
 use crate::base::{Fault, fault::Result};
 
@@ -52,7 +52,8 @@ pub(super) async fn open(url: &str) -> Result<(PgPool, PgPool)> {
 /// The memory of an agent is right only while nobody else writes. A session that breaks gives its lock up, so the one
 /// that follows takes the lock again and sees that no other agent has written in between.
 async fn become_the_writer(session: &mut PgConnection, epoch: &AtomicI64) -> sqlx::Result<()> {
-    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(WRITER_KEY).fetch_one(&mut *session).await?;
+    let alone: bool =
+        sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(WRITER_KEY).fetch_one(&mut *session).await?;
     if !alone {
         return Err(sqlx::Error::Protocol("another agent writes to this store".to_owned()));
     }
@@ -64,7 +65,9 @@ async fn become_the_writer(session: &mut PgConnection, epoch: &AtomicI64) -> sql
     }
     let now: i64 = sqlx::query_scalar(EPOCH).fetch_one(session).await?;
     if now != ours {
-        return Err(sqlx::Error::Protocol("another agent has written to this store since; start this one again".to_owned()));
+        return Err(sqlx::Error::Protocol(
+            "another agent has written to this store since; start this one again".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 mod architecture;
 mod clients;
+mod durability;
 mod harness;
 mod mlflow_support;
 mod mlflow_tracking;
 mod store_engines;
 mod store_schema;
+mod store_simulation;
 mod stores;
 mod support;

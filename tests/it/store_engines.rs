@@ -43,7 +43,14 @@ fn point(i: i64) -> Point {
 }
 
 fn metric(key: &str, p: Point) -> MetricPoint {
-    MetricPoint { key: Key::from(key), value: p.value, timestamp: p.timestamp, step: p.step, model: None, dataset: None }
+    MetricPoint {
+        key: Key::from(key),
+        value: p.value,
+        timestamp: p.timestamp,
+        step: p.step,
+        model: None,
+        dataset: None,
+    }
 }
 
 fn bits(points: &[Point]) -> Vec<(i64, i64, u64)> {

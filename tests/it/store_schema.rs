@@ -1,8 +1,8 @@
 //! A store's schema: newer is refused, older is copied and brought up to date, and one agent writes at a time.
 
 use opsroom::base::Kind;
-use opsroom::db::{Db, migrate};
 use opsroom::db::lock::{Holder, StoreLock};
+use opsroom::db::{Db, migrate};
 use opsroom::{on_db, on_tx};
 use sqlx::{Connection, PgConnection};
 

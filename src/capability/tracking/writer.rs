@@ -101,7 +101,9 @@ impl Tracking {
         let write: Write = Box::new(move |staged| {
             // A bug in one decision must not end the writer for all.
             let decided = catch_unwind(AssertUnwindSafe(|| decide(staged)));
-            match decided.unwrap_or_else(|_| Err(Fault::bug("a write could not be decided").next("see the agent's log"))) {
+            match decided
+                .unwrap_or_else(|_| Err(Fault::bug("a write could not be decided").next("see the agent's log")))
+            {
                 Ok(Decision { effects, reply }) => {
                     effects.into_iter().for_each(|e| staged.apply(e));
                     // A caller who has gone away is no reason to undo.
@@ -125,11 +127,7 @@ impl Tracking {
     ///
     /// # Errors
     /// What the decision refused, or the store.
-    pub async fn stage(
-        &self,
-        tx: &mut Tx,
-        decide: impl FnOnce(&Staged) -> Result<Decision<()>>,
-    ) -> Result<Staged> {
+    pub async fn stage(&self, tx: &mut Tx, decide: impl FnOnce(&Staged) -> Result<Decision<()>>) -> Result<Staged> {
         self.documents.settle().await?;
         let mut staged = Staged::on(self.documents.state.clone());
         let Decision { effects, reply: () } = decide(&staged)?;
