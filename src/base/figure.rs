@@ -8,6 +8,7 @@ use super::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// `None` is unknown, which is never shown as zero.
+    #[serde(with = "super::number::option")]
     pub value: Option<f64>,
     /// How many observations stand behind it.
     pub n: u64,

@@ -6,6 +6,7 @@ pub mod figure;
 pub mod hex;
 pub mod id;
 pub mod names;
+pub mod number;
 
 pub use clock::{Clock, Timestamp};
 pub use fault::{Fault, Kind};

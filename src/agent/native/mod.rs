@@ -4,6 +4,7 @@ mod artifacts;
 mod commands;
 mod events;
 mod imports;
+mod openapi;
 mod reads;
 mod status;
 
@@ -31,8 +32,31 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/audit/{seq}", get(reads::audit_show))
         .route("/api/v1/tokens", get(reads::tokens))
         .route("/api/v1/commands", post(commands::perform))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/import/experiment", post(imports::experiment))
         .route("/api/v1/import/run", post(imports::run))
         .route("/api/v1/import/model", post(imports::model))
+}
+
+#[cfg(test)]
+mod tests {
+    /// The description and the table of routes say the same.
+    #[test]
+    fn every_route_is_described() {
+        let table = include_str!("mod.rs");
+        let served: Vec<&str> = table
+            .split(".route(")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').nth(1))
+            .filter(|path| path.starts_with("/api/v1/"))
+            .collect();
+        let described: Vec<&str> = super::openapi::ROUTES.iter().map(|r| r.1).collect();
+        for path in &served {
+            assert!(described.contains(path), "{path} is not in openapi.json");
+        }
+        for path in &described {
+            assert!(served.contains(path), "{path} is described but not served");
+        }
+    }
 }

@@ -73,7 +73,7 @@ pub(super) async fn history(
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
 ) -> Answer<Series> {
-    Ok(Json(app.ctx().tracking.series(run_id(&id)?, &query.key, query.columns.unwrap_or(400)).await?))
+    Ok(Json(app.ctx().tracking.series(run_id(&id)?, &query.key, query.columns.unwrap_or(400), app.now()).await?))
 }
 
 /// `null` removes a tag.

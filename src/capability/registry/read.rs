@@ -1,9 +1,9 @@
 //! Reading the registry: now, and at any past moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::store;
-use super::types::{HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage};
+use super::types::{HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::Source;
 
@@ -20,7 +20,13 @@ pub async fn models(mut source: Source<'_>, as_of: Option<Timestamp>) -> Result<
     for entry in store::history_until(source, at).await? {
         until.entry(entry.model.clone()).or_default().push(entry);
     }
-    Ok(views.filter_map(|v| until.get(&v.model.name).map(|entries| at_moment(v, entries, at))).collect())
+    let mut then: Vec<ModelView> =
+        views.filter_map(|v| Some(at_moment(v.clone(), &until.remove(&v.model.name)?, at))).collect();
+    // Models that are gone today stood there then.
+    then.extend(until.into_iter().map(|(name, entries)| at_moment(gone(name), &entries, at)));
+    then.retain(|v| !v.versions.is_empty());
+    then.sort_by(|a, b| a.model.name.cmp(&b.model.name));
+    Ok(then)
 }
 
 /// One model with its history.
@@ -28,9 +34,13 @@ pub async fn models(mut source: Source<'_>, as_of: Option<Timestamp>) -> Result<
 /// # Errors
 /// `NotFound`, or the store's.
 pub async fn model(mut source: Source<'_>, name: &str, as_of: Option<Timestamp>) -> Result<ModelView> {
-    let (model, versions) = load(source.again(), name).await?;
+    let now = store::load(source.again(), Some(name)).await?.pop();
     let history = store::history(source, name).await?;
-    let view = ModelView { model, versions, history, as_of: None };
+    let view = match now {
+        Some((model, versions)) => ModelView { model, versions, history, as_of: None },
+        None if as_of.is_some() && !history.is_empty() => ModelView { history, ..gone(name.to_owned()) },
+        None => return Err(missing(name)),
+    };
     let Some(at) = as_of else { return Ok(view) };
     let entries: Vec<HistoryEntry> = view.history.iter().rev().filter(|e| e.at <= at).cloned().collect();
     Ok(at_moment(view, &entries, at))
@@ -51,6 +61,27 @@ pub fn missing_version(name: &str, version: impl std::fmt::Display) -> Fault {
         .next(format!("see `opsroom model show {name}`"))
 }
 
+/// What is left of a model that was deleted: its name, and what history says of it.
+fn gone(name: String) -> ModelView {
+    let model = RegisteredModel {
+        name,
+        created: Timestamp(0),
+        updated: Timestamp(0),
+        description: "deleted since then".to_owned(),
+        tags: BTreeMap::new(),
+        generation: 0,
+        aliases: BTreeMap::new(),
+    };
+    ModelView { model, versions: Vec::new(), history: Vec::new(), as_of: None }
+}
+
+/// A version that was deleted since then: number and stage are known, the rest went with it.
+fn gone_version(model: &str, version: u32, at: Timestamp) -> ModelVersion {
+    let doc = VersionDoc { description: "deleted since then".to_owned(), ..VersionDoc::default() };
+    let model = model.to_owned();
+    ModelVersion { model, version, created: at, updated: at, stage: Stage::Dev, doc, aliases: Vec::new() }
+}
+
 /// Plays stage and alias changes, oldest first, up to the moment.
 fn at_moment(view: ModelView, entries: &[HistoryEntry], at: Timestamp) -> ModelView {
     let mut stages: BTreeMap<u32, Stage> = BTreeMap::new();
@@ -68,7 +99,11 @@ fn at_moment(view: ModelView, entries: &[HistoryEntry], at: Timestamp) -> ModelV
         v.aliases = aliases.iter().filter(|(_, n)| **n == v.version).map(|(a, _)| a.clone()).collect();
         Some(v)
     };
-    let versions = view.versions.into_iter().filter_map(then).collect();
+    let known: BTreeSet<u32> = view.versions.iter().map(|v| v.version).collect();
+    let first = |version: u32| entries.iter().find(|e| e.version == version).map_or(at, |e| e.at);
+    let lost = stages.keys().filter(|v| !known.contains(v)).map(|v| gone_version(&view.model.name, *v, first(*v)));
+    let mut versions: Vec<ModelVersion> = lost.chain(view.versions).filter_map(then).collect();
+    versions.sort_by_key(|v| std::cmp::Reverse(v.version));
     let history = view.history.into_iter().filter(|e| e.at <= at).collect();
     ModelView { model: RegisteredModel { aliases, ..view.model }, versions, history, as_of: Some(at) }
 }

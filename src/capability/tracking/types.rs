@@ -10,6 +10,7 @@ use ustr::Ustr;
 
 use crate::base::Timestamp;
 use crate::base::id::{ExperimentId, ModelId, RunId};
+pub use crate::base::number;
 
 /// An interned name of a param, metric or tag.
 pub type Key = Ustr;
@@ -307,50 +308,5 @@ impl<V> FromIterator<(Key, V)> for KeyMap<V> {
             map.insert(key, value);
         }
         map
-    }
-}
-
-/// JSON has no NaN and no infinities: they travel as the words "NaN", "Infinity", "-Infinity".
-pub mod number {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, clippy::missing_errors_doc)] // serde's signature
-    pub fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
-        match word(*value) {
-            None => s.serialize_f64(*value),
-            Some(word) => s.serialize_str(word),
-        }
-    }
-
-    /// The word for what is not finite.
-    pub fn word(value: f64) -> Option<&'static str> {
-        if value.is_finite() {
-            None
-        } else if value.is_nan() {
-            Some("NaN")
-        } else if value > 0.0 {
-            Some("Infinity")
-        } else {
-            Some("-Infinity")
-        }
-    }
-
-    #[allow(clippy::missing_errors_doc)] // serde's signature
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Number(f64),
-            Word(String),
-        }
-        match Either::deserialize(d)? {
-            Either::Number(n) => Ok(n),
-            Either::Word(w) => match w.as_str() {
-                "NaN" => Ok(f64::NAN),
-                "Infinity" => Ok(f64::INFINITY),
-                "-Infinity" => Ok(f64::NEG_INFINITY),
-                _ => Err(de::Error::custom(format!("not a number: {w}"))),
-            },
-        }
     }
 }

@@ -10,7 +10,7 @@ use super::search::{Query, View};
 use super::types::{DatasetInput, Latest, Run, RunStatus};
 use super::writer::Tracking;
 use crate::base::id::{ExperimentId, ModelId, RunId};
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, Figure, Timestamp, fault::Result};
 
 /// An experiment and how many runs it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +89,8 @@ pub struct Series {
     pub key: String,
     /// Points that the run has received for it.
     pub count: u64,
+    /// The metric's value now, with its evidence.
+    pub latest: Figure,
     /// (step, milliseconds since 1970, value), by step.
     pub points: Vec<Point>,
 }
@@ -190,10 +192,18 @@ impl Tracking {
 
     /// # Errors
     /// `NotFound` for the run.
-    pub async fn series(&self, run: RunId, key: &str, columns: usize) -> Result<Series> {
+    pub async fn series(&self, run: RunId, key: &str, columns: usize, now: Timestamp) -> Result<Series> {
         let document = self.read(|s| s.run(run).cloned()).ok_or_else(|| super::runs::missing(run))?;
-        let count = document.metrics.get(key).map_or(0, |m| u64::from(m.count));
+        let known = document.metrics.get(key);
+        let count = known.map_or(0, |m| u64::from(m.count));
+        let latest = Figure {
+            value: known.map(|m| m.value),
+            n: count,
+            window: None,
+            query: format!("opsroom runs history {run} {key}"),
+            age: known.map(|m| now.seconds_since(Timestamp::from_millis(m.timestamp))),
+        };
         let points = self.chart(run, key, columns.clamp(1, 4000)).await?;
-        Ok(Series { run, key: key.to_owned(), count, points })
+        Ok(Series { run, key: key.to_owned(), count, latest, points })
     }
 }

@@ -197,12 +197,25 @@ impl Documents {
 
 async fn write_in_groups(documents: Arc<Documents>, mut writes: mpsc::Receiver<Write>) {
     let mut waiting = Vec::with_capacity(GROUP_WRITES_MAX);
+    let mut crowded = false;
     loop {
         let got = tokio::time::timeout(FOLD_AFTER, writes.recv_many(&mut waiting, GROUP_WRITES_MAX)).await;
         let rested = got.is_err();
         if got == Ok(0) {
             return;
         }
+        if crowded {
+            // Writers that were answered together send again together: a moment's patience makes one group of them.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            while waiting.len() < GROUP_WRITES_MAX
+                && let Ok(write) = writes.try_recv()
+            {
+                waiting.push(write);
+            }
+        }
+        crowded = waiting.len() > 1;
         let mut group = waiting.drain(..).peekable();
         while group.peek().is_some() {
             commit_group(&documents, &mut group).await;

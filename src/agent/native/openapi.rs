@@ -1,0 +1,76 @@
+//! The description of opsroom's own API, `/api/v1/openapi.json`.
+
+use axum::Json;
+use serde_json::{Value, json};
+
+/// Method, path, what it does, who may (the least role).
+pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
+    ("get", "/api/v1/status", "How the agent does, and who it takes the caller for.", "viewer"),
+    ("post", "/api/v1/stop", "Asks the agent to drain and end.", "admin"),
+    ("get", "/api/v1/experiments", "Experiments with their numbers of runs.", "viewer"),
+    ("post", "/api/v1/runs/search", "A page of runs: filter and order in MLflow's grammar.", "viewer"),
+    ("get", "/api/v1/runs/{id}", "One run.", "viewer"),
+    ("get", "/api/v1/runs/{id}/history", "A metric's course (query: key, columns), thinned for a chart.", "viewer"),
+    ("get", "/api/v1/runs/{id}/artifacts", "Entries of a folder of a run's artifacts (query: path).", "viewer"),
+    ("get", "/api/v1/runs/{id}/artifact", "Bytes of an artifact (query: path, first_bytes).", "viewer"),
+    ("post", "/api/v1/runs/{id}/tags", "Sets tags of a run; null removes one.", "client"),
+    ("get", "/api/v1/models", "Registered models (query: as_of).", "viewer"),
+    ("get", "/api/v1/models/{name}", "One registered model with its history (query: as_of).", "viewer"),
+    (
+        "get",
+        "/api/v1/audit",
+        "Audit records, newest first (query: since, until, actor, command, target, refused, before, limit).",
+        "viewer",
+    ),
+    ("post", "/api/v1/audit/verify", "Checks the audit chain against signed heads.", "viewer"),
+    ("get", "/api/v1/audit/{seq}", "One audit record.", "viewer"),
+    ("get", "/api/v1/tokens", "Access tokens, without their secrets.", "admin"),
+    (
+        "post",
+        "/api/v1/commands",
+        "Performs a command: command, reason, generation, idempotency_key, dry_run.",
+        "client",
+    ),
+    ("get", "/api/v1/events", "Server-sent hints of what may have changed.", "viewer"),
+    ("post", "/api/v1/import/experiment", "Takes in an experiment, once.", "client"),
+    ("post", "/api/v1/import/run", "Takes in a run with the history of its metrics, once.", "client"),
+    ("post", "/api/v1/import/model", "Takes in a logged model, once.", "client"),
+    ("get", "/api/v1/openapi.json", "This description.", "viewer"),
+];
+
+pub(super) async fn openapi() -> Json<Value> {
+    let mut paths = serde_json::Map::new();
+    for (method, path, what, role) in ROUTES {
+        let parameters: Vec<Value> = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .collect();
+        let operation = json!({
+            "summary": what,
+            "x-opsroom-role": role,
+            "parameters": parameters,
+            "responses": {
+                "200": {"description": "done"},
+                "default": {
+                    "description": "a fault: what happened, why, and what to do next",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Fault"}}},
+                },
+            },
+        });
+        if let Some(item) = paths.entry((*path).to_owned()).or_insert_with(|| json!({})).as_object_mut() {
+            item.insert((*method).to_owned(), operation);
+        }
+    }
+    let text = json!({"type": "string"});
+    Json(json!({
+        "openapi": "3.1.0",
+        "info": {"title": "opsroom", "version": env!("CARGO_PKG_VERSION")},
+        "paths": paths,
+        "components": {"schemas": {"Fault": {
+            "type": "object",
+            "required": ["kind", "what"],
+            "properties": {"kind": text, "what": text, "why": text, "next": text},
+        }}},
+    }))
+}
