@@ -44,6 +44,14 @@ pub struct Content {
 /// A part is at least this large in S3 (the last one excepted).
 const PART_BYTES: usize = 8 << 20;
 
+/// The folder that the store keeps to itself: nothing in it is anyone's artifact.
+pub const HIDDEN: &str = ".opsroom";
+
+/// A path in the hidden folder.
+pub fn hidden(path: &str) -> String {
+    format!("{HIDDEN}/{path}")
+}
+
 impl Blobs {
     /// `s3://bucket/prefix` (with the usual `AWS_*` variables) or a folder, which is made when missing.
     ///
@@ -103,6 +111,12 @@ impl Blobs {
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         self.store.put(&self.key(path)?, PutPayload::from_bytes(bytes)).await.map_err(|e| fault(path, &e))?;
         Ok(())
+    }
+
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub async fn size(&self, path: &str) -> Result<u64> {
+        Ok(self.store.head(&self.key(path)?).await.map_err(|e| fault(path, &e))?.size)
     }
 
     /// A range (`None`: all) of an object.

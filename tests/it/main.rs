@@ -4,6 +4,7 @@ mod architecture;
 mod clients;
 mod durability;
 mod harness;
+mod mlflow_artifacts;
 mod mlflow_support;
 mod mlflow_tracking;
 mod store_engines;

@@ -7,8 +7,8 @@ use futures::{Stream, StreamExt};
 use tokio::sync::RwLock;
 
 use super::store;
-use crate::base::{Fault, fault::Result};
-use crate::db::blobs::{Blobs, Content, Entry, clean_path};
+use crate::base::{Fault, Kind, fault::Result};
+use crate::db::blobs::{Blobs, Content, Entry, HIDDEN, Upload, clean_path};
 use crate::db::{Db, Tx};
 
 /// The artifact store with its frozen folders.
@@ -47,29 +47,10 @@ impl Artifacts {
     pub async fn put<E: std::fmt::Display>(
         &self,
         path: &str,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<()> {
-        let path = clean_path(path)?;
-        if path.is_empty() {
-            return Err(Fault::invalid("Invalid path: an artifact needs a name"));
-        }
-        self.check_thawed(&path).await?;
-        let mut upload = self.blobs.upload(&path)?;
-        while let Some(bytes) = body.next().await {
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(e) => {
-                    upload.abort().await;
-                    return Err(Fault::invalid("the upload broke off; nothing was written")
-                        .why(e.to_string())
-                        .next("send it again"));
-                }
-            };
-            if let Err(fault) = upload.write(&bytes).await {
-                upload.abort().await;
-                return Err(fault);
-            }
-        }
+        let path = self.writable(path).await?;
+        let upload = write_all(self.blobs.upload(&path)?, body).await?;
         let frozen = self.frozen.read().await;
         if let Err(fault) = refuse_frozen(&frozen, &path) {
             drop(frozen);
@@ -79,16 +60,42 @@ impl Artifacts {
         upload.finish().await
     }
 
+    /// A path that may be written now.
+    pub(super) async fn writable(&self, path: &str) -> Result<String> {
+        let path = visible(path)?;
+        if path.is_empty() {
+            return Err(Fault::invalid("Invalid path: an artifact needs a name"));
+        }
+        refuse_frozen(&self.frozen.read().await, &path)?;
+        Ok(path)
+    }
+
+    /// Bytes of a file.
+    ///
+    /// # Errors
+    /// `Invalid` for the path or a folder, `NotFound`.
+    pub async fn size(&self, path: &str) -> Result<u64> {
+        let path = visible(path)?;
+        match self.blobs.size(&path).await {
+            Err(fault) if fault.kind == Kind::NotFound && !self.blobs.list(&path).await?.is_empty() => {
+                Err(Fault::invalid(format!("Artifact path refers to a directory, not a file: '{path}'")))
+            }
+            other => other,
+        }
+    }
+
     /// # Errors
     /// `Invalid` for the path, `NotFound`.
     pub async fn get(&self, path: &str, range: Option<object_store::GetRange>) -> Result<Content> {
-        self.blobs.get(&clean_path(path)?, range).await
+        self.blobs.get(&visible(path)?, range).await
     }
 
     /// # Errors
     /// `Invalid` for the path.
     pub async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
-        self.blobs.list(&clean_path(folder)?).await
+        let mut entries = self.blobs.list(&visible(folder)?).await?;
+        entries.retain(|e| e.name != HIDDEN);
+        Ok(entries)
     }
 
     /// Removes a file or a tree; missing is fine.
@@ -96,7 +103,7 @@ impl Artifacts {
     /// # Errors
     /// `Invalid` for the path, `Refused` when it holds or lies beneath a frozen folder.
     pub async fn delete(&self, path: &str) -> Result<()> {
-        let path = clean_path(path)?;
+        let path = visible(path)?;
         if path.is_empty() {
             return Err(Fault::invalid("Invalid path: the root cannot be deleted"));
         }
@@ -106,10 +113,6 @@ impl Artifacts {
             return Err(is_frozen(prefix, why));
         }
         self.blobs.delete(&path).await
-    }
-
-    async fn check_thawed(&self, path: &str) -> Result<()> {
-        refuse_frozen(&self.frozen.read().await, path)
     }
 
     /// Freezes a folder from now on: waits for writes that are becoming visible, refuses the later ones.
@@ -176,6 +179,35 @@ pub fn path_of_uri(uri: &str) -> Option<String> {
         None => rest.trim_start_matches('/'),
     };
     clean_path(path).ok()
+}
+
+/// A clean path that is not among what the store keeps to itself.
+fn visible(path: &str) -> Result<String> {
+    let path = clean_path(path)?;
+    if beneath(&path, HIDDEN) {
+        return Err(Fault::invalid(format!("Invalid path: {HIDDEN} is the store's own")));
+    }
+    Ok(path)
+}
+
+/// Sends everything into an upload; when sender or disk fails, nothing of it stays.
+pub(super) async fn write_all<E: std::fmt::Display>(
+    mut upload: Upload,
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<Upload> {
+    while let Some(bytes) = body.next().await {
+        let written = match bytes {
+            Ok(bytes) => upload.write(&bytes).await,
+            Err(e) => Err(Fault::invalid("the upload broke off; nothing was written")
+                .why(e.to_string())
+                .next("send it again")),
+        };
+        if let Err(fault) = written {
+            upload.abort().await;
+            return Err(fault);
+        }
+    }
+    Ok(upload)
 }
 
 fn beneath(path: &str, folder: &str) -> bool {

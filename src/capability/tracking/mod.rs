@@ -14,6 +14,7 @@ pub mod filter;
 mod fold;
 mod history;
 pub mod models;
+pub mod parts;
 pub mod points;
 pub mod rules;
 pub mod runs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::effect::Effect;
 use super::experiments;
+use super::rules;
 use super::state::Staged;
 use super::types::{Lifecycle, LoggedModel, ModelStatus};
 use super::writer::{Decision, Tracking};
@@ -37,6 +38,9 @@ impl Tracking {
             }
             let name = new.name.filter(|n| !n.is_empty()).unwrap_or_else(|| names::invent(random));
             check_name(&name)?;
+            let (mut params, mut tags) = (BTreeMap::new(), BTreeMap::new());
+            add_params(&mut params, new.params)?;
+            set_tags(&mut tags, new.tags)?;
             let model = LoggedModel {
                 id,
                 experiment,
@@ -48,8 +52,8 @@ impl Tracking {
                 lifecycle: Lifecycle::Active,
                 created: now,
                 updated: now,
-                params: new.params.into_iter().collect(),
-                tags: new.tags.into_iter().collect(),
+                params,
+                tags,
                 metrics: Vec::new(),
             };
             Ok(Decision::new(vec![Effect::PutModel(Box::new(model))], id))
@@ -97,10 +101,24 @@ impl Tracking {
 /// `Invalid`.
 pub fn add_params(known: &mut BTreeMap<String, String>, new: Vec<(String, String)>) -> Result<()> {
     for (key, value) in new {
+        rules::check_key("key", &key)?;
+        let value = rules::cut(&value, rules::PARAM_VALUE_CHARS_MAX);
         if known.get(&key).is_some_and(|old| *old != value) {
             return Err(Fault::invalid(format!("Changing param values is not allowed. Param with key='{key}'.")));
         }
-        known.insert(key, value);
+        known.insert(key, value.to_owned());
+    }
+    Ok(())
+}
+
+/// Sets tags of a logged model.
+///
+/// # Errors
+/// `Invalid`.
+pub fn set_tags(known: &mut BTreeMap<String, String>, new: Vec<(String, String)>) -> Result<()> {
+    for (key, value) in new {
+        rules::check_key("key", &key)?;
+        known.insert(key, rules::cut(&value, rules::RUN_TAG_CHARS_MAX).to_owned());
     }
     Ok(())
 }

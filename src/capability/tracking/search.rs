@@ -52,6 +52,9 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// A dataset by its name, and by its digest where that matters.
+pub type Dataset = (String, Option<String>);
+
 /// A page, and how many matched in all.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
@@ -93,7 +96,7 @@ impl Tracking {
             }
         });
         let natural = |a: &Arc<Run>, b: &Arc<Run>| b.start_ms.cmp(&a.start_ms).then_with(|| a.id.cmp(&b.id));
-        page(found, query, run_sort_key, natural)
+        page(found, query, |run, _, by| run_sort_key(run, by), natural)
     }
 
     pub fn search_experiments(&self, query: &Query) -> Page<Arc<Experiment>> {
@@ -103,7 +106,7 @@ impl Tracking {
         });
         let natural =
             |a: &Arc<Experiment>, b: &Arc<Experiment>| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id));
-        page(found, query, experiment_sort_key, natural)
+        page(found, query, |e, _, by| experiment_sort_key(e, by), natural)
     }
 
     /// The datasets that active runs of these experiments read, each once for a context; at most
@@ -124,8 +127,13 @@ impl Tracking {
         summaries.into_iter().take(DATASET_SUMMARIES_MAX).collect()
     }
 
-    /// `datasets` narrows metric conditions and metric order to metrics on one of these (name, digest) pairs.
-    pub fn search_models(&self, query: &Query, datasets: &[(String, Option<String>)]) -> Page<Arc<LoggedModel>> {
+    /// `datasets` narrows metric conditions to metrics on one of them; `order_on` does the same for each order.
+    pub fn search_models(
+        &self,
+        query: &Query,
+        datasets: &[Dataset],
+        order_on: &[Option<Dataset>],
+    ) -> Page<Arc<LoggedModel>> {
         let found = self.read(|state| {
             let here = |m: &LoggedModel| query.experiments.as_ref().is_none_or(|ids| ids.contains(&m.experiment));
             let wanted = |m: &&Arc<LoggedModel>| {
@@ -135,13 +143,14 @@ impl Tracking {
         });
         let natural =
             |a: &Arc<LoggedModel>, b: &Arc<LoggedModel>| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id));
-        page(found, query, |m, by| model_sort_key(m, by, datasets), natural)
+        let on = |nth: usize| order_on.get(nth).and_then(Option::as_ref).map_or(&[][..], std::slice::from_ref);
+        page(found, query, |m, nth, by| model_sort_key(m, by, on(nth)), natural)
     }
 }
 
 /// A value to sort by. What is missing comes last in both directions, NaN just before it.
 #[derive(Debug, Clone, PartialEq)]
-enum SortKey {
+pub enum SortKey {
     Number(f64),
     Text(String),
     Missing,
@@ -163,11 +172,11 @@ fn compare(a: &SortKey, b: &SortKey, ascending: bool) -> Ordering {
     })
 }
 
-/// Sorts no more than the page needs: a selection first, then the page alone.
-fn page<T>(
+/// Sorts no more than the page needs: a selection first, then the page alone. `key` gets the place of the order, too.
+pub fn page<T>(
     found: Vec<Arc<T>>,
     query: &Query,
-    key: impl Fn(&T, &OrderBy) -> SortKey,
+    key: impl Fn(&T, usize, &OrderBy) -> SortKey,
     natural: impl Fn(&Arc<T>, &Arc<T>) -> Ordering,
 ) -> Page<Arc<T>> {
     let matched = found.len();
@@ -175,8 +184,8 @@ fn page<T>(
     if query.offset >= end {
         return Page { items: Vec::new(), matched };
     }
-    let mut keyed: Vec<(Vec<SortKey>, Arc<T>)> =
-        found.into_iter().map(|item| (query.order_by.iter().map(|by| key(&item, by)).collect(), item)).collect();
+    let keys = |item: &T| query.order_by.iter().enumerate().map(|(nth, by)| key(item, nth, by)).collect();
+    let mut keyed: Vec<(Vec<SortKey>, Arc<T>)> = found.into_iter().map(|item| (keys(&item), item)).collect();
     let order = |a: &(Vec<SortKey>, Arc<T>), b: &(Vec<SortKey>, Arc<T>)| {
         let by_keys = a.0.iter().zip(&b.0).zip(&query.order_by).map(|((a, b), by)| compare(a, b, by.ascending));
         by_keys.fold(Ordering::Equal, Ordering::then).then_with(|| natural(&a.1, &b.1))
@@ -260,14 +269,14 @@ fn experiment_sort_key(e: &Experiment, by: &OrderBy) -> SortKey {
     }
 }
 
-fn on_dataset(dataset: Option<&(String, String)>, wanted: &[(String, Option<String>)]) -> bool {
+fn on_dataset(dataset: Option<&(String, String)>, wanted: &[Dataset]) -> bool {
     wanted.is_empty()
         || dataset.is_some_and(|(name, digest)| {
             wanted.iter().any(|(n, d)| n == name && d.as_ref().is_none_or(|d| d == digest))
         })
 }
 
-fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[(String, Option<String>)]) -> bool {
+fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[Dataset]) -> bool {
     let narrowed = datasets.is_empty()
         || filter.conditions.iter().any(|c| c.entity == Entity::Metric)
         || m.metrics.iter().any(|k| on_dataset(k.dataset.as_ref(), datasets));
@@ -303,7 +312,7 @@ fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[(String, Option<S
 }
 
 #[allow(clippy::cast_precision_loss)] // as above
-fn model_sort_key(m: &LoggedModel, by: &OrderBy, datasets: &[(String, Option<String>)]) -> SortKey {
+fn model_sort_key(m: &LoggedModel, by: &OrderBy, datasets: &[Dataset]) -> SortKey {
     match (by.entity, by.key.as_str()) {
         (Entity::Metric, key) => {
             let newest = m
