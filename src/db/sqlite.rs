@@ -30,19 +30,18 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(true)
         .statement_cache_capacity(200)
-        .pragma("cache_size", "-4000")
         .pragma("wal_autocheckpoint", "2000");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options.clone())
+        .connect_with(options.clone().pragma("cache_size", "-4000"))
         .await
         .map_err(fault)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .idle_timeout(Duration::from_mins(1))
-        .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        .connect_lazy_with(options.pragma("cache_size", "-1000").read_only(true).create_if_missing(false));
     Ok((readers, writer))
 }
 

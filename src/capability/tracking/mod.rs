@@ -7,6 +7,7 @@
 //! same documents.
 
 pub mod artifacts;
+mod columns;
 pub mod command;
 mod effect;
 pub mod experiments;
@@ -17,6 +18,7 @@ pub mod models;
 pub mod parts;
 pub mod points;
 pub mod rules;
+mod run_search;
 pub mod runs;
 pub mod search;
 mod state;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Condition, Entity, Filter, Op, OrderBy};
-use super::types::{DatasetInput, Experiment, Lifecycle, LoggedModel, Run};
+use super::filter::{Entity, Filter, Op, OrderBy};
+use super::types::{DatasetInput, Experiment, Lifecycle, LoggedModel};
 use super::writer::Tracking;
 use crate::base::id::ExperimentId;
 
@@ -84,21 +84,6 @@ pub struct DatasetSummary {
 pub const DATASET_SUMMARIES_MAX: usize = 1000;
 
 impl Tracking {
-    pub fn search_runs(&self, query: &Query) -> Page<Arc<Run>> {
-        let found: Vec<Arc<Run>> = self.read(|state| {
-            let wanted = |run: &&Arc<Run>| query.view.shows(run.lifecycle) && run_matches(run, &query.filter);
-            match &query.experiments {
-                Some(ids) => {
-                    let ids: BTreeSet<ExperimentId> = ids.iter().copied().collect();
-                    ids.into_iter().flat_map(|id| state.runs_of(id)).filter(wanted).cloned().collect()
-                }
-                None => state.runs().iter().filter(wanted).cloned().collect(),
-            }
-        });
-        let natural = |a: &Arc<Run>, b: &Arc<Run>| b.start_ms.cmp(&a.start_ms).then_with(|| a.id.cmp(&b.id));
-        page(found, query, |run, _, by| run_sort_key(run, by), natural)
-    }
-
     pub fn search_experiments(&self, query: &Query) -> Page<Arc<Experiment>> {
         let found = self.read(|state| {
             let wanted = |e: &&Arc<Experiment>| query.view.shows(e.lifecycle) && experiment_matches(e, &query.filter);
@@ -156,7 +141,7 @@ pub enum SortKey {
     Missing,
 }
 
-fn compare(a: &SortKey, b: &SortKey, ascending: bool) -> Ordering {
+pub(super) fn compare(a: &SortKey, b: &SortKey, ascending: bool) -> Ordering {
     let rank = |k: &SortKey| match k {
         SortKey::Number(n) if n.is_nan() => 1,
         SortKey::Missing => 2,
@@ -196,55 +181,6 @@ pub fn page<T>(
     }
     keyed.sort_unstable_by(order);
     Page { items: keyed.drain(query.offset..).map(|(_, item)| item).collect(), matched }
-}
-
-fn run_matches(run: &Run, filter: &Filter) -> bool {
-    filter.conditions.iter().all(|c| match c.entity {
-        Entity::Metric => c.matches_number(run.metrics.get(&c.key).map(|m| m.value)),
-        Entity::Param => c.matches_text(run.params.get(&c.key).map(compact_str::CompactString::as_str)),
-        Entity::Tag => c.matches_text(run.tags.get(&c.key).map(compact_str::CompactString::as_str)),
-        Entity::Dataset => dataset_matches(run, c),
-        Entity::Attribute => match c.key.as_str() {
-            "start_time" => c.matches_integer(Some(run.start_ms)),
-            "end_time" => c.matches_integer(run.end_ms),
-            "run_id" => c.matches_text(Some(&run.id.to_string())),
-            "run_name" => c.matches_text(Some(&run.name)),
-            "status" => c.matches_text(Some(run.status.name())),
-            "user_id" => c.matches_text(Some(run.user.as_str())),
-            "artifact_uri" => c.matches_text(run.artifact_uri.as_deref()),
-            _ => false,
-        },
-    })
-}
-
-fn dataset_matches(run: &Run, c: &Condition) -> bool {
-    run.inputs.iter().any(|input| match c.key.as_str() {
-        "name" => c.matches_text(Some(&input.name)),
-        "digest" => c.matches_text(Some(&input.digest)),
-        "context" => c.matches_text(input.context()),
-        _ => false,
-    })
-}
-
-#[allow(clippy::cast_precision_loss)] // milliseconds stay far below 2^53
-fn run_sort_key(run: &Run, by: &OrderBy) -> SortKey {
-    let text = |t: Option<&str>| t.map_or(SortKey::Missing, |t| SortKey::Text(t.to_owned()));
-    match by.entity {
-        Entity::Metric => run.metrics.get(&by.key).map_or(SortKey::Missing, |m| SortKey::Number(m.value)),
-        Entity::Param => text(run.params.get(&by.key).map(compact_str::CompactString::as_str)),
-        Entity::Tag => text(run.tags.get(&by.key).map(compact_str::CompactString::as_str)),
-        Entity::Dataset => SortKey::Missing,
-        Entity::Attribute => match by.key.as_str() {
-            "start_time" => SortKey::Number(run.start_ms as f64),
-            "end_time" => run.end_ms.map_or(SortKey::Missing, |t| SortKey::Number(t as f64)),
-            "run_id" => SortKey::Text(run.id.to_string()),
-            "run_name" => text(Some(&run.name)),
-            "status" => text(Some(run.status.name())),
-            "user_id" => text(Some(run.user.as_str())),
-            "artifact_uri" => text(run.artifact_uri.as_deref()),
-            _ => SortKey::Missing,
-        },
-    }
 }
 
 fn experiment_matches(e: &Experiment, filter: &Filter) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
+use super::columns::Columns;
 use super::effect::{Effect, RunPoints, observe, patch};
 use super::points::Point;
 use super::types::{Experiment, Key, Latest, LoggedModel, Run};
@@ -16,6 +17,7 @@ pub struct State {
     runs: Vec<Arc<Run>>,
     run_places: HashMap<RunId, u32>,
     runs_of: HashMap<ExperimentId, Vec<u32>>,
+    columns: Columns,
     models: HashMap<ModelId, Arc<LoggedModel>>,
     /// Points that no chunk holds yet.
     tail: HashMap<(RunId, Key), Vec<Point>>,
@@ -57,6 +59,15 @@ impl State {
 
     pub fn runs_of(&self, experiment: ExperimentId) -> impl Iterator<Item = &Arc<Run>> {
         self.runs_of.get(&experiment).into_iter().flatten().map(|&place| &self.runs[place as usize])
+    }
+
+    /// Places of an experiment's runs in [`Self::runs`] and [`Self::columns`].
+    pub fn places_of(&self, experiment: ExperimentId) -> &[u32] {
+        self.runs_of.get(&experiment).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     pub fn runs(&self) -> &[Arc<Run>] {
@@ -106,12 +117,14 @@ impl State {
 
     pub fn put_run(&mut self, run: Arc<Run>) {
         if let Some(&place) = self.run_places.get(&run.id) {
+            self.columns.set(place, &run);
             self.runs[place as usize] = run;
             return;
         }
         let Ok(place) = u32::try_from(self.runs.len()) else { return };
         self.run_places.insert(run.id, place);
         self.runs_of.entry(run.experiment).or_default().push(place);
+        self.columns.set(place, &run);
         self.runs.push(run);
     }
 
