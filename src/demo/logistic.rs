@@ -88,6 +88,10 @@ pub struct Training {
 }
 
 impl Training {
+    /// Fits the encoding to the training rows and sets every weight to zero.
+    ///
+    /// # Errors
+    /// When the settings cannot be followed, or their months hold no flight with a known arrival.
     pub fn new(flights: &Flights, settings: Settings) -> Result<Self, TrainingError> {
         let positive = settings.learning_rate > 0.0;
         if settings.batch_rows == 0 || settings.report_steps == 0 || settings.epochs == 0 || !positive {

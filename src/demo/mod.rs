@@ -11,3 +11,5 @@ pub mod plan;
 pub mod quality;
 pub mod random;
 pub mod record;
+pub mod story;
+mod tracker;

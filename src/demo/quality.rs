@@ -113,7 +113,7 @@ mod tests {
             for (_, high) in rows.iter().filter(|row| row.0) {
                 for (_, low) in rows.iter().filter(|row| !row.0) {
                     pairs += 1.0;
-                    won += if high > low { 1.0 } else if high == low { 0.5 } else { 0.0 };
+                    won += f64::from(u8::from(high > low) + u8::from(high >= low)) / 2.0;
                 }
             }
             match auc(&labels, &scores) {

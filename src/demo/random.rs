@@ -17,6 +17,7 @@ impl SplitMix64 {
     }
 
     /// A whole number below `bound`; 0 when the bound is 0. The bias is below `bound` / 2^64.
+    #[allow(clippy::cast_possible_truncation)] // the high half of the product is below `bound`
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }

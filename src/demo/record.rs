@@ -1,5 +1,7 @@
 //! What a run of the demonstration leaves behind: its params, metrics, files, and the sentences said about it.
 
+use std::fmt::Write;
+
 use super::logistic::{Progress, Settings};
 use super::model::Model;
 use super::plan::Season;
@@ -46,6 +48,13 @@ pub fn points(progress: &Progress) -> Vec<(&'static str, f64)> {
     points
 }
 
+/// The points of the finished model on the first month after its training data, at the last step.
+pub fn unseen_points(quality: &Quality) -> Vec<(&'static str, f64)> {
+    let mut points = vec![("unseen/brier", quality.brier), ("unseen/loss", quality.log_loss)];
+    points.extend(quality.auc.map(|auc| ("unseen/auc", auc)));
+    points
+}
+
 /// The points of a month, at the month's number as step.
 pub fn month_points(quality: &Quality) -> Vec<(&'static str, f64)> {
     let mut points = vec![
@@ -62,8 +71,10 @@ pub fn months_csv(months: &[(u8, Quality)]) -> String {
     let mut csv = String::from("month,flights,late_share,mean_score,auc,log_loss,brier,accuracy\n");
     for (month, q) in months {
         let auc = q.auc.map(|auc| auc.to_string()).unwrap_or_default();
-        csv += &format!(
-            "{month},{},{},{},{auc},{},{},{}\n",
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            csv,
+            "{month},{},{},{},{auc},{},{},{}",
             q.rows, q.rate, q.mean_score, q.log_loss, q.brier, q.accuracy
         );
     }
@@ -86,6 +97,17 @@ pub fn card(settings: &Settings, model: &Model, unseen: &Quality, judged_on: u8)
         figure(unseen),
         unseen.mean_score,
         unseen.rate,
+    )
+}
+
+/// `July: AUC 0.667, expects 9 % late where 31 % were`.
+pub fn month_sentence(month: u8, quality: &Quality) -> String {
+    format!(
+        "{}: AUC {}, expects {:.0} % late where {:.0} % were",
+        month_name(month),
+        figure(quality),
+        quality.mean_score * 100.0,
+        quality.rate * 100.0,
     )
 }
 

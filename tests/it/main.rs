@@ -2,6 +2,7 @@
 
 mod architecture;
 mod clients;
+mod demo;
 mod durability;
 mod harness;
 mod mlflow_artifacts;

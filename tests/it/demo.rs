@@ -1,0 +1,43 @@
+//! The demonstration's story, told to a real agent at full speed.
+
+use std::sync::{Arc, Mutex};
+
+use opsroom::capability::registry::Stage;
+use opsroom::capability::tracking::RunQuery;
+use opsroom::demo::story::{NAME, Story};
+
+use crate::support::Agent;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_is_told_and_ends_as_it_should() {
+    let agent = Agent::start();
+    let client = agent.client();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    let story = Story::new(client.clone(), 1e6, move |line| {
+        println!("{line}");
+        ear.lock().unwrap().push(line.to_owned());
+    })
+    .unwrap();
+    assert!(!story.was_told().await.unwrap());
+    story.tell().await.unwrap();
+    assert!(story.was_told().await.unwrap());
+
+    let lines = heard.lock().unwrap().clone();
+    assert!(
+        lines.last().unwrap().starts_with("the end: 14 runs finished, v3 in production, v1 archived"),
+        "{lines:#?}"
+    );
+
+    let view = client.model(NAME, None).await.unwrap();
+    let winner = view.in_stage(Stage::Prod).next().unwrap();
+    assert_eq!(winner.doc.datasets.len(), 1, "the lineage names the data");
+    assert!(winner.doc.artifact.as_ref().is_some_and(|tree| tree.files == 2), "model and card are frozen");
+
+    // The curves are there, and they go down.
+    let query = RunQuery { filter: "attributes.run_name = 'weather'".to_owned(), ..RunQuery::default() };
+    let run = client.search_runs(&query).await.unwrap().runs.remove(0);
+    let course = client.history(run.id, "heldout/loss", 400).await.unwrap();
+    assert_eq!(course.count, 50);
+    assert!(course.points.first().unwrap().value > course.points.last().unwrap().value);
+}
