@@ -87,7 +87,7 @@ pub const ASCII: Glyphs = Glyphs {
     dot: ".",
     ramp: &['_', '.', '-', '=', '+', '*', '%', '#'],
     light: PLAIN,
-    heavy: Lines { top_left: "#", top_right: "#", bottom_left: "#", bottom_right: "#", across: "=", along: "#" },
+    heavy: Lines { across: "=", ..PLAIN },
     marker: Marker::Custom('*'),
 };
 

@@ -13,3 +13,6 @@ mod store_schema;
 mod store_simulation;
 mod stores;
 mod support;
+mod tui_fixture;
+mod tui_safety;
+mod tui_screens;

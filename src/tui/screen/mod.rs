@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod curves;
 pub mod list;
+pub mod plot;
 pub mod registry;
 pub mod run;
 pub mod runs;

@@ -159,7 +159,9 @@ pub fn footer(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     for (i, action) in wanted.iter().chain(&ends).enumerate() {
         let Some(key) = state.keys.keys_of(&contexts, *action).into_iter().next() else { continue };
         let at_end = i >= wanted.len();
-        let text_width = u16::try_from(format::width(&key) + 1 + format::width(action.short())).unwrap_or(u16::MAX);
+        let text_width =
+            u16::try_from(format::width(&look.spell(&key)) + 1 + format::width(&look.spell(action.short())))
+                .unwrap_or(u16::MAX);
         let limit = if at_end { line.right() } else { line.right().saturating_sub(reserve) };
         if x + text_width > limit {
             continue;

@@ -167,8 +167,8 @@ pub fn sheet(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet, state
     }
     line(&[]);
     answer(look, &mut line, sheet);
-    let top = inner.bottom().saturating_sub(6).max(inner.y + 5);
-    reason(look, buf, Rect::new(inner.x + 1, top, inner.width - 2, 4.min(inner.bottom().saturating_sub(top))), sheet);
+    let top = inner.bottom().saturating_sub(7).max(inner.y + 5);
+    reason(look, buf, Rect::new(inner.x + 1, top, inner.width - 2, 5.min(inner.bottom().saturating_sub(top))), sheet);
     confirm_line(look, buf, inner, sheet, state);
 }
 
@@ -245,19 +245,13 @@ fn reason(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) {
     text.set_placeholder_style(look.style(Token::Unknown));
     let room = Rect::new(area.x + 2, area.y + 1, area.width - 2, (area.height - 1).min(2));
     (&text).render(room, buf);
-    if area.height >= 4 {
-        let templates = sheet.templates();
-        let mut x = area.x;
-        for (n, t) in templates.iter().enumerate() {
+    for (n, text) in sheet.templates().iter().enumerate() {
+        let (row, column) = (u16::try_from(n / 2).unwrap_or(0), u16::try_from(n % 2).unwrap_or(0));
+        let (x, y) = (area.x + column * (area.width / 2), area.y + 3 + row);
+        if y < area.bottom() {
             let key = (n + 1).to_string();
-            x += put_all(
-                look,
-                buf,
-                x,
-                area.y + 3,
-                area.right().saturating_sub(x),
-                &[(&key, Token::Accent), (" ", Token::Text), (t, Token::Muted), ("  ", Token::Text)],
-            );
+            let pieces = [(key.as_str(), Token::Accent), (" ", Token::Text), (*text, Token::Muted)];
+            put_all(look, buf, x, y, area.width / 2, &pieces);
         }
     }
 }

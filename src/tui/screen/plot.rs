@@ -1,0 +1,144 @@
+//! Curves of a metric with their legend, for every screen that charts one.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::curves;
+use super::runs::{Axis, ChartLook, EMA};
+use crate::base::Timestamp;
+use crate::tui::format;
+use crate::tui::model::Point;
+use crate::tui::theme::Token;
+use crate::tui::widget::chart::{Chart, Series, chart};
+use crate::tui::widget::pane::empty;
+use crate::tui::widget::{Look, put, put_all};
+
+/// One curve as a chart needs it.
+pub struct Plotted<'a> {
+    pub name: &'a str,
+    /// `None` while it is on its way.
+    pub points: Option<&'a [Point]>,
+    pub latest: Option<f64>,
+    pub token: Token,
+    pub started: Timestamp,
+}
+
+/// Curves with their legend; used by every screen that charts a metric.
+pub fn plot(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    inner: Rect,
+    lines: &[Plotted<'_>],
+    chart_look: ChartLook,
+    probe: Option<f64>,
+) {
+    if lines.is_empty() {
+        return empty(look, buf, inner, &[("no metric to draw", Token::Muted)]);
+    }
+    let weight = EMA[chart_look.ema];
+    let series: Vec<Series> = lines
+        .iter()
+        .map(|l| {
+            let raw: Vec<(f64, f64)> = l
+                .points
+                .unwrap_or_default()
+                .iter()
+                .map(|p| (abscissa(p, l.started, chart_look.axis), p.value))
+                .collect();
+            let smoothed = curves::smooth(raw.iter().map(|p| p.1), weight);
+            let points = raw.iter().zip(smoothed).map(|(p, y)| (p.0, y)).collect();
+            Series { points, raw: if chart_look.ema > 0 { raw } else { Vec::new() }, token: l.token }
+        })
+        .collect();
+    let x_label = match chart_look.axis {
+        #[allow(clippy::cast_possible_truncation)] // a label
+        Axis::Step => |x: f64| format::short_count(x as i64),
+        Axis::Elapsed => |x: f64| format::span(x),
+        #[allow(clippy::cast_possible_truncation)] // a label
+        Axis::Clock => |x: f64| format::clock(Timestamp((x * 1e6) as i64)),
+    };
+    let plot_area = Rect { height: inner.height.saturating_sub(1), ..inner };
+    let drawn = chart(look, buf, plot_area, &Chart { series: &series, log: chart_look.log, x_label, probe });
+    if !drawn {
+        single(look, buf, inner, lines);
+        return;
+    }
+    legend(look, buf, Rect { y: inner.bottom() - 1, height: 1, ..inner }, lines, &series, probe, x_label);
+}
+
+#[allow(clippy::cast_precision_loss)] // an axis
+fn abscissa(p: &Point, started: Timestamp, axis: Axis) -> f64 {
+    match axis {
+        Axis::Step => p.step as f64,
+        Axis::Elapsed => p.at.seconds_since(started),
+        Axis::Clock => p.at.0 as f64 / 1e6,
+    }
+}
+
+/// A metric logged once has no curve: its value is said instead.
+fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>]) {
+    for (y, l) in (inner.y + 1..inner.bottom()).zip(lines) {
+        let value = l.latest.map_or("-".to_owned(), format::number);
+        let remark = match (l.points, l.latest) {
+            (_, Some(v)) if !v.is_finite() => "   nothing finite to draw",
+            (Some(_), _) => "   logged once, no curve",
+            (None, _) => "",
+        };
+        put_all(
+            look,
+            buf,
+            inner.x + 2,
+            y,
+            inner.width - 2,
+            &[(l.name, l.token), ("  ", Token::Text), (&value, Token::Text), (remark, Token::Muted)],
+        );
+    }
+}
+
+fn legend(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    line: Rect,
+    lines: &[Plotted<'_>],
+    series: &[Series],
+    probe: Option<f64>,
+    x_label: fn(f64) -> String,
+) {
+    let dash = if look.glyphs.ascii { "--" } else { "──" };
+    let xs = || series.iter().flat_map(|s| &s.points).map(|p| p.0);
+    let (low, high) = xs().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let at = probe.map(|share| low + share * (high - low));
+    let mut x = line.x + 2;
+    for (l, s) in lines.iter().zip(series) {
+        let value = match at {
+            Some(at) => nearest(&s.points, at).map_or("-".to_owned(), format::number),
+            None => l.latest.map_or("-".to_owned(), format::number),
+        };
+        let name = format::cut_middle(l.name, 18, "…");
+        let pieces = [
+            (dash, l.token),
+            (" ", Token::Text),
+            (name.as_str(), Token::Muted),
+            (" ", Token::Text),
+            (value.as_str(), Token::Text),
+            ("   ", Token::Text),
+        ];
+        x += put_all(look, buf, x, line.y, line.right().saturating_sub(x), &pieces);
+    }
+    if let Some(at) = at {
+        put(
+            look,
+            buf,
+            x,
+            line.y,
+            line.right().saturating_sub(x),
+            &format!("@ {}", x_label(at)),
+            look.style(Token::Accent),
+        );
+    }
+}
+
+/// The value at or before a place on the axis.
+fn nearest(points: &[(f64, f64)], at: f64) -> Option<f64> {
+    points.iter().filter(|p| p.0 <= at).max_by(|a, b| a.0.total_cmp(&b.0)).map(|p| p.1)
+}

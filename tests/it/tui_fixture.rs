@@ -1,0 +1,349 @@
+//! A room on fixed data: every load is answered from here, and the clock stands where the test puts it.
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_possible_truncation)] // small made-up numbers
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use opsroom::base::Timestamp;
+use opsroom::tui::glyph::{self, Glyphs};
+use opsroom::tui::key::{Code, Key};
+use opsroom::tui::keymap::Keymap;
+use opsroom::tui::model::*;
+use opsroom::tui::msg::{Effect, Msg, Page, Want};
+use opsroom::tui::overlay::sheet::ARMING_US;
+use opsroom::tui::state::{Setup, State};
+use opsroom::tui::theme::{Depth, Theme};
+use opsroom::tui::update::update;
+use opsroom::tui::view::view;
+use opsroom::tui::widget::Scroll;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// 2026-11-22T03:14:07Z.
+pub const NOW: Timestamp = Timestamp(1_795_317_247_000_000);
+
+pub struct Room {
+    pub state: State,
+    pub scroll: Scroll,
+    pub now: Timestamp,
+    pub performed: Vec<Envelope>,
+    pub copied: Vec<String>,
+    pub quit: bool,
+    /// What loads are answered with; `None` is an agent that does not answer.
+    pub answer: Option<fn(&Want) -> Page>,
+}
+
+impl Room {
+    pub fn open(size: (u16, u16), glyphs: Glyphs) -> Self {
+        Self::with(size, glyphs, answer)
+    }
+
+    pub fn with(size: (u16, u16), glyphs: Glyphs, answer: fn(&Want) -> Page) -> Self {
+        let setup =
+            Setup { keys: Keymap::shipped(), glyphs, session: "5e55".into(), read_only: None, banners: Vec::new() };
+        let state = State::new(setup, size, NOW);
+        let (performed, copied) = (Vec::new(), Vec::new());
+        let mut room =
+            Self { state, scroll: Scroll::default(), now: NOW, performed, copied, quit: false, answer: Some(answer) };
+        room.give(Msg::Events(Ok(())));
+        room.give(Msg::Tick);
+        room
+    }
+
+    /// Gives a message, and answers every load it leads to.
+    pub fn give(&mut self, msg: Msg) {
+        let mut waiting = vec![msg];
+        while let Some(msg) = waiting.pop() {
+            for effect in update(&mut self.state, self.now, msg) {
+                match (effect, self.answer) {
+                    (Effect::Load(id, want), Some(answer)) => {
+                        waiting.push(Msg::Loaded(id, Box::new(Ok(answer(&want)))));
+                    }
+                    (Effect::Load(id, _), None) => {
+                        let gone = opsroom::base::Fault::unavailable("no agent answers").why("connection refused");
+                        waiting.push(Msg::Loaded(id, Box::new(Err(gone))));
+                    }
+                    (Effect::Perform(_, envelope), _) => self.performed.push(envelope),
+                    (Effect::Copy(text), _) => self.copied.push(text),
+                    (Effect::Quit, _) => self.quit = true,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    pub fn wait(&mut self, micros: i64) {
+        self.now = Timestamp(self.now.0 + micros);
+        self.give(Msg::Tick);
+    }
+
+    /// Presses keys a person's pace apart: `j`, `G`, `enter`, `ctrl-d`.
+    pub fn keys(&mut self, keys: &str) {
+        for text in keys.split_whitespace() {
+            for key in Key::parse_sequence(text).unwrap() {
+                self.now = Timestamp(self.now.0 + 150_000);
+                self.give(Msg::Key(key));
+            }
+        }
+    }
+
+    pub fn types(&mut self, text: &str) {
+        for c in text.chars() {
+            self.now = Timestamp(self.now.0 + 100_000);
+            self.give(Msg::Key(Key::plain(Code::Char(c))));
+        }
+    }
+
+    /// The terminal has shown the sheet, and the person has looked at it.
+    pub fn look_at_sheet(&mut self) {
+        let token = self.state.sheet().expect("a sheet is open").token();
+        self.give(Msg::Drawn(token));
+        self.wait(ARMING_US + 1);
+    }
+
+    pub fn draw(&mut self) -> Buffer {
+        self.draw_in(&Theme::shipped("dark", Depth::True).unwrap())
+    }
+
+    pub fn draw_in(&mut self, theme: &Theme) -> Buffer {
+        let area = Rect::new(0, 0, self.state.size.0, self.state.size.1);
+        let mut buffer = Buffer::empty(area);
+        view(&self.state, &mut self.scroll, theme, area, &mut buffer);
+        buffer
+    }
+
+    pub fn text(&mut self) -> String {
+        text_of(&self.draw())
+    }
+}
+
+pub fn text_of(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    let line = |y| -> String {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = unicode_width::UnicodeWidthStr::width(symbol).max(1);
+            }
+            skip -= 1;
+        }
+        line.trim_end().to_owned()
+    };
+    (0..area.height).map(line).collect::<Vec<_>>().join("\n")
+}
+
+pub const UNICODE: Glyphs = glyph::UNICODE;
+pub const ASCII: Glyphs = glyph::ASCII;
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 - seconds * 1_000_000)
+}
+
+fn map<V: Clone>(pairs: &[(&str, V)]) -> BTreeMap<String, V> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
+}
+
+const NAMES: [&str; 8] = [
+    "live-lark-42",
+    "geo_v3 retry",
+    "stalled-mole-3",
+    "calm-heron-729",
+    "tidy-lynx-803",
+    "日本語-run-🚀",
+    "keen\u{202e}wolf",
+    "amber-fox",
+];
+
+pub fn run(i: usize) -> Run {
+    let status = match i {
+        0 | 2 => RunStatus::Running,
+        3 => RunStatus::Failed,
+        4 => RunStatus::Killed,
+        _ => RunStatus::Finished,
+    };
+    let started = ago(5_400 * (i as i64 + 1));
+    let last = if i == 0 { ago(1) } else { Timestamp(started.0 + 3_000_000_000) };
+    let latest = |value| Latest { value, step: 1000 * (i as i64 + 1), at: last, count: 600 };
+    let loss = if i == 3 { f64::NAN } else { 0.15 + 0.003 * i as f64 };
+    Run {
+        id: format!("{:032x}", 0xa81f_0e20_u128 + i as u128),
+        name: if i < NAMES.len() { NAMES[i].into() } else { format!("sweep-{i:03}") },
+        experiment: if i % 4 == 3 { "flights-trees" } else { "flight-delay" }.into(),
+        status,
+        user: "kim".into(),
+        started,
+        ended: (status != RunStatus::Running).then_some(Timestamp(started.0 + 3_600_000_000)),
+        params: map(&[
+            ("lr", ["0.001", "0.0005", "3e-4"][i % 3].into()),
+            ("batch_size", "1024".into()),
+            ("penalty", "l2".into()),
+        ]),
+        metrics: map(&[
+            ("val_loss", latest(loss)),
+            ("val_auc", latest(0.94 - 0.001 * i as f64)),
+            ("system/cpu", latest(91.0)),
+        ]),
+        tags: map(&[
+            ("mlflow.user", "kim".into()),
+            ("mlflow.source.git.commit", "a81f0e2b".into()),
+            ("team", "risk".into()),
+        ]),
+        inputs: vec![data()],
+        artifact_uri: "mlflow-artifacts:/1/a/artifacts".into(),
+    }
+}
+
+fn data() -> Input {
+    Input { name: "nycflights-jan-feb".into(), digest: "9f2c81aa".into(), context: "training".into() }
+}
+
+fn version(number: u32, stage: Stage, days: i64, reason: &str) -> Version {
+    let came = run(number as usize % 8);
+    let mut moves = vec![Move { at: ago(days * 86_400), stage: Some(stage), by: "lee".into(), reason: reason.into() }];
+    if stage == Stage::Archived {
+        moves.push(Move {
+            at: ago(days * 86_400 + 9_000_000),
+            stage: Some(Stage::Prod),
+            by: "lee".into(),
+            reason: "geo fix".into(),
+        });
+    }
+    Version {
+        number,
+        stage,
+        aliases: if stage == Stage::Prod { vec!["champion".into()] } else { Vec::new() },
+        run: Some(came.id),
+        run_name: Some(came.name),
+        source: format!("models:/m-{number:032x}"),
+        digest: Some("blake3:1f9c8872ac".into()),
+        size: Some(412 << 20),
+        created: ago((days + 1) * 86_400),
+        by: "ci".into(),
+        description: String::new(),
+        inputs: vec![data()],
+        metrics: map(&[("val_auc", 0.90 + f64::from(number) / 1000.0), ("brier", 0.11)]),
+        tags: BTreeMap::new(),
+        moves,
+    }
+}
+
+pub fn models() -> Vec<Model> {
+    let model = |name: &str, generation, versions| Model {
+        name: name.into(),
+        description: String::new(),
+        generation,
+        versions,
+        tags: BTreeMap::new(),
+    };
+    vec![
+        model("churn-daily", 7, vec![version(2, Stage::Dev, 1, "first try")]),
+        model(
+            "flight-delay",
+            118,
+            vec![
+                version(44, Stage::Dev, 0, "registered by CI"),
+                version(43, Stage::Staging, 2, "beats v42 on the evaluation set"),
+                version(42, Stage::Prod, 12, "q4 refresh"),
+                version(41, Stage::Archived, 30, "replaced by v42"),
+                version(40, Stage::Archived, 200, "replaced by v41"),
+            ],
+        ),
+    ]
+}
+
+fn record(seq: i64) -> Record {
+    let refused = seq % 5 == 3;
+    Record {
+        seq,
+        at: ago((400 - seq) * 700),
+        actor: ["kim", "lee", "ci"][(seq % 3) as usize].into(),
+        verified: seq % 3 != 2,
+        via: ["tui", "cli", "api"][(seq % 3) as usize].into(),
+        action: "set-stage".into(),
+        target: format!("flight-delay v{}", 40 + seq % 4),
+        from: "staging".into(),
+        to: "prod".into(),
+        ok: !refused,
+        result: if refused { "prod needs a reason".into() } else { "ok".into() },
+        reason: "better on the evaluation set".into(),
+        before: serde_json::json!({"model": "flight-delay", "stage": "staging"}),
+        after: serde_json::json!({"model": "flight-delay", "stage": "prod"}),
+        generation: Some(118),
+        idempotency_key: Some("tui-7c1e-1-0".into()),
+        previous: "51ae09".into(),
+        digest: "9b02ff".into(),
+    }
+}
+
+fn window<T>(offset: usize, limit: usize, total: usize, row: impl Fn(usize) -> T) -> Window<T> {
+    let end = (offset + limit).min(total);
+    Window { offset, total, rows: (offset.min(end)..end).map(row).collect() }
+}
+
+fn curve(id: &str, key: &str, points: usize) -> Curve {
+    let seed = id.bytes().map(usize::from).sum::<usize>();
+    let point = |p: usize| {
+        let share = p as f64 / points as f64;
+        let wave = (((p * 7919 + seed * 31) % 100) as f64 / 100.0 - 0.5) * 0.01;
+        let value =
+            if key.contains("loss") { 0.15 + 0.3 * (-share * 4.0).exp() } else { 0.94 - 0.3 * (-share * 5.0).exp() };
+        Point {
+            step: (share * 60_000.0) as i64,
+            at: Timestamp(ago(5_400).0 + (share * 3e9) as i64),
+            value: value + wave,
+        }
+    };
+    Curve { run: id.into(), key: key.into(), points: (0..points).map(point).collect() }
+}
+
+fn status() -> Status {
+    Status {
+        context: "prod".into(),
+        user: "kim".into(),
+        role: "operator".into(),
+        tracking_uri: "http://127.0.0.1:6270".into(),
+        read_only: None,
+    }
+}
+
+pub fn answer(want: &Want) -> Page {
+    match want {
+        Want::Status => Page::Status(status()),
+        Want::Experiments => {
+            let one = |id: &str, name: &str| Experiment { id: id.into(), name: name.into() };
+            Page::Experiments(vec![one("1", "flight-delay"), one("2", "flights-trees")])
+        }
+        Want::Runs(w) => Page::Runs(window(w.offset, w.limit, 418, run)),
+        Want::Run(id) => Page::Run(Box::new((0..418).map(run).find(|r| r.id == *id).unwrap_or_else(|| run(0)))),
+        Want::Curves { of, points } => Page::Curves(of.iter().map(|(run, key)| curve(run, key, *points)).collect()),
+        Want::Artifacts { path, .. } => Page::Artifacts(artifacts(path)),
+        Want::Preview { path, .. } => {
+            Page::Preview(Preview { path: path.clone(), text: "{\n  \"auc\": 0.941\n}".into(), note: "17 B".into() })
+        }
+        Want::Models => Page::Models(models()),
+        Want::Audit(w) => Page::Audit(window(w.offset, w.limit, 400, |i| record(400 - i as i64))),
+        Want::Verify => Page::Verify(Verdict { records: 400, broken: None }),
+    }
+}
+
+fn artifacts(path: &str) -> Vec<Artifact> {
+    let one = |path: &str, size| Artifact { path: path.into(), is_dir: size == 0, size: (size > 0).then_some(size) };
+    match path {
+        "" => vec![one("model", 0), one("metrics.json", 812)],
+        _ => vec![one("model/MLmodel", 1_200), one("model/model.pkl", 88 << 20)],
+    }
+}
+
+/// An agent with nothing in it.
+pub fn nothing(want: &Want) -> Page {
+    match want {
+        Want::Runs(_) => Page::Runs(Window::default()),
+        Want::Models => Page::Models(Vec::new()),
+        Want::Audit(_) => Page::Audit(Window::default()),
+        Want::Experiments => Page::Experiments(Vec::new()),
+        other => answer(other),
+    }
+}

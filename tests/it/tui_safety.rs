@@ -1,0 +1,246 @@
+//! Nothing is changed without a sheet that was seen, and no keys whatever break the room.
+
+use opsroom::base::{Fault, Kind, Timestamp};
+use opsroom::tui::key::{Code, Key};
+use opsroom::tui::model::{Change, Outcome, Stage};
+use opsroom::tui::msg::{Changed, Msg};
+use opsroom::tui::overlay::sheet::{ALONE_US, ARMING_US, Phase};
+use proptest::prelude::*;
+
+use super::tui_fixture::{Room, UNICODE};
+
+/// The sheet that moves flight-delay v43 to prod, with a reason.
+fn promoting() -> Room {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.keys("3 j tab j P 1");
+    assert!(room.state.sheet().is_some());
+    room
+}
+
+#[test]
+fn a_sheet_that_was_seen_is_confirmed_by_y_alone() {
+    let mut room = promoting();
+    room.look_at_sheet();
+    room.keys("y");
+    assert!(room.performed.is_empty(), "it waits to be alone");
+    room.wait(ALONE_US);
+    let [sent] = room.performed.as_slice() else { panic!("{:?}", room.performed) };
+    assert_eq!(sent.change, Change::Stage { model: "flight-delay".into(), version: 43, to: Stage::Prod });
+    assert_eq!((sent.generation, sent.dry_run), (118, false));
+    assert_eq!(sent.reason, "better on the evaluation set");
+    room.keys("y y");
+    room.wait(ALONE_US);
+    assert_eq!(room.performed.len(), 1, "a second y does nothing while the first is under way");
+}
+
+#[test]
+fn typed_ahead_keys_confirm_nothing() {
+    let mut room = promoting();
+    room.keys("y y y");
+    room.wait(ARMING_US * 10);
+    assert!(room.performed.is_empty(), "it was never drawn");
+    let token = room.state.sheet().unwrap().token();
+    room.give(Msg::Drawn(token));
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty(), "it was drawn only just now");
+}
+
+#[test]
+fn a_frame_of_the_sheet_as_it_was_does_not_arm_it_as_it_is() {
+    let mut room = promoting();
+    let before = room.state.sheet().unwrap().token();
+    room.keys("left 1");
+    room.give(Msg::Drawn(before));
+    room.wait(ARMING_US + 1);
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty());
+}
+
+#[test]
+fn pasted_text_confirms_nothing() {
+    for paste in [true, false] {
+        let mut room = promoting();
+        room.look_at_sheet();
+        if paste {
+            room.give(Msg::Paste("y\ny\n".into()));
+        } else {
+            // Without bracketed paste it comes as keys, one right after the other.
+            for c in "y, yes y".chars() {
+                room.now = Timestamp(room.now.0 + 500);
+                room.give(Msg::Key(Key::char(c)));
+            }
+        }
+        room.wait(ALONE_US * 3);
+        assert!(room.performed.is_empty(), "paste={paste}");
+    }
+}
+
+#[test]
+fn enter_escape_and_other_keys_never_confirm() {
+    let mut room = promoting();
+    room.look_at_sheet();
+    room.keys("enter space Y ctrl-l tab G");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty() && room.state.sheet().is_some());
+    room.keys("esc");
+    assert!(room.state.sheet().is_none());
+}
+
+#[test]
+fn prod_needs_a_reason_of_some_length_and_a_reason_may_be_pasted_while_it_is_written() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.keys("3 j tab j P");
+    room.look_at_sheet();
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty());
+    room.keys("e");
+    room.types("y yes ");
+    room.give(Msg::Paste("pasted\nreason".into()));
+    room.keys("enter");
+    room.wait(ARMING_US);
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert_eq!(room.performed[0].reason, "y yes pasted reason");
+}
+
+#[test]
+fn a_model_that_moved_is_shown_again_before_it_can_be_confirmed() {
+    let mut room = promoting();
+    room.look_at_sheet();
+    room.answer = Some(|want| match super::tui_fixture::answer(want) {
+        opsroom::tui::msg::Page::Models(mut models) => {
+            models.iter_mut().for_each(|m| m.generation += 1);
+            opsroom::tui::msg::Page::Models(models)
+        }
+        other => other,
+    });
+    room.give(Msg::Hint(Changed::Model("flight-delay".into())));
+    room.wait(300_000);
+    assert!(matches!(&room.state.sheet().unwrap().phase, Phase::Refused(f) if f.kind == Kind::Conflict));
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty());
+    room.look_at_sheet();
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert_eq!(room.performed[0].generation, 119);
+}
+
+#[test]
+fn where_nobody_knows_whether_it_was_done_asking_again_cannot_act_twice() {
+    let mut room = promoting();
+    room.look_at_sheet();
+    room.keys("y");
+    room.wait(ALONE_US);
+    let sent = |room: &Room| match room.state.sheet().unwrap().phase {
+        Phase::Sent { request, .. } => request,
+        ref other => panic!("{other:?}"),
+    };
+    let id = sent(&room);
+    room.give(Msg::Performed(id, Err(Fault::unavailable("the line broke"))));
+    room.keys("y");
+    room.wait(ALONE_US);
+    let id = sent(&room);
+    assert_eq!(room.performed[0].idempotency_key, room.performed[1].idempotency_key);
+    room.give(Msg::Performed(id, Err(Fault::refused("gate live-quality fails").why("0.563 < 0.860"))));
+    assert!(room.text().contains("0.563 < 0.860"));
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert_ne!(room.performed[1].idempotency_key, room.performed[2].idempotency_key);
+    let id = sent(&room);
+    room.give(Msg::Performed(id, Ok(Outcome { said: "v43 is in prod".into(), audit: Some(9) })));
+    assert!(room.state.sheet().is_none());
+    assert!(room.text().contains("v43 is in prod  audit #9"));
+}
+
+#[test]
+fn a_rehearsal_and_the_command_line_change_nothing() {
+    let mut room = promoting();
+    room.keys("d");
+    assert!(room.performed[0].dry_run);
+    let Phase::Sent { request, dry_run: true } = room.state.sheet().unwrap().phase else { panic!() };
+    room.give(Msg::Performed(request, Ok(Outcome { said: "v42 would be archived".into(), audit: None })));
+    assert!(room.text().contains("v42 would be archived"));
+    room.keys("c");
+    assert_eq!(room.copied, ["opsroom promote flight-delay 43 --to prod --reason 'better on the evaluation set'"]);
+}
+
+#[test]
+fn a_read_only_room_opens_no_sheet_and_says_why() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.state.own_read_only = Some("opened with --read-only".into());
+    room.keys("3 j tab P");
+    assert!(room.state.sheet().is_none());
+    let text = room.text();
+    assert!(text.contains("READ-ONLY") && text.contains("opened with --read-only"), "{text}");
+}
+
+#[test]
+fn escape_steps_out_and_never_quits() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.keys("space enter z / esc esc esc esc esc esc esc");
+    assert!(!room.quit);
+    room.keys("q");
+    assert!(room.quit);
+}
+
+fn any_key() -> impl Strategy<Value = Key> {
+    let codes = prop_oneof![
+        6 => proptest::char::range(' ', '~').prop_map(Code::Char),
+        1 => Just(Code::Char('日')),
+        3 => prop_oneof![Just(Code::Enter), Just(Code::Esc), Just(Code::Tab), Just(Code::Backspace)],
+        2 => prop_oneof![Just(Code::Up), Just(Code::Down), Just(Code::Left), Just(Code::Right)],
+        1 => prop_oneof![Just(Code::Home), Just(Code::End), Just(Code::PageUp), Just(Code::PageDown)],
+    ];
+    (codes, proptest::bool::weighted(0.1), proptest::bool::weighted(0.1)).prop_map(|(code, ctrl, shift)| Key {
+        code,
+        ctrl,
+        shift,
+    })
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(Key),
+    Paste(String),
+    Resize(u16, u16),
+    Wait(i64),
+    Hint,
+    Drop,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => any_key().prop_map(Step::Key),
+        1 => ".{0,12}".prop_map(Step::Paste),
+        1 => (0_u16..160, 0_u16..50).prop_map(|(w, h)| Step::Resize(w, h)),
+        3 => (0_i64..1_000_000).prop_map(Step::Wait),
+        1 => Just(Step::Hint),
+        1 => Just(Step::Drop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No sequence of keys panics, and none reaches a change while no sheet was ever drawn.
+    #[test]
+    fn no_keys_break_the_room_or_act_without_a_sheet(steps in proptest::collection::vec(any_step(), 1..120)) {
+        let mut room = Room::open((120, 40), UNICODE);
+        for step in steps {
+            match step {
+                Step::Key(key) => room.give(Msg::Key(key)),
+                Step::Paste(text) => room.give(Msg::Paste(text)),
+                Step::Resize(w, h) => room.give(Msg::Resize(w, h)),
+                Step::Wait(micros) => room.wait(micros),
+                Step::Hint => room.give(Msg::Hint(Changed::Everything)),
+                Step::Drop => room.give(Msg::Events(Err("cut".into()))),
+            }
+            room.draw();
+        }
+        prop_assert!(room.performed.iter().all(|e| e.dry_run), "{:?}", room.performed);
+    }
+}

@@ -1,0 +1,112 @@
+//! What each screen looks like, on fixed data at fixed sizes.
+
+use opsroom::base::Timestamp;
+use opsroom::tui::theme::Theme;
+
+use super::tui_fixture::{ASCII, Room, UNICODE, nothing, text_of};
+
+/// A screen and the keys that lead there.
+const SCREENS: [(&str, &str); 10] = [
+    ("runs", "j"),
+    ("runs_marked", "space space ] L"),
+    ("run", "enter"),
+    ("run_artifacts", "enter tab tab tab tab enter"),
+    ("registry", "3 j tab j"),
+    ("audit", "7 j v"),
+    ("sheet", "3 j tab j P 1"),
+    ("sheet_rollback", "3 j R 1"),
+    ("palette", ":"),
+    ("help", "?"),
+];
+
+fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn every_screen_at_every_layout() {
+    for (width, height) in [(120, 40), (100, 30), (80, 24), (64, 18)] {
+        for (name, keys) in SCREENS {
+            let mut room = Room::open((width, height), UNICODE);
+            room.keys(keys);
+            room.wait(1_000_000);
+            snapshot(&format!("{name}_{width}x{height}"), &room.text());
+        }
+    }
+}
+
+#[test]
+fn every_screen_in_ascii_without_colour_is_ascii() {
+    for (name, keys) in SCREENS {
+        let mut room = Room::open((80, 24), ASCII);
+        room.keys(keys);
+        room.wait(1_000_000);
+        let text = text_of(&room.draw_in(&Theme::mono()));
+        assert!(text.is_ascii(), "{name}: {:?}", text.chars().filter(|c| !c.is_ascii()).collect::<String>());
+        snapshot(&format!("{name}_ascii"), &text);
+    }
+}
+
+#[test]
+fn empty_panes_name_the_next_command() {
+    let mut room = Room::with((80, 24), UNICODE, nothing);
+    let runs = room.text();
+    for words in ["export MLFLOW_TRACKING_URI=http://127.0.0.1:6270", "opsroom open mlruns/", "opsroom demo"] {
+        assert!(runs.contains(words), "{words}\n{runs}");
+    }
+    snapshot("runs_empty", &runs);
+    room.keys("3");
+    snapshot("registry_empty", &room.text());
+    room.keys("7");
+    snapshot("audit_empty", &room.text());
+}
+
+#[test]
+fn a_lost_agent_leaves_the_last_values_marked_and_none_of_them_green() {
+    let mut room = Room::open((80, 24), UNICODE);
+    room.answer = None;
+    room.keys("r");
+    room.wait(252_000_000);
+    let text = room.text();
+    assert!(text.contains("ctl ✗") && text.contains("NO AGENT") && text.contains("~0.150"), "{text}");
+    snapshot("runs_stale", &text);
+    let buffer = room.draw();
+    let green = opsroom::tui::theme::Theme::shipped("dark", opsroom::tui::theme::Depth::True)
+        .unwrap()
+        .style(opsroom::tui::theme::Token::Ok)
+        .fg;
+    let table = buffer.content.iter().skip(80 * 4);
+    assert!(table.clone().all(|cell| Some(cell.fg) != green), "something stale is green");
+    room.keys("3 P");
+    assert!(room.state.sheet().is_none(), "no sheet opens while nothing can be changed");
+}
+
+#[test]
+fn a_small_terminal_still_says_what_matters() {
+    for (width, height) in [(50, 12), (20, 5), (1, 1), (0, 0)] {
+        let mut room = Room::open((width, height), UNICODE);
+        for keys in ["j", "3", "P", "esc", "7", "?", "esc", "esc", ":"] {
+            room.keys(keys);
+            room.draw();
+        }
+    }
+    let mut room = Room::open((50, 12), UNICODE);
+    snapshot("mini", &room.text());
+}
+
+#[test]
+fn idle_seconds_change_the_clock_alone() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.wait(1_000_000);
+    let before = room.draw();
+    room.now = Timestamp(room.now.0 + 1_000_000);
+    room.give(opsroom::tui::msg::Msg::Tick);
+    let after = room.draw();
+    let changed = before.diff(&after);
+    // The clock, and the lengths of the runs that go on.
+    assert!(changed.len() <= 12, "{} cells changed", changed.len());
+}
