@@ -6,7 +6,9 @@ pub mod fault;
 pub mod mlflow;
 mod monitors;
 mod native;
+mod restore;
 mod server;
 
 pub use app::App;
+pub use restore::{Restored, restore};
 pub use server::{Agent, router, start};

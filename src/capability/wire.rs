@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
 use crate::base::id::ExperimentId;
+use crate::base::{Fault, Timestamp};
 use crate::capability::access::Role;
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
@@ -70,4 +70,24 @@ pub struct ImportRun {
     pub run: Run,
     #[serde(default)]
     pub series: BTreeMap<String, Vec<Point>>,
+}
+
+/// Where a backup goes: an absolute path on the agent's host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    pub to: String,
+}
+
+/// One line of a backup's progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "step")]
+pub enum BackupStep {
+    /// The store is being copied.
+    Store,
+    /// Artifact files copied.
+    Artifacts { done: u64, of: u64 },
+    /// The end. `digest` is the store's.
+    Done { files: u64, bytes: u64, digest: String },
+    /// The end: the backup is not whole.
+    Failed { fault: Fault },
 }

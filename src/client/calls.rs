@@ -13,7 +13,7 @@ use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::ModelView;
 use crate::capability::tracking::{ExperimentView, LoggedModel, RunPage, RunQuery, RunView, Series};
-use crate::capability::wire::{ArtifactEntry, ImportExperiment, ImportRun, Status};
+use crate::capability::wire::{ArtifactEntry, BackupRequest, BackupStep, ImportExperiment, ImportRun, Status};
 use crate::capability::{Envelope, Hint, Outcome};
 
 /// Hints as they come; ends when the line is cut.
@@ -185,6 +185,36 @@ impl Client {
         let path = path.split('/').map(encode).collect::<Vec<_>>().join("/");
         let request = self.request(Method::PUT, &format!("/api/2.0/mlflow-artifacts/artifacts/{path}"));
         self.send(request.body(body)).await.map(drop)
+    }
+
+    /// Backs store and artifacts up into a folder on the agent's host, an absolute path. `told` hears each step.
+    ///
+    /// # Errors
+    /// `Denied` without the role, `Exists` when the folder is not empty, `Unavailable` when it cannot be written or
+    /// the line breaks.
+    pub async fn backup(&self, to: &str, mut told: impl FnMut(&BackupStep)) -> Result<BackupStep> {
+        let request = self.request(Method::POST, "/api/v1/backup").json(&BackupRequest { to: to.to_owned() });
+        let broke = |why: String| {
+            Fault::unavailable("the line to the agent broke")
+                .why(why)
+                .next("the backup goes on; see whether it has a manifest")
+        };
+        let mut body = self.send(request).await?.bytes_stream();
+        let mut buffer = Vec::new();
+        while let Some(bytes) = body.next().await {
+            buffer.extend_from_slice(&bytes.map_err(|e| broke(e.to_string()))?);
+            while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                let step =
+                    serde_json::from_slice(&line).map_err(|e| Fault::bug("a step of the backup").why(e.to_string()))?;
+                match step {
+                    BackupStep::Failed { fault } => return Err(fault),
+                    BackupStep::Done { .. } => return Ok(step),
+                    _ => told(&step),
+                }
+            }
+        }
+        Err(broke("no last word".to_owned()))
     }
 
     /// Listens to hints.

@@ -73,7 +73,8 @@ impl Blobs {
         std::fs::create_dir_all(folder).map_err(|e| problem(e.to_string()))?;
         let root = folder.canonicalize().map_err(|e| problem(e.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|e| problem(e.to_string()))?;
-        let store = store.with_automatic_cleanup(true);
+        // As with the store: what was acknowledged survives power loss.
+        let store = store.with_automatic_cleanup(true).with_fsync(true);
         Ok(Self { store: Arc::new(store), prefix: String::new(), shown: root.display().to_string(), root: Some(root) })
     }
 

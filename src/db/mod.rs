@@ -1,10 +1,12 @@
 //! One store, two engines: a pool that is `SQLite` or `PostgreSQL`, one SQL text for both, one writer at a time.
 
+pub mod backup;
 pub mod blobs;
 pub mod lock;
 pub mod migrate;
 mod postgres;
 mod sqlite;
+pub mod tables;
 pub mod url;
 
 use std::sync::Arc;

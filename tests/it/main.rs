@@ -8,6 +8,7 @@ mod harness;
 mod mlflow_artifacts;
 mod mlflow_support;
 mod mlflow_tracking;
+mod store_backup;
 mod store_engines;
 mod store_schema;
 mod store_simulation;

@@ -125,7 +125,8 @@ async fn a_broken_session_is_replaced_unless_another_agent_wrote_meanwhile() {
     on_postgres(async |place| {
         let db = place.db().await;
         let mut other = PgConnection::connect(&place.url_text()).await.unwrap();
-        let break_off = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
+        let break_off = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted \
+             and database = (select oid from pg_database where datname = current_database())";
         sqlx::query(break_off).fetch_all(&mut other).await.unwrap();
         let mut tx = db.begin().await.unwrap();
         on_tx!(tx, t => sqlx::raw_sql(MARK).execute(&mut *t).await.map(drop)).unwrap();

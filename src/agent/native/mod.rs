@@ -1,6 +1,7 @@
 //! opsroom's own API, `/api/v1`: the rooms' own types in JSON.
 
 mod artifacts;
+mod backup;
 mod commands;
 mod events;
 mod imports;
@@ -33,6 +34,7 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/tokens", get(reads::tokens))
         .route("/api/v1/commands", post(commands::perform))
         .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/api/v1/backup", post(backup::make))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/import/experiment", post(imports::experiment))
         .route("/api/v1/import/run", post(imports::run))
