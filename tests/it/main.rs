@@ -6,6 +6,7 @@ mod demo;
 mod durability;
 mod harness;
 mod mlflow_artifacts;
+mod mlflow_registry;
 mod mlflow_support;
 mod mlflow_tracking;
 mod store_backup;

@@ -20,8 +20,11 @@ mod form;
 mod history;
 mod log;
 mod models;
+mod registered;
+mod registry;
 mod runs;
 mod shape;
+mod versions;
 
 /// All of `MLflow`'s routes.
 pub fn routes() -> Router<App> {
@@ -31,8 +34,12 @@ pub fn routes() -> Router<App> {
         .merge(log::routes())
         .merge(history::routes())
         .merge(models::routes())
-        .merge(browse::routes());
-    let mut all = about::routes().route("/get-artifact", get(browse::get_artifact));
+        .merge(browse::routes())
+        .merge(registry::routes())
+        .merge(versions::routes());
+    let mut all = about::routes()
+        .route("/get-artifact", get(browse::get_artifact))
+        .route("/model-versions/get-artifact", get(versions::get_artifact));
     for prefix in ["/api/2.0", "/api/2.11", "/ajax-api/2.0"] {
         all = all.nest(&format!("{prefix}/mlflow"), table.clone());
         all = all.nest(&format!("{prefix}/mlflow-artifacts"), artifacts::routes());

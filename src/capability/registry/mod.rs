@@ -7,6 +7,7 @@ mod apply;
 pub mod command;
 mod read;
 mod rules;
+mod search;
 mod source;
 mod store;
 pub mod types;
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use apply::{Applied, Decider, apply};
 pub use command::Command;
 pub use read::{missing, missing_version, model, models};
-pub use source::{Prepared, check_source, prepare};
+pub use search::{PROMPT_TAG, search_models, search_versions};
+pub use source::{Prepared, check_source, download_uri, prepare};
 pub use store::STATEMENTS;
 pub use types::{
     DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc,

@@ -1,6 +1,6 @@
 //! From the URI that a registration names to the artifact tree, its digest and its lineage.
 
-use super::types::{DatasetRef, FrozenArtifact, VersionDoc};
+use super::types::{DatasetRef, FrozenArtifact, ModelVersion, VersionDoc};
 use super::{Command, read};
 use crate::base::id::{ModelId, RunId};
 use crate::base::{Fault, fault::Result};
@@ -34,6 +34,10 @@ pub async fn prepare(
     let mut doc = doc.clone();
     check_source(&doc)?;
     let path = resolve(tracking, pool, &mut doc).await?;
+    if doc.run_id.as_deref().unwrap_or_default().is_empty() {
+        let model = doc.model_id.and_then(|id| tracking.read(|s| s.model(id).cloned()));
+        doc.run_id = model.and_then(|m| m.source_run).map(|run| run.to_string());
+    }
     doc.datasets = lineage(tracking, &doc);
     let command = Command::RegisterVersion { model: model.clone(), create: *create, import: import.clone(), doc };
     let Some(path) = path.filter(|p| !p.is_empty()) else {
@@ -73,10 +77,13 @@ pub fn check_source(doc: &VersionDoc) -> Result<()> {
     if source.is_empty() {
         return Err(Fault::invalid("Missing value for required parameter 'source'."));
     }
-    let decoded = source.replace("%2e", ".").replace("%2E", ".");
-    let escapes = decoded.split(['/', '\\', '?', '#']).any(|part| part == "..");
-    if escapes {
-        return Err(Fault::invalid(format!("Invalid model version source: '{source}'. It must not contain '..'.")));
+    let decoded = decoded(source);
+    if decoded.contains('\0') || decoded.split(['/', '\\', '?', '#']).any(|part| part == "..") {
+        return Err(Fault::invalid(format!(
+            "Invalid model version source: '{source}'. If supplying a source as an http, https, local file path, ftp, \
+             objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references \
+             present. Please provide an absolute path."
+        )));
     }
     let run = doc.run_id.as_deref().unwrap_or_default();
     if let Some(rest) = source.strip_prefix("runs:/") {
@@ -104,6 +111,56 @@ pub fn check_source(doc: &VersionDoc) -> Result<()> {
         .next("log the artifact to the run, and register runs:/… or models:/…"));
     }
     Ok(())
+}
+
+/// A source without its percent signs, however often it was encoded.
+fn decoded(source: &str) -> String {
+    let mut text = source.to_owned();
+    while let Some(next) = decode_once(&text) {
+        text = next;
+    }
+    text
+}
+
+/// `None` when nothing is encoded.
+fn decode_once(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let encoded = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match encoded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    (out.len() < bytes.len()).then(|| String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Where a version's artifacts can be read: the source itself, or what a `models:/…` source stands for.
+///
+/// # Errors
+/// The store's.
+pub async fn download_uri(tracking: &Tracking, pool: &Pool, version: &ModelVersion) -> Result<String> {
+    let mut source = version.doc.source.clone();
+    // A copy of a copy: each names an older version, so it ends; the bound is for what was imported.
+    for _ in 0..16 {
+        let Some(rest) = source.strip_prefix("models:/").map(|r| r.trim_matches('/').to_owned()) else { break };
+        if let Ok(id) = rest.parse::<ModelId>() {
+            return Ok(tracking.read(|s| s.model(id).map(|m| m.artifact_uri.clone())).unwrap_or(source));
+        }
+        let Some((name, number)) = rest.rsplit_once('/') else { break };
+        let Ok(view) = read::model(Source::Pool(pool), name, None).await else { break };
+        let Some(original) = number.parse().ok().and_then(|n| view.version(n)) else { break };
+        source.clone_from(&original.doc.source);
+    }
+    Ok(source)
 }
 
 /// The path in our artifact store behind the source, if it lies there; fills `run_id` and `model_id` in.
