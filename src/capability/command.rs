@@ -149,6 +149,7 @@ async fn perform_to_the_end(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Res
 
 async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcome> {
     authorise(actor, &envelope.command)?;
+    refuse_nul(envelope)?;
     let reason = settle_reason(ctx, actor, envelope).await?;
     let prepared = match &envelope.command {
         Command::Registry(c) => {
@@ -172,6 +173,13 @@ async fn in_transaction(
     prepared: Option<registry::Prepared>,
 ) -> Result<Outcome> {
     let mut tx = ctx.db.begin().await?;
+    // Once more under the writer's turn: the same key may have been sent twice at once.
+    if let Some(key) = &envelope.idempotency_key
+        && let Some(record) = audit::by_key(Source::Tx(&mut tx), key).await?
+    {
+        tx.rollback().await;
+        return replay(record, &envelope.command);
+    }
     let mut done = match apply(ctx, &mut tx, actor, envelope, reason, prepared).await {
         Ok(done) => done,
         Err(fault) => {
@@ -245,6 +253,22 @@ fn authorise(actor: &Actor, command: &Command) -> Result<()> {
     Err(Fault::denied(format!("{} may not {}", actor.who.name, command.name()))
         .why(format!("it needs role {}, yours is {}", needed.name(), actor.role.name()))
         .next("come with another token, or by the agent's own socket"))
+}
+
+/// PostgreSQL keeps no NUL in a text, so neither engine gets one.
+fn refuse_nul(envelope: &Envelope) -> Result<()> {
+    fn holds_nul(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(text) => text.contains('\0'),
+            serde_json::Value::Array(items) => items.iter().any(holds_nul),
+            serde_json::Value::Object(fields) => fields.iter().any(|(k, v)| k.contains('\0') || holds_nul(v)),
+            _ => false,
+        }
+    }
+    if holds_nul(&json(envelope)) {
+        return Err(Fault::invalid("a text of the command holds a NUL character").next("send it without"));
+    }
+    Ok(())
 }
 
 /// The reason as it will be recorded. What touches production needs one from whoever can give it.

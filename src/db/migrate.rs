@@ -116,9 +116,9 @@ pub async fn copy_sqlite(db: &Db, to: &Path) -> Result<()> {
     // `vacuum into` reads one snapshot while writers go on.
     let target = to.to_string_lossy().into_owned();
     sqlx::query("vacuum into $1").bind(target).execute(pool).await.map_err(fault)?;
-    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| {
-        Fault::unavailable(format!("cannot write {}", to.display())).why(e.to_string())
-    })
+    std::fs::File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| Fault::unavailable(format!("cannot write {}", to.display())).why(e.to_string()))
 }
 
 async fn copy_before(db: &Db, path: &Path, version: i64) -> Result<PathBuf> {

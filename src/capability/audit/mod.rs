@@ -147,14 +147,16 @@ pub async fn append(tx: &mut Tx, entry: Entry) -> Result<i64> {
     let (last, previous) = store::tip(Source::Tx(tx)).await?.unwrap_or((0, GENESIS.to_owned()));
     let salt = format!("{:032x}", random_u128());
     let detail = serde_json::to_string(&entry.detail).map_err(|e| Fault::bug("audit detail").why(e.to_string()))?;
+    // A refused command may hold what the store cannot keep; its record has to be kept.
+    let kept = |text: String| text.replace('\0', "\u{fffd}");
     let mut record = Record {
         seq: last + 1,
         at: entry.at,
-        actor: entry.who.name,
+        actor: kept(entry.who.name),
         verified: entry.who.verified,
         via: entry.who.via.name().to_owned(),
         command: entry.command,
-        target: entry.target,
+        target: kept(entry.target),
         outcome: entry.refused.unwrap_or_else(|| "ok".to_owned()),
         idempotency_key: entry.idempotency_key,
         detail_digest: detail_digest(&salt, &detail),
