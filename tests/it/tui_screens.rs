@@ -79,8 +79,8 @@ fn a_lost_agent_leaves_the_last_values_marked_and_none_of_them_green() {
         .unwrap()
         .style(opsroom::tui::theme::Token::Ok)
         .fg;
-    let table = buffer.content.iter().skip(80 * 4);
-    assert!(table.clone().all(|cell| Some(cell.fg) != green), "something stale is green");
+    // All but the first line, where the link that still stands may say so.
+    assert!(buffer.content.iter().skip(80).all(|cell| Some(cell.fg) != green), "something stale is green");
     room.keys("3 P");
     assert!(room.state.sheet().is_none(), "no sheet opens while nothing can be changed");
 }

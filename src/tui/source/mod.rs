@@ -18,6 +18,9 @@ use crate::capability::access::Role;
 use crate::capability::{Command, Hint, registry as room};
 use crate::client::Client;
 
+/// How long the agent may take to say how it does.
+const STATUS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(4);
+
 /// An agent, and what is remembered of it.
 pub struct Agent {
     client: Client,
@@ -46,7 +49,9 @@ impl Agent {
     }
 
     async fn status(&self) -> Result<Status> {
-        let s = self.client.status().await?;
+        // An agent that hangs takes the connection and says nothing: that too must show soon.
+        let asked = tokio::time::timeout(STATUS_PATIENCE, self.client.status()).await;
+        let s = asked.map_err(|_| Fault::unavailable("the agent does not answer"))??;
         let read_only = (s.role < Role::Client).then(|| format!("{} may only look (role {})", s.actor, s.role.name()));
         Ok(Status {
             context: s.badge,

@@ -68,7 +68,8 @@ fn links(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) -> u16 {
         put_left(&text, token);
     }
     if *state.nav.here() == View::Runs && wide && state.runs.live() > 0 {
-        put_left(&format!("{} live", state.runs.live()), Token::Ok);
+        let (tilde, token) = if state.runs.page.remote.is_stale() { ("~", Token::Unknown) } else { ("", Token::Ok) };
+        put_left(&format!("{tilde}{} live", state.runs.live()), token);
     }
     right
 }
