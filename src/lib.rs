@@ -10,4 +10,5 @@ pub mod client;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod run;
 pub mod tui;

@@ -1,8 +1,8 @@
-//! The binary: parse, run, say what went wrong, and with which exit code.
+//! The binary: everything is in [`opsroom::run`].
 
 fn main() -> std::process::ExitCode {
     keep_memory_small();
-    opsroom::cli::main()
+    opsroom::run::main()
 }
 
 /// The C library's allocator keeps an arena a thread, and keeps what large answers needed. A light agent gives it back.

@@ -1,6 +1,8 @@
 //! What every handler of the agent shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::base::Timestamp;
 use crate::capability::Ctx;
@@ -16,13 +18,35 @@ struct Inner {
     started: Timestamp,
     address: String,
     stop: tokio::sync::watch::Sender<bool>,
+    /// Requests and event streams that are open.
+    open: AtomicUsize,
+    /// When the last of them ended, µs since 1970.
+    last: AtomicI64,
+}
+
+/// An open request or event stream; it ends when this is dropped.
+pub struct Busy(App);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.last.store(self.0.now().0, Ordering::Relaxed);
+        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl App {
     /// `address` is where it listens, `http://HOST:PORT`.
     pub fn new(ctx: Ctx, settings: AgentSettings, address: String) -> Self {
         let started = ctx.clock.now();
-        Self(Arc::new(Inner { ctx, settings, started, address, stop: tokio::sync::watch::channel(false).0 }))
+        Self(Arc::new(Inner {
+            ctx,
+            settings,
+            started,
+            address,
+            stop: tokio::sync::watch::channel(false).0,
+            open: AtomicUsize::new(0),
+            last: AtomicI64::new(started.0),
+        }))
     }
 
     pub fn ctx(&self) -> &Ctx {
@@ -48,6 +72,21 @@ impl App {
 
     pub fn now(&self) -> Timestamp {
         self.0.ctx.clock.now()
+    }
+
+    /// Marks a request or stream as open.
+    pub fn busy(&self) -> Busy {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    /// How long no one has asked for anything.
+    pub fn idle(&self) -> Duration {
+        if self.0.open.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let since = self.now().0 - self.0.last.load(Ordering::Relaxed);
+        Duration::from_micros(u64::try_from(since).unwrap_or(0))
     }
 
     /// Asks the agent to drain and end.

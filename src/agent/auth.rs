@@ -67,6 +67,7 @@ pub async fn identify(
     request: Request,
     next: Next,
 ) -> Response {
+    let _busy = app.busy();
     let (parts, body) = request.into_parts();
     let dialect = fault::dialect(parts.uri.path());
     match admit(&app, &peer, &parts).await {

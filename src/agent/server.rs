@@ -9,12 +9,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::{App, auth, mlflow, monitors, native};
-use crate::base::{Clock, Fault, clock::SystemClock, fault::Result};
+use crate::base::{Clock, Fault, Holder, clock::SystemClock, fault::Result};
 use crate::capability::tracking::{Artifacts, Tracking};
 use crate::capability::{Ctx, Hints};
 use crate::config::AgentSettings;
 use crate::db::blobs::Blobs;
-use crate::db::lock::{Holder, StoreLock};
+use crate::db::lock::StoreLock;
 use crate::db::{Db, StoreUrl, migrate};
 
 /// How long open requests may take to end once the agent was asked to stop.

@@ -4,10 +4,13 @@ pub mod clock;
 pub mod fault;
 pub mod figure;
 pub mod hex;
+pub mod holder;
 pub mod id;
 pub mod names;
 pub mod number;
+pub mod show;
 
 pub use clock::{Clock, Timestamp};
 pub use fault::{Fault, Kind};
 pub use figure::Figure;
+pub use holder::Holder;

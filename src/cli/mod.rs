@@ -1,81 +1,195 @@
-//! The command line.
+//! The command line: the tree of verbs, one file a noun. It holds no rule: it asks and tells the agent through the
+//! client, and prints.
 
+mod agent;
+mod artifact;
+mod audit;
+mod change;
+mod compare;
+mod config;
+mod connect;
 mod demo;
+mod detach;
+mod exit;
+mod experiment;
+mod export;
+mod guide;
+mod model;
+mod model_change;
+mod print;
+mod push;
+mod runs;
+mod runs_change;
+mod select;
+mod session;
+mod ssh;
+mod status;
+mod times;
+mod token;
+pub mod verbs;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::agent;
-use crate::config::AgentSettings;
+pub use agent::{Agent, AgentVerb};
+pub use connect::{Reached, reach};
+pub use demo::Demo;
+pub use exit::{Exit, report};
+pub use print::Format;
+pub use session::Session;
 
-#[derive(Parser)]
-#[command(name = "opsroom", version, about = "A terminal control room for models in production")]
-struct Arguments {
+use crate::base::{Fault, fault::Result};
+
+/// `opsroom …`
+#[derive(Debug, Parser)]
+#[command(
+    name = "opsroom",
+    version,
+    about = "A terminal control room for models in production",
+    after_help = "Without a verb, opsroom opens the control room.\n\nExit codes: 0 done, 1 a fault of opsroom, 2 usage or \
+                  invalid input, 3 refused by a gate or an interlock, 4 not found, 5 agent or store unavailable, \
+                  6 not allowed, 7 conflict, 8 inconclusive, 9 a check found a difference."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    pub verb: Option<Verb>,
 }
 
-#[derive(Subcommand)]
-enum Verb {
-    /// The agent in the foreground.
-    Agent {
-        #[arg(long, default_value = "127.0.0.1:6270")]
-        listen: String,
-        #[arg(long)]
-        store: String,
-        #[arg(long)]
-        artifacts: Option<String>,
-    },
+/// What every verb takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "For every verb")]
+pub struct Global {
+    /// Agent to talk to: http(s)://HOST:PORT, unix:PATH or ssh://HOST [env: OPSROOM_AGENT]
+    #[arg(long, global = true, value_name = "URL")]
+    agent: Option<String>,
+    /// Name of the [context.NAME] to use [env: OPSROOM_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// File that holds the token; OPSROOM_TOKEN is stronger [env: OPSROOM_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<String>,
+    /// Refuse everything that would change something [env: OPSROOM_READ_ONLY]
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// Theme of the room [env: OPSROOM_THEME]
+    #[arg(long, value_name = "NAME")]
+    theme: Option<String>,
+    /// Signs of the room: unicode or ascii [env: OPSROOM_GLYPHS]
+    #[arg(long, value_name = "KIND")]
+    glyphs: Option<String>,
+    /// Configuration file [env: OPSROOM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON document on stdout, nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// A line a row, fields separated by tabs, no heading
+    #[arg(long, global = true, conflicts_with = "json")]
+    plain: bool,
+}
+
+impl Global {
+    /// Those flags that are settings: name without dashes, and text.
+    pub fn flags(&self) -> Vec<(String, String)> {
+        let given = [
+            ("agent", &self.agent),
+            ("context", &self.context),
+            ("token-file", &self.token_file),
+            ("theme", &self.theme),
+            ("glyphs", &self.glyphs),
+        ];
+        let mut flags: Vec<_> = given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v.clone()?))).collect();
+        if self.read_only {
+            flags.push(("read-only".to_owned(), "true".to_owned()));
+        }
+        flags
+    }
+
+    pub fn format(&self) -> Format {
+        match (self.json, self.plain) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Plain,
+            _ => Format::Table,
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Look at runs, compare, export, tag and delete them
+    #[command(subcommand)]
+    Runs(runs::Verb),
+    /// Experiments, which hold runs
+    #[command(subcommand)]
+    Experiment(experiment::Verb),
+    /// Files that runs have logged
+    #[command(subcommand)]
+    Artifact(artifact::Verb),
+    /// The model registry
+    #[command(subcommand)]
+    Model(model::Verb),
+    /// Move a model version to another stage
+    Promote(model_change::Promote),
+    /// The audit trail: who did what, when and why
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Access tokens
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Run the agent in the foreground, or ask about the one that runs
+    Agent(Agent),
     /// The whole story on bundled real data, in a store of its own
-    Demo(demo::Demo),
+    Demo(Demo),
+    /// How the agent does, and who it takes you for
+    Status,
+    /// Settings, and where each value came from
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// What to set so that a client logs here
+    #[command(subcommand)]
+    Connect(guide::Connect),
+    /// A completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// The manual page; with --dir, one for every verb
+    Man {
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
-/// Parses, runs, and answers with the exit code.
-pub fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::from(1);
-        }
-    };
-    let ended = runtime.block_on(async {
-        match Arguments::parse().verb {
-            Verb::Demo(demo) => demo::run(demo).await,
-            Verb::Agent { listen, store, artifacts } => serve(agent_settings(listen, store, artifacts)).await,
-        }
-    });
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("opsroom: {fault}");
-            ExitCode::from(5)
-        }
+/// Parses the command line; usage errors end the process with 2.
+pub fn parse() -> Arguments {
+    Arguments::parse()
+}
+
+pub(crate) fn tree() -> clap::Command {
+    Arguments::command()
+}
+
+/// Performs a verb that needs nothing but the client.
+///
+/// # Errors
+/// What was refused or failed, for [`report`].
+pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
+    match verb {
+        Verb::Runs(verb) => runs::run(session, verb).await,
+        Verb::Experiment(verb) => experiment::run(session, verb).await,
+        Verb::Artifact(verb) => artifact::run(session, verb).await,
+        Verb::Model(verb) => model::run(session, verb).await,
+        Verb::Promote(promote) => model_change::promote(session, promote).await,
+        Verb::Audit(verb) => audit::run(session, verb).await,
+        Verb::Token(verb) => token::run(session, verb).await,
+        Verb::Agent(agent) => agent::run(session, agent).await,
+        Verb::Status => status::run(session).await,
+        // Those need an agent or a room of their own.
+        Verb::Demo(_) => Err(Fault::bug("this verb runs elsewhere")),
+        Verb::Config(verb) => config::run(session, &verb),
+        Verb::Connect(to) => guide::connect(session, &to).await,
+        Verb::Completions { shell } => guide::completions(shell),
+        Verb::Man { dir } => guide::man(dir.as_deref()),
     }
-}
-
-fn agent_settings(listen: String, store: String, artifacts: Option<String>) -> AgentSettings {
-    AgentSettings {
-        listen,
-        artifacts: artifacts.unwrap_or_else(|| format!("{store}.artifacts")),
-        socket: format!("{store}.sock").into(),
-        audit_heads: format!("{store}.heads"),
-        store,
-        ..AgentSettings::default()
-    }
-}
-
-async fn serve(settings: AgentSettings) -> crate::base::fault::Result<()> {
-    let agent = agent::start(settings).await?;
-    println!("agent listening on {}", agent.address());
-    println!("agent socket unix:{}", agent.socket().display());
-    let app = agent.app().clone();
-    tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
-        app.stop();
-    });
-    agent.run().await;
-    Ok(())
 }

@@ -1,26 +1,15 @@
 //! One primary a store: a lock that says who holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Seek, Write};
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 
 use super::{StoreUrl, fault};
-use crate::base::{Fault, Timestamp, fault::Result};
-
-/// Who holds a store, and where it answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    pub host: String,
-    pub pid: u32,
-    /// `http://HOST:PORT`.
-    pub address: String,
-    /// The Unix socket's path.
-    pub socket: Option<String>,
-    pub since: Timestamp,
-}
+pub use crate::base::Holder;
+use crate::base::holder::lock_beside;
+use crate::base::{Fault, fault::Result};
 
 /// Held while this lives.
 #[derive(Debug)]
@@ -38,23 +27,9 @@ enum Held {
 /// "opsroom" in ASCII, as the advisory lock's number.
 const ADVISORY_KEY: i64 = 0x006F_7073_726F_6F6D;
 
-/// Where a file store's lock lies.
-pub fn path_beside(store: &Path) -> PathBuf {
-    let mut path = store.as_os_str().to_owned();
-    path.push(".lock");
-    PathBuf::from(path)
-}
-
-/// The holder named in a store's lock file, if someone holds it right now.
-pub fn holder_of(store: &Path) -> Option<Holder> {
-    let mut file = File::open(path_beside(store)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {}
-        _ => return None,
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+/// The holder that a lock file names; whether it still holds it is the lock's to say.
+fn named_in(lock: &Path) -> Option<Holder> {
+    serde_json::from_str(&std::fs::read_to_string(lock).ok()?).ok()
 }
 
 impl StoreLock {
@@ -95,7 +70,7 @@ const PUT_HOLDER: &str =
     "insert into store_holder (id, holder) values (1, $1) on conflict (id) do update set holder = excluded.holder";
 
 fn take_file(store: &Path) -> Result<StoreLock> {
-    let path = path_beside(store);
+    let path = lock_beside(store);
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| {
             Fault::unavailable(format!("cannot make the store's folder {}", folder.display())).why(e.to_string())
@@ -106,7 +81,7 @@ fn take_file(store: &Path) -> Result<StoreLock> {
     })?;
     match file.try_lock() {
         Ok(()) => Ok(StoreLock { kind: Held::File(file) }),
-        Err(TryLockError::WouldBlock) => Err(held_by(holder_of(store))),
+        Err(TryLockError::WouldBlock) => Err(held_by(named_in(&path))),
         Err(TryLockError::Error(e)) => {
             Err(Fault::unavailable("cannot lock the store").why(e.to_string()).next("use a local disk"))
         }

@@ -18,8 +18,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("agent", &["base", "db", "capability", "config"]),
     ("tui", &["base", "capability", "client", "local", "chart", "config"]),
     ("demo", &["base", "capability", "client", "config", "local"]),
-    // The command line is where everything is put together: it also starts agents and rooms.
-    ("cli", &["base", "capability", "client", "local", "chart", "config", "agent", "tui", "demo"]),
+    ("cli", &["base", "capability", "client", "local", "chart", "config"]),
+    // Where everything is put together: agents and rooms are started here.
+    ("run", &["base", "db", "capability", "client", "local", "chart", "config", "agent", "tui", "demo", "cli"]),
 ];
 
 /// A room, and the rooms below it that it may name (through their `mod.rs`).

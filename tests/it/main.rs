@@ -1,6 +1,10 @@
 //! The integration tests: one binary, so that it links once.
 
 mod architecture;
+mod cli_access;
+mod cli_config;
+mod cli_detached;
+mod cli_verbs;
 mod clients;
 mod demo;
 mod durability;

@@ -200,3 +200,18 @@ impl Drop for Agent {
         let _ = self.child.wait();
     }
 }
+
+/// Waits until something holds.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what} does not come to be");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a future of the client to its end.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

@@ -2,6 +2,7 @@
 //! the happy case, a restart and a crash are one path.
 
 mod heads;
+mod idle;
 mod metadata;
 
 use std::time::Duration;
@@ -21,7 +22,11 @@ pub use heads::read_heads;
 /// When what they need cannot be opened.
 pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
     let heads = heads::Heads::open(&app.settings().audit_heads)?;
-    Ok(vec![tokio::spawn(heads::keep(app.clone(), heads)), tokio::spawn(metadata::keep(app.clone()))])
+    Ok(vec![
+        tokio::spawn(heads::keep(app.clone(), heads)),
+        tokio::spawn(metadata::keep(app.clone())),
+        tokio::spawn(idle::watch(app.clone())),
+    ])
 }
 
 /// Waits for a hint that `wanted` wants, a period, or the end of the agent; `false` at the end. Hints that come

@@ -18,6 +18,8 @@ pub(super) async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Res
     });
     // The first event says that the line stands.
     let first = futures::stream::once(async { Ok(Event::default().json_data(Hint::Everything).unwrap_or_default()) });
-    let until_stop = first.chain(hints).take_until(async move { app.stopped().await });
+    // Someone is looking for as long as the line stands.
+    let busy = app.busy();
+    let until_stop = first.chain(hints).take_until(async move { app.stopped().await }).inspect(move |_| _ = &busy);
     Sse::new(until_stop).keep_alive(KeepAlive::default())
 }

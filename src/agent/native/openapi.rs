@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 /// Method, path, what it does, who may (the least role).
 pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("get", "/api/v1/status", "How the agent does, and who it takes the caller for.", "viewer"),
-    ("post", "/api/v1/backup", "Backs store and artifacts up into {to}, a folder on the agent's host; a line a step.", "admin"),
+    (
+        "post",
+        "/api/v1/backup",
+        "Backs store and artifacts up into {to}, a folder on the agent's host; a line a step.",
+        "admin",
+    ),
     ("post", "/api/v1/stop", "Asks the agent to drain and end.", "admin"),
     ("get", "/api/v1/experiments", "Experiments with their numbers of runs.", "viewer"),
     ("post", "/api/v1/runs/search", "A page of runs: filter and order in MLflow's grammar.", "viewer"),

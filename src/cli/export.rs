@@ -1,0 +1,117 @@
+//! `opsroom runs export`: all runs of a choice as CSV or JSON.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::runs::Choice;
+use super::{Exit, Session, print};
+use crate::base::{Fault, fault::Result, number};
+use crate::capability::tracking::RunView;
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    choice: Choice,
+    #[arg(long, value_enum, default_value_t = Form::Csv)]
+    format: Form,
+    /// Write to a file instead of stdout
+    #[arg(long, short = 'o', value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Csv,
+    Json,
+}
+
+/// Runs a request.
+const PAGE_RUNS: usize = 1000;
+
+pub(super) async fn run(session: &Session, wanted: Export) -> Result<Exit> {
+    let runs = all(session, &wanted.choice).await?;
+    let json = wanted.format == Form::Json || session.format == print::Format::Json;
+    let bytes = if json { serde_json::to_vec_pretty(&runs).map_err(|e| e.to_string()) } else { csv(&runs) };
+    let mut bytes = bytes.map_err(|e| Fault::bug("export").why(e))?;
+    if json {
+        bytes.push(b'\n');
+    }
+    match &wanted.out {
+        None => print::out(&bytes)?,
+        Some(file) => {
+            write(file, &bytes)?;
+            eprintln!("opsroom: {} runs in {}", runs.len(), file.display());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// All that match; the limit counts only when it was given.
+async fn all(session: &Session, choice: &Choice) -> Result<Vec<RunView>> {
+    let mut query = choice.query(session).await?;
+    query.limit = PAGE_RUNS;
+    let client = session.client().await?;
+    let mut runs = Vec::new();
+    loop {
+        let page = client.search_runs(&query).await?;
+        let last = page.runs.len() < PAGE_RUNS;
+        query.offset += page.runs.len();
+        runs.extend(page.runs);
+        if last {
+            return Ok(runs);
+        }
+    }
+}
+
+/// Also for a chart: a file is there as a whole or not at all.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    let problem = |e: std::io::Error| Fault::unavailable(format!("cannot write {}", file.display())).why(e.to_string());
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".part");
+    let partial = PathBuf::from(partial);
+    let mut out = std::fs::File::create(&partial).map_err(problem)?;
+    out.write_all(bytes).and_then(|()| out.sync_data()).map_err(problem)?;
+    std::fs::rename(&partial, file).map_err(problem)
+}
+
+fn csv(runs: &[RunView]) -> Result<Vec<u8>, String> {
+    let keys = |of: fn(&RunView) -> Vec<&String>| runs.iter().flat_map(of).cloned().collect::<BTreeSet<String>>();
+    let params = keys(|r| r.params.keys().collect());
+    let metrics = keys(|r| r.metrics.keys().collect());
+    let tags = keys(|r| r.tags.keys().collect());
+    let mut head: Vec<String> =
+        ["run_id", "name", "experiment_id", "experiment", "status", "user", "started", "ended", "artifact_uri"]
+            .map(String::from)
+            .into();
+    head.extend(params.iter().map(|k| format!("params.{k}")));
+    head.extend(metrics.iter().map(|k| format!("metrics.{k}")));
+    head.extend(tags.iter().map(|k| format!("tags.{k}")));
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(&head).map_err(|e| e.to_string())?;
+    for run in runs {
+        let mut row = vec![
+            run.id.to_string(),
+            run.name.clone(),
+            run.experiment.to_string(),
+            run.experiment_name.clone(),
+            run.status.name().to_owned(),
+            run.user.clone(),
+            run.started.to_string(),
+            run.ended.map(|t| t.to_string()).unwrap_or_default(),
+            run.artifact_uri.clone(),
+        ];
+        row.extend(params.iter().map(|k| run.params.get(k).cloned().unwrap_or_default()));
+        row.extend(metrics.iter().map(|k| run.metrics.get(k).map(|m| value(m.value)).unwrap_or_default()));
+        row.extend(tags.iter().map(|k| run.tags.get(k).cloned().unwrap_or_default()));
+        out.write_record(&row).map_err(|e| e.to_string())?;
+    }
+    out.into_inner().map_err(|e| e.to_string())
+}
+
+/// All digits: whoever reads this calculates with it.
+fn value(v: f64) -> String {
+    number::word(v).map_or_else(|| v.to_string(), ToOwned::to_owned)
+}

@@ -1,0 +1,133 @@
+//! The line of the command line that does the same as a command. The match is exhaustive, so that no command comes to
+//! be which cannot be reached from a shell.
+
+use crate::capability::{Command, access, registry, tracking};
+
+/// Arguments after `opsroom`, each one word of the shell once it is quoted.
+pub fn arguments(command: &Command) -> Vec<String> {
+    match command {
+        Command::Tracking(c) => of_tracking(c),
+        Command::Registry(c) => of_registry(c),
+        Command::Access(c) => of_access(c),
+    }
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+fn of_tracking(command: &tracking::Command) -> Vec<String> {
+    use tracking::Command as C;
+    match command {
+        C::DeleteExperiment { id } => words(["experiment", "delete", &id.to_string()]),
+        C::RestoreExperiment { id } => words(["experiment", "restore", &id.to_string()]),
+        C::DeleteRun { id } => words(["runs", "delete", &id.to_string()]),
+        C::RestoreRun { id } => words(["runs", "restore", &id.to_string()]),
+        C::DeleteLoggedModel { id } => words(["model", "delete-logged", &id.to_string()]),
+    }
+}
+
+fn of_registry(command: &registry::Command) -> Vec<String> {
+    use registry::Command as C;
+    match command {
+        C::CreateModel { model, .. } => words(["model", "create", model]),
+        C::RenameModel { model, to } => words(["model", "rename", model, to]),
+        C::DescribeModel { model, description } => words(["model", "card", model, "--set", description]),
+        C::TagModel { model, key, value } => tag(model, key, value.as_deref()),
+        C::DeleteModel { model } => words(["model", "delete", model, "--all"]),
+        C::RegisterVersion { model, doc, .. } => words(["model", "register", model, "--source", &doc.source]),
+        C::SetStage { model, version, stage, .. } => {
+            words(["promote", model, &version.to_string(), "--to", stage.name()])
+        }
+        C::SetAlias { model, alias, version: Some(version) } => {
+            words(["model", "alias", model, alias, &version.to_string()])
+        }
+        C::SetAlias { model, alias, version: None } => words(["model", "alias", model, alias, "--remove"]),
+        C::DescribeVersion { model, version, description } => {
+            words(["model", "card", model, &version.to_string(), "--set", description])
+        }
+        C::TagVersion { model, version, key, value } => {
+            let mut words = tag(model, key, value.as_deref());
+            words.extend(["--of".to_owned(), version.to_string()]);
+            words
+        }
+        C::DeleteVersion { model, version } => words(["model", "delete", model, &version.to_string()]),
+    }
+}
+
+fn tag(model: &str, key: &str, value: Option<&str>) -> Vec<String> {
+    match value {
+        Some(value) => words(["model", "tag", model, &format!("{key}={value}")]),
+        None => words(["model", "tag", model, "--remove", key]),
+    }
+}
+
+fn of_access(command: &access::Command) -> Vec<String> {
+    match command {
+        access::Command::CreateToken { name, role, .. } => words(["token", "create", name, "--role", role.name()]),
+        access::Command::RevokeToken { name } => words(["token", "revoke", name]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::base::id::{ExperimentId, ModelId, RunId};
+    use crate::capability::access::Role;
+    use crate::capability::registry::{Stage, VersionDoc};
+    use crate::cli::Arguments;
+
+    fn of_each_kind() -> Vec<Command> {
+        use registry::Command as R;
+        use tracking::Command as T;
+        let model = || "flight delay".to_owned();
+        let text = || "x=y".to_owned();
+        let tracking = [
+            T::DeleteExperiment { id: ExperimentId(1) },
+            T::RestoreExperiment { id: ExperimentId(1) },
+            T::DeleteRun { id: RunId(7) },
+            T::RestoreRun { id: RunId(7) },
+            T::DeleteLoggedModel { id: ModelId(7) },
+        ];
+        let doc = VersionDoc { source: "models:/m-1".to_owned(), ..VersionDoc::default() };
+        let registry = [
+            R::CreateModel { model: model(), description: text(), tags: Vec::new() },
+            R::RenameModel { model: model(), to: text() },
+            R::DescribeModel { model: model(), description: text() },
+            R::TagModel { model: model(), key: text(), value: Some(text()) },
+            R::TagModel { model: model(), key: text(), value: None },
+            R::DeleteModel { model: model() },
+            R::RegisterVersion { model: model(), create: true, import: None, doc },
+            R::SetStage { model: model(), version: 3, stage: Stage::Prod, archive_others: false },
+            R::SetAlias { model: model(), alias: text(), version: Some(3) },
+            R::SetAlias { model: model(), alias: text(), version: None },
+            R::DescribeVersion { model: model(), version: 3, description: text() },
+            R::TagVersion { model: model(), version: 3, key: text(), value: None },
+            R::DeleteVersion { model: model(), version: 3 },
+        ];
+        let access = [
+            access::Command::CreateToken { name: text(), role: Role::Viewer, digest: String::new(), expires: None },
+            access::Command::RevokeToken { name: text() },
+        ];
+        let all = tracking.into_iter().map(Command::Tracking);
+        all.chain(registry.into_iter().map(Command::Registry)).chain(access.into_iter().map(Command::Access)).collect()
+    }
+
+    #[test]
+    fn every_command_is_reachable_from_the_command_line() {
+        for command in of_each_kind() {
+            let mut line = vec!["opsroom".to_owned()];
+            line.extend(arguments(&command));
+            line.extend(["--reason", "because", "--dry-run", "--json"].map(String::from));
+            let parsed = Arguments::try_parse_from(&line);
+            assert!(parsed.is_ok(), "{}: {line:?}\n{}", command.name(), parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        crate::cli::tree().debug_assert();
+    }
+}

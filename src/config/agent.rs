@@ -1,0 +1,57 @@
+//! How an agent runs.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capability;
+
+/// The `[agent]` section; what is empty is filled in from the store's place by [`super::Config::agent_settings`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// Address of MLflow's, W&B's and opsroom's HTTP API. Port 0 picks a free one.
+    pub listen: String,
+    /// The store: a path, `sqlite:PATH` or `postgres://…`. Empty: the data folder.
+    pub store: String,
+    /// Artifacts: a folder or `s3://bucket/prefix`. Empty: beside the store.
+    pub artifacts: String,
+    /// Unix socket of own clients. Empty: beside the store.
+    pub socket: PathBuf,
+    /// Host names that may be asked for besides localhost and private addresses; `*` allows all.
+    pub allowed_hosts: Vec<String>,
+    /// Web origins that may send changes besides localhost; `*` allows all.
+    pub allowed_origins: Vec<String>,
+    /// What the badge of the room says; `prod` is shown as a warning.
+    pub badge: String,
+    /// Greatest body of an MLflow JSON request, bytes.
+    pub body_bytes_max: usize,
+    /// Greatest artifact, bytes.
+    pub artifact_bytes_max: u64,
+    /// Where signed audit heads go: a file. Empty: beside the store.
+    pub audit_heads: String,
+    /// An agent ends by itself after this long without requests while no run goes on, seconds; 0 never.
+    pub idle_exit_seconds: u64,
+    /// The rooms' own sections.
+    #[serde(skip)]
+    pub rooms: capability::Settings,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:6270".to_owned(),
+            store: String::new(),
+            artifacts: String::new(),
+            socket: PathBuf::new(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            badge: "local".to_owned(),
+            body_bytes_max: 8 << 20,
+            artifact_bytes_max: 100 << 30,
+            audit_heads: String::new(),
+            idle_exit_seconds: 0,
+            rooms: capability::Settings::default(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Where everything is put together: the only place that knows the agent and its clients at once.
+
+mod demo;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::base::{Fault, fault::Result};
+use crate::cli::{self, Agent, AgentVerb, Arguments, Exit, Session, Verb};
+use crate::client::Client;
+use crate::config::{AgentSettings, Loaded};
+use crate::db::{Db, StoreUrl, migrate};
+use crate::{agent, tui};
+
+/// A detached agent ends after this long without requests, unless the settings say otherwise, seconds.
+const DETACHED_IDLE_SECONDS: u64 = 8 * 3600;
+
+/// Parses, runs, and answers with the exit code.
+pub fn main() -> ExitCode {
+    let arguments = cli::parse();
+    start_log(&arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return cli::report(&Fault::bug("no runtime").why(e.to_string())),
+    };
+    let ended = runtime.block_on(run(arguments));
+    // What still reads from a terminal or a pipe must not hold the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(fault) => cli::report(&fault),
+    }
+}
+
+/// Clients say only what went wrong; an agent also what it does. `OPSROOM_LOG` (error, warn, info, debug) says otherwise.
+fn start_log(arguments: &Arguments) {
+    let agent = matches!(&arguments.verb, Some(Verb::Agent(Agent { verb: None, .. })));
+    let usual = if agent { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let level = std::env::var("OPSROOM_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(usual);
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr).init();
+}
+
+async fn run(arguments: Arguments) -> Result<Exit> {
+    let Arguments { global, verb } = arguments;
+    let mut flags = global.flags();
+    if let Some(Verb::Agent(agent)) = &verb {
+        flags.extend(agent.settings().0.clone());
+    }
+    let loaded = match Loaded::load(global.config.as_deref(), &flags) {
+        // Whoever is on call gets the room, whatever stands in the file.
+        Err(fault) if verb.is_none() => {
+            cli::report(&fault);
+            eprintln!("opsroom: the room opens with the defaults");
+            Loaded::defaults()?
+        }
+        loaded => loaded?,
+    };
+    match verb {
+        Some(Verb::Agent(Agent { verb: None, detached, .. })) => serve(&loaded, detached).await,
+        Some(Verb::Agent(Agent { verb: Some(AgentVerb::Migrate { .. }), .. })) => bring_up_to_date(&loaded).await,
+        Some(Verb::Demo(demo)) => demo::run(&Session::new(loaded, &global)?, &demo).await,
+        Some(verb) => cli::run(&Session::new(loaded, &global)?, verb).await,
+        None => room(&Session::new(loaded, &global)?).await,
+    }
+}
+
+/// The control room on the agent that is found, or started.
+async fn room(session: &Session) -> Result<Exit> {
+    check_terminal()?;
+    let reached = cli::reach(&session.loaded, "tui", true).await?;
+    open_room(reached.client.clone(), room_options(session)).await
+}
+
+fn check_terminal() -> Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(Fault::invalid("the control room needs a terminal")
+        .why("stdin or stdout is not one")
+        .next("use a verb: `opsroom runs list`, `opsroom status`, or see `opsroom --help`"))
+}
+
+fn room_options(session: &Session) -> tui::Options {
+    let client = &session.loaded.config.client;
+    let given = |text: &String| Some(text.clone()).filter(|t| !t.is_empty());
+    tui::Options {
+        theme: given(&client.theme),
+        glyphs: given(&client.glyphs),
+        read_only: session.read_only().then(|| "this session may only look".to_owned()),
+    }
+}
+
+async fn open_room(client: Client, options: tui::Options) -> Result<Exit> {
+    let ended = tui::run(client, options).await;
+    ended.map_err(|e| Fault::unavailable("the room ended").why(format!("{e:#}")))?;
+    Ok(Exit::Done)
+}
+
+/// The agent in the foreground, until it is asked to end.
+async fn serve(loaded: &Loaded, detached: bool) -> Result<Exit> {
+    // The store, its artifacts and its keys are the owner's alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let mut settings = loaded.agent_settings();
+    if detached {
+        // Out of the terminal's session: closing it must not end the agent.
+        let _ = rustix::process::setsid();
+        if settings.idle_exit_seconds == 0 && loaded.is_default("agent.idle_exit_seconds") {
+            settings.idle_exit_seconds = DETACHED_IDLE_SECONDS;
+        }
+        if loaded.is_default("agent.listen") {
+            settings.listen = free_or_another(&settings.listen);
+        }
+    }
+    let agent = start(settings).await?;
+    let mut stdout = std::io::stdout();
+    let ready = format!("agent listening on {}\nagent socket unix:{}\n", agent.address(), agent.socket().display());
+    // Whoever started it may have closed the pipe; that is no reason not to serve.
+    let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
+    agent.run().await;
+    Ok(Exit::Done)
+}
+
+/// Starts the agent so that it drains on SIGTERM and SIGINT.
+async fn start(settings: AgentSettings) -> Result<agent::Agent> {
+    let problem = |e: std::io::Error| Fault::bug("cannot wait for signals").why(e.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(problem)?;
+    let agent = agent::start(settings).await?;
+    let app = agent.app().clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        app.stop();
+    });
+    Ok(agent)
+}
+
+/// The address if no one listens there, else any port of the same host.
+fn free_or_another(listen: &str) -> String {
+    let Some((host, _)) = listen.rsplit_once(':') else { return listen.to_owned() };
+    if std::net::TcpListener::bind(listen).is_ok() {
+        return listen.to_owned();
+    }
+    tracing::warn!("{listen} is in use; the agent listens on another port");
+    format!("{host}:0")
+}
+
+async fn bring_up_to_date(loaded: &Loaded) -> Result<Exit> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let url: StoreUrl = loaded.agent_settings().store.parse()?;
+    let lock = crate::db::lock::StoreLock::take(&url).await?;
+    let db = Db::open(&url).await?;
+    migrate::bring_up_to_date(&db, &url, true).await?;
+    db.close().await;
+    drop(lock);
+    eprintln!("opsroom: {url} has this version's layout");
+    Ok(Exit::Done)
+}
