@@ -84,12 +84,31 @@ async fn create(State(app): State<App>, mut asked: Asked) -> Answer {
     let form: Create<'_> = asked.form()?;
     let new = NewExperiment {
         name: form.name.unwrap_or_default().into(),
-        artifact_location: form.artifact_location.map(Into::into),
+        artifact_location: form.artifact_location.map(|l| location(&l)).transpose()?,
         tags: pairs("tags", form.tags)?,
         id: None,
     };
     let experiment_id = app.ctx().tracking.create_experiment(new, app.now()).await?;
     json(&Id { experiment_id })
+}
+
+/// Where an experiment is to keep its artifacts: a relative folder is meant from where the agent runs.
+fn location(given: &str) -> Result<String> {
+    let refused = |why: &str| Fault::invalid(format!("Invalid artifact_location: '{given}'. {why}"));
+    if given.starts_with("runs:") {
+        return Err(refused("Artifact location cannot be a runs:/ URI"));
+    }
+    if given.contains('#') {
+        return Err(refused("URL can't include fragments or params"));
+    }
+    if given.split(['/', '\\']).any(|part| part == "..") {
+        return Err(refused("It must not contain '..'"));
+    }
+    if given.is_empty() || given.starts_with('/') || given.contains(":/") {
+        return Ok(given.to_owned());
+    }
+    let here = std::path::absolute(given).map_err(|e| refused(&e.to_string()))?;
+    Ok(here.display().to_string())
 }
 
 async fn by_id(State(app): State<App>, mut asked: Asked) -> Answer {
