@@ -81,7 +81,7 @@ async fn no_path_leads_out() {
 #[tokio::test]
 async fn ranges() {
     let door = Door::open().await;
-    let body: Vec<u8> = (0..1000).map(|i| (i % 251) as u8).collect();
+    let body: Vec<u8> = (0..1000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
     put(&door, "r.bin", body.clone()).await.ok();
     for (asked, part, place) in [
         ("bytes=0-9", 0..10, "bytes 0-9/1000"),
@@ -116,12 +116,12 @@ async fn an_upload_that_breaks_off_or_is_too_large_leaves_nothing() {
 #[tokio::test]
 async fn an_upload_in_parts_is_there_when_it_is_complete() {
     let door = Door::open().await;
-    let begin = json!({"path": "/home/kim/large.bin", "num_parts": 2});
+    let wish = json!({"path": "/home/kim/large.bin", "num_parts": 2});
     let request = Request::post(format!("{STORE}/mpu/create/0/r/artifacts"))
         .header("content-type", "application/json")
         .header("host", "localhost:7")
         .header("x-forwarded-proto", "https");
-    let begun = door.send(request.body(Body::from(begin.to_string())).unwrap()).await.ok();
+    let begun = door.send(request.body(Body::from(wish.to_string())).unwrap()).await.ok();
     let upload = begun["upload_id"].as_str().unwrap();
     let urls: Vec<&str> = begun["credentials"].as_array().unwrap().iter().map(|c| c["url"].as_str().unwrap()).collect();
     assert_eq!(urls[1], format!("https://localhost:7{STORE}/mpu/parts/{upload}/2"));
@@ -163,8 +163,8 @@ async fn beneath_a_frozen_folder_nothing_is_written() {
     put(&door, "0/r/artifacts/model/MLmodel", "b").await.refused(400, "BAD_REQUEST", "are frozen: registered as m v1");
     let gone = door.call(Method::DELETE, &format!("{STORE}/artifacts/0/r"), json!({})).await;
     gone.refused(400, "BAD_REQUEST", "are frozen");
-    let begin = door.post(&format!("{STORE}/mpu/create/0/r/artifacts/model"), json!({"path": "x"})).await;
-    begin.refused(400, "BAD_REQUEST", "are frozen");
+    let refusal = door.post(&format!("{STORE}/mpu/create/0/r/artifacts/model"), json!({"path": "x"})).await;
+    refusal.refused(400, "BAD_REQUEST", "are frozen");
     put(&door, "0/r/artifacts/other", "fine").await.ok();
 }
 

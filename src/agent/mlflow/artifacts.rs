@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::answer::{Answer, done, json};
 use super::asked::{Asked, missing};
-use super::files::{FileShape, below, download, files, limited, safe_path};
+use super::files::{FileShape, below, download, files, limited, percent_encoded, safe_path};
 use super::form::form;
 use crate::agent::App;
 use crate::base::{Fault, fault::Result};
@@ -116,8 +116,7 @@ async fn presigned(State(app): State<App>, Path(path): Path<String>, headers: He
 
 /// A part of a path as it stands in a URL.
 fn encoded(part: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    part.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    percent_encoded(part, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 /// What an upload in parts will be: the client names its folder in the path, and its own file in the body.

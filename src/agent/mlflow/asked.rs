@@ -242,17 +242,17 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        body(text).form::<Sample>().unwrap_err().to_string()
+        body(text).form::<Sample<'_>>().unwrap_err().to_string()
     }
 
     #[test]
     fn numbers_come_as_numbers_as_text_and_as_bare_words() {
         let mut asked = body(r#"{"name": "a NaN \" NaN", "n": "12", "x": -Infinity, "unknown": [1]}"#);
-        let form = asked.form::<Sample>().unwrap();
+        let form = asked.form::<Sample<'_>>().unwrap();
         assert_eq!((form.n, form.x), (Some(Int(12)), Some(Number(f64::NEG_INFINITY))));
         assert_eq!(&**form.name.as_ref().unwrap(), "a NaN \" NaN");
         let mut asked = body(r#"{"name": "a", "n": 3.0, "x": "NaN", "names": ["b"], "on": true, "pick": 4}"#);
-        let form = asked.form::<Sample>().unwrap();
+        let form = asked.form::<Sample<'_>>().unwrap();
         assert_eq!(form.n, Some(Int(3)));
         assert!(form.x.unwrap().0.is_nan());
         assert_eq!(form.names.unwrap(), [Word("b".into())]);
@@ -274,10 +274,10 @@ mod tests {
         let pairs = [("name", "a"), ("names", "b"), ("names", "c"), ("n", "5"), ("on", "True")];
         let mut asked = body("");
         asked.query = Some(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
-        let form = asked.form::<Sample>().unwrap();
+        let form = asked.form::<Sample<'_>>().unwrap();
         assert_eq!((form.names.unwrap().len(), form.n, form.on), (2, Some(Int(5)), Some(true)));
         let mut asked = body("");
         asked.query = Some(vec![("n".to_owned(), "many".to_owned())]);
-        assert!(asked.form::<Sample>().unwrap_err().to_string().contains("Missing value"));
+        assert!(asked.form::<Sample<'_>>().unwrap_err().to_string().contains("Missing value"));
     }
 }

@@ -117,14 +117,14 @@ fn attachment(name: &str) -> HeaderValue {
     };
     if !name.is_ascii() {
         value.push_str("; filename*=UTF-8''");
-        for byte in name.bytes() {
-            match char::from(byte) {
-                c if plain(c) => value.push(c),
-                _ => value.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        value.push_str(&percent_encoded(name, |b| plain(char::from(b))));
     }
     HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+}
+
+/// A text with all bytes but the plain ones as percent signs.
+pub(super) fn percent_encoded(text: &str, plain: impl Fn(u8) -> bool) -> String {
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// Media type by extension; everything that people read is plain text, as `MLflow` has it.

@@ -72,6 +72,7 @@ macro_rules! form {
         $(#[$doc])*
         #[derive(Debug, serde::Deserialize)]
         #[serde(bound(deserialize = "'de: 'a"))]
+        #[allow(clippy::struct_field_names)] // named as on the wire
         pub(super) struct $name<'a> {
             $( #[serde(default)] pub $field: Option<form!(@type $kind $(<$item>)?)>, )+
             #[serde(skip)]

@@ -21,7 +21,7 @@ use crate::capability::tracking::filter::{self, Target};
 use crate::capability::tracking::models::{self, NewModel};
 use crate::capability::tracking::search::{Dataset, Query, View};
 use crate::capability::tracking::types::{ModelMetric, ModelStatus, number};
-use crate::capability::tracking::{self, Lifecycle, LoggedModel, runs};
+use crate::capability::tracking::{self, Lifecycle, LoggedModel};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -60,7 +60,7 @@ struct InfoShape<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     model_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source_run_id: Option<RunId>,
+    source_run_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Pairs::is_empty")]
     tags: Pairs<'a>,
 }
@@ -121,7 +121,7 @@ impl<'a> From<&'a LoggedModel> for ModelShape<'a> {
                 artifact_uri: &m.artifact_uri,
                 status: m.status.name(),
                 model_type: &m.model_type,
-                source_run_id: m.source_run,
+                source_run_id: m.source_run.as_deref(),
                 tags: Pairs(&m.tags),
             },
             data: DataShape {
@@ -153,12 +153,11 @@ fn shown(app: &App, id: &str, also_deleted: bool) -> Answer {
 
 async fn create(State(app): State<App>, mut asked: Asked) -> Answer {
     let form: Create<'_> = asked.form()?;
-    let run = form.source_run_id.filter(Given::given);
     let new = NewModel {
         experiment: Some(experiment_id(form.experiment_id.as_deref())?),
         name: form.name.map(Into::into),
         model_type: form.model_type.unwrap_or_default().into(),
-        source_run: run.map(|r| r.parse().map_err(|()| runs::missing(&*r))).transpose()?,
+        source_run: form.source_run_id.filter(Given::given).map(Into::into),
         params: pairs("params", form.params)?,
         tags: pairs("tags", form.tags)?,
     };

@@ -36,7 +36,7 @@ pub async fn prepare(
     let path = resolve(tracking, pool, &mut doc).await?;
     if doc.run_id.as_deref().unwrap_or_default().is_empty() {
         let model = doc.model_id.and_then(|id| tracking.read(|s| s.model(id).cloned()));
-        doc.run_id = model.and_then(|m| m.source_run).map(|run| run.to_string());
+        doc.run_id = model.and_then(|m| m.source_run.as_ref().map(ToString::to_string));
     }
     doc.datasets = lineage(tracking, &doc);
     let command = Command::RegisterVersion { model: model.clone(), create: *create, import: import.clone(), doc };
@@ -85,15 +85,6 @@ pub fn check_source(doc: &VersionDoc) -> Result<()> {
              present. Please provide an absolute path."
         )));
     }
-    let run = doc.run_id.as_deref().unwrap_or_default();
-    if let Some(rest) = source.strip_prefix("runs:/") {
-        let named = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if named != run {
-            return Err(Fault::invalid(format!(
-                "Invalid model version source: '{source}'. To use a runs:/ path as the source, the run_id of the request has to be the same."
-            )));
-        }
-    }
     if let Some(named) = source.strip_prefix("models:/").filter(|n| n.starts_with("m-"))
         && doc.model_id.is_some_and(|id| id.to_string() != named.trim_end_matches('/'))
     {
@@ -128,17 +119,10 @@ fn decode_once(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let encoded = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match encoded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
+        let digits = if bytes[at] == b'%' { text.get(at + 1..at + 3) } else { None };
+        let byte = digits.and_then(|d| u8::from_str_radix(d, 16).ok());
+        out.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
     }
     (out.len() < bytes.len()).then(|| String::from_utf8_lossy(&out).into_owned())
 }
@@ -168,7 +152,18 @@ async fn resolve(tracking: &Tracking, pool: &Pool, doc: &mut VersionDoc) -> Resu
     let source = doc.source.clone();
     if let Some(rest) = source.strip_prefix("runs:/") {
         let (id, below) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest.trim_start_matches('/'), ""));
+        // A run that is not here is somebody else's matter; one that is here must be the one that is named.
         let Some(run) = find_run(tracking, id) else { return Ok(None) };
+        let named = doc.run_id.get_or_insert_with(String::new);
+        if named.is_empty() {
+            id.clone_into(named);
+        }
+        if named != id {
+            return Err(Fault::invalid(format!(
+                "Invalid model version source: '{source}'. To use a runs:/ path as the source, the run_id of the \
+                 request has to be the same."
+            )));
+        }
         let below = below.trim_matches('/');
         let base = path_of_uri(&tracking.artifact_uri(&run));
         return Ok(base.map(|b| if below.is_empty() { b } else { format!("{b}/{below}") }));
@@ -180,7 +175,7 @@ async fn resolve(tracking: &Tracking, pool: &Pool, doc: &mut VersionDoc) -> Resu
             tracking.read(|s| s.model(id).cloned()).ok_or_else(|| crate::capability::tracking::models::missing(id))?;
         doc.model_id = Some(id);
         if doc.run_id.as_deref().unwrap_or_default().is_empty() {
-            doc.run_id = model.source_run.map(|r| r.to_string());
+            doc.run_id = model.source_run.as_ref().map(ToString::to_string);
         }
         return Ok(path_of_uri(&model.artifact_uri));
     }

@@ -9,7 +9,7 @@ use super::rules;
 use super::state::Staged;
 use super::types::{Lifecycle, LoggedModel, ModelStatus};
 use super::writer::{Decision, Tracking};
-use crate::base::id::{ExperimentId, ModelId, RunId};
+use crate::base::id::{ExperimentId, ModelId};
 use crate::base::{Fault, Timestamp, fault::Result, names};
 
 /// What a new logged model is made of.
@@ -18,7 +18,7 @@ pub struct NewModel {
     pub experiment: Option<ExperimentId>,
     pub name: Option<String>,
     pub model_type: String,
-    pub source_run: Option<RunId>,
+    pub source_run: Option<String>,
     pub params: Vec<(String, String)>,
     pub tags: Vec<(String, String)>,
 }
@@ -46,7 +46,7 @@ impl Tracking {
                 experiment,
                 name,
                 model_type: new.model_type,
-                source_run: new.source_run,
+                source_run: new.source_run.map(Into::into),
                 artifact_uri: format!("{}/models/{id}/artifacts", home.artifact_location.trim_end_matches('/')),
                 status: ModelStatus::Pending,
                 lifecycle: Lifecycle::Active,

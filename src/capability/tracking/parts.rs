@@ -8,7 +8,7 @@ use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::blobs::{clean_path, hidden};
 
 /// An upload that nobody has completed is swept away after this long.
-const ABANDONED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+const ABANDONED_AFTER: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 /// As S3 has it.
 const PARTS_MAX: usize = 10_000;
 

@@ -240,7 +240,7 @@ fn model_matches(m: &LoggedModel, filter: &Filter, datasets: &[Dataset]) -> bool
                 let (long, short) = (c.matches_text(Some(name)), c.matches_text(Some(short)));
                 if negative { long && short } else { long || short }
             }
-            (_, "source_run_id") => c.matches_text(m.source_run.map(|r| r.to_string()).as_deref()),
+            (_, "source_run_id") => c.matches_text(m.source_run.as_deref()),
             (_, "creation_timestamp") => c.matches_integer(Some(m.created.millis())),
             (_, "last_updated_timestamp") => c.matches_integer(Some(m.updated.millis())),
             _ => false,

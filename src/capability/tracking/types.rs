@@ -194,8 +194,9 @@ pub struct LoggedModel {
     pub experiment: ExperimentId,
     pub name: String,
     pub model_type: String,
+    /// As the client says it; a run of another server is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_run: Option<RunId>,
+    pub source_run: Option<Text>,
     pub artifact_uri: String,
     pub status: ModelStatus,
     pub lifecycle: Lifecycle,
