@@ -16,6 +16,8 @@ mod mlflow_tracking;
 mod store_audit;
 mod store_backup;
 mod store_engines;
+mod store_faults;
+mod store_figures;
 mod store_schema;
 mod store_simulation;
 mod stores;
