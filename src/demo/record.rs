@@ -42,7 +42,6 @@ pub fn points(progress: &Progress) -> Vec<(&'static str, f64)> {
         ("heldout/loss", held_out.log_loss),
         ("heldout/accuracy", held_out.accuracy),
         ("heldout/brier", held_out.brier),
-        ("epoch", progress.epoch),
     ];
     points.extend(held_out.auc.map(|auc| ("heldout/auc", auc)));
     points

@@ -274,6 +274,7 @@ impl Story {
             description: format!("{}, learned from months {}", trained.name, record::months(&trained.settings)),
             source: format!("runs:/{}/model", trained.run_id),
             run_id: Some(trained.run_id.clone()),
+            user: self.client.status().await?.actor,
             tags: BTreeMap::from([("unseen_auc".to_owned(), record::figure(&trained.unseen))]),
             ..VersionDoc::default()
         };

@@ -1,6 +1,8 @@
 //! `opsroom demo`: an agent on a store of its own, the story told to it, and the room opened on both.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::agent::{self, Agent};
 use crate::base::{Fault, fault::Result};
@@ -18,13 +20,19 @@ pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
     let folder = demo.dir.clone().unwrap_or_else(|| session.loaded.paths.data.join("demo"));
     make_folder(&folder)?;
     let socket = folder.join("opsroom.sock");
-    let client = Client::new(Address::Unix(socket.clone()), None, if demo.headless { "cli" } else { "tui" })?;
-    if client.status().await.is_ok() {
-        return visit(session, demo, client, &folder).await;
+    let client = |via| Client::new(Address::Unix(socket.clone()), None, via);
+    let room = client("tui")?;
+    if room.status().await.is_ok() {
+        return visit(session, demo, room, &folder).await;
     }
-    let agent = agent::start(settings(&folder, socket)).await?;
+    let agent = agent::start(settings(&folder, socket.clone())).await?;
     let app = agent.app().clone();
-    let played = play(session, demo, &client, &agent).await;
+    // The story is a program: the audit trail must not show its doings as a person's.
+    let story = Story::new(client("api")?, speed(demo), say(demo.headless))?;
+    let played = match demo.headless {
+        true => tell(&story, &agent).await,
+        false => show(session, story, room).await,
+    };
     app.stop();
     agent.run().await;
     played.map(|()| Exit::Done)
@@ -39,35 +47,43 @@ async fn visit(session: &Session, demo: &Demo, client: Client, folder: &Path) ->
     super::open_room(client, super::room_options(session)).await
 }
 
-async fn play(session: &Session, demo: &Demo, client: &Client, agent: &Agent) -> Result<()> {
-    let speed = demo.speed.unwrap_or(if demo.headless { SPEED_HEADLESS } else { 1.0 });
-    let headless = demo.headless;
-    let story = Story::new(client.clone(), speed, move |line| {
+fn speed(demo: &Demo) -> f64 {
+    demo.speed.unwrap_or(if demo.headless { SPEED_HEADLESS } else { 1.0 })
+}
+
+/// Lines on stdout when there is no room; whoever reads them may leave early.
+fn say(headless: bool) -> impl Fn(&str) + Send + Sync {
+    move |line| {
         if headless {
-            println!("{line}");
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
-    })?;
-    if headless {
-        println!("agent listening on {}", agent.address());
-        return tokio::select! {
-            told = story.tell_once() => told,
-            _ = tokio::signal::ctrl_c() => {
-                story.break_off().await?;
-                Err(Fault::unavailable("the story was broken off").next("run it again: it begins anew"))
-            }
-        };
     }
-    let story = std::sync::Arc::new(story);
+}
+
+async fn tell(story: &Story, agent: &Agent) -> Result<()> {
+    say(true)(&format!("agent listening on {}", agent.address()));
+    tokio::select! {
+        told = story.tell_once() => told,
+        _ = tokio::signal::ctrl_c() => {
+            story.break_off().await?;
+            Err(Fault::unavailable("the story was broken off").next("run it again: it begins anew"))
+        }
+    }
+}
+
+/// Tells the story while the person looks at it, and no longer than that.
+async fn show(session: &Session, story: Story, room: Client) -> Result<()> {
+    let story = Arc::new(story);
     let teller = story.clone();
     let telling = tokio::spawn(async move { teller.tell_once().await });
-    let room = super::open_room(client.clone(), super::room_options(session)).await.map(drop);
+    let left = super::open_room(room, super::room_options(session)).await.map(drop);
     if telling.is_finished() {
         let told = telling.await.map_err(|e| Fault::bug("the story broke off").why(e.to_string()))?;
-        return room.and(told);
+        return left.and(told);
     }
     telling.abort();
     story.break_off().await?;
-    room
+    left
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
