@@ -40,8 +40,8 @@ fn start_log(arguments: &Arguments) {
     let agent = matches!(&arguments.verb, Some(Verb::Agent(Agent { verb: None, .. })));
     let usual = if agent { LevelFilter::INFO } else { LevelFilter::ERROR };
     let level = std::env::var("OPSROOM_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(usual);
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr).init();
+    // Without colours: the crate is built without them, and asking for them on a terminal would panic.
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
 }
 
 async fn run(arguments: Arguments) -> Result<Exit> {
