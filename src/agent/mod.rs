@@ -10,5 +10,5 @@ mod restore;
 mod server;
 
 pub use app::App;
-pub use restore::{Restored, restore};
+pub use restore::restore;
 pub use server::{Agent, router, start};

@@ -3,23 +3,12 @@
 use std::path::Path;
 
 use crate::base::fault::Result;
+use crate::capability::wire::Restored;
 use crate::config::AgentSettings;
 use crate::db::StoreUrl;
 use crate::db::backup::{self, Progress};
 use crate::db::blobs::Blobs;
 use crate::db::lock::StoreLock;
-
-/// What was restored.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Restored {
-    /// When the backup was made.
-    pub made: crate::base::Timestamp,
-    pub store: String,
-    pub artifacts: String,
-    /// Artifact files.
-    pub files: u64,
-    pub bytes: u64,
-}
 
 /// Holds every file against the backup's manifest, then fills the store and the artifact place of `settings`.
 /// `told` hears, for both passes, how many artifacts are done of how many.

@@ -91,3 +91,16 @@ pub enum BackupStep {
     /// The end: the backup is not whole.
     Failed { fault: Fault },
 }
+
+/// What was restored, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When the backup was made.
+    pub made: Timestamp,
+    /// Without secrets.
+    pub store: String,
+    pub artifacts: String,
+    /// Artifact files.
+    pub files: u64,
+    pub bytes: u64,
+}

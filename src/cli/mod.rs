@@ -4,6 +4,7 @@
 mod agent;
 mod artifact;
 mod audit;
+mod backup;
 mod change;
 mod compare;
 mod config;
@@ -34,6 +35,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use agent::{Agent, AgentVerb};
 pub use connect::{Reached, reach};
+pub use backup::{Bar, Restore, tell_restored};
 pub use demo::Demo;
 pub use exit::{Exit, report};
 pub use print::Format;
@@ -144,6 +146,10 @@ pub enum Verb {
     Agent(Agent),
     /// The whole story on bundled real data, in a store of its own
     Demo(Demo),
+    /// Back store and artifacts up while they are written to
+    Backup(backup::Backup),
+    /// Fill an empty store from a backup
+    Restore(Restore),
     /// How the agent does, and who it takes you for
     Status,
     /// Settings, and where each value came from
@@ -184,9 +190,10 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Audit(verb) => audit::run(session, verb).await,
         Verb::Token(verb) => token::run(session, verb).await,
         Verb::Agent(agent) => agent::run(session, agent).await,
+        Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,
         // Those need an agent or a room of their own.
-        Verb::Demo(_) => Err(Fault::bug("this verb runs elsewhere")),
+        Verb::Demo(_) | Verb::Restore(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),
         Verb::Connect(to) => guide::connect(session, &to).await,
         Verb::Completions { shell } => guide::completions(shell),

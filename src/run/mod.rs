@@ -1,6 +1,7 @@
 //! Where everything is put together: the only place that knows the agent and its clients at once.
 
 mod demo;
+mod restore;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -50,6 +51,9 @@ async fn run(arguments: Arguments) -> Result<Exit> {
     if let Some(Verb::Agent(agent)) = &verb {
         flags.extend(agent.settings().0.clone());
     }
+    if let Some(Verb::Restore(restore)) = &verb {
+        flags.extend(restore.flags());
+    }
     let loaded = match Loaded::load(global.config.as_deref(), &flags) {
         // Whoever is on call gets the room, whatever stands in the file.
         Err(fault) if verb.is_none() => {
@@ -63,6 +67,7 @@ async fn run(arguments: Arguments) -> Result<Exit> {
         Some(Verb::Agent(Agent { verb: None, detached, .. })) => serve(&loaded, detached).await,
         Some(Verb::Agent(Agent { verb: Some(AgentVerb::Migrate { .. }), .. })) => bring_up_to_date(&loaded).await,
         Some(Verb::Demo(demo)) => demo::run(&Session::new(loaded, &global)?, &demo).await,
+        Some(Verb::Restore(restore)) => restore::run(&Session::new(loaded, &global)?, &restore).await,
         Some(verb) => cli::run(&Session::new(loaded, &global)?, verb).await,
         None => room(&Session::new(loaded, &global)?).await,
     }

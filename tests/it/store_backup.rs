@@ -9,7 +9,7 @@ use opsroom::base::{Kind, Timestamp};
 use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::runs::{Batch, NewRun};
 use opsroom::capability::tracking::{Key, MetricPoint};
-use opsroom::capability::wire::BackupStep;
+use opsroom::capability::wire::{BackupStep, Restored};
 use opsroom::capability::{Command, Ctx, Envelope, audit, perform};
 use opsroom::config::AgentSettings;
 use opsroom::db::backup::{self, Manifest};
@@ -101,7 +101,7 @@ async fn back_up(ctx: &Ctx, to: &Path) -> Manifest {
     backup::make(&ctx.db, ctx.artifacts.blobs(), to, Timestamp(7), &|_| ()).await.unwrap()
 }
 
-async fn restore(from: &Path, place: &Place) -> opsroom::base::fault::Result<agent::Restored> {
+async fn restore(from: &Path, place: &Place) -> opsroom::base::fault::Result<Restored> {
     let artifacts = place.path().join("artifacts").display().to_string();
     let settings = AgentSettings { store: place.url_text(), artifacts, ..AgentSettings::default() };
     agent::restore(from, &settings, &|_, _, _| ()).await
@@ -256,4 +256,22 @@ async fn the_agent_backs_itself_up_and_tells_how_far_it_is() {
     assert_eq!(again.kind, Kind::Exists);
     assert_eq!(client.backup("here", |_| ()).await.unwrap_err().kind, Kind::Invalid);
     backup::verify(&to, &|_| ()).await.unwrap();
+}
+
+#[test]
+fn from_the_command_line() {
+    let agent = Agent::start();
+    let (to, other) = (agent.home().path().join("backup"), agent.home().path().join("other/opsroom.db"));
+    let (to, other) = (to.to_str().unwrap(), other.to_str().unwrap());
+    let artifacts = format!("{other}.artifacts");
+    let done = agent.cli(&["backup", to, "--json"]).expect(0).json();
+    assert_eq!((done["backup"].as_str(), done["files"].as_u64()), (Some(to), Some(0)));
+    agent.cli(&["backup", to]).expect(7);
+    let restore = ["restore", to, "--store", other, "--artifacts", &artifacts];
+    let done = agent.cli(&[&restore[..], &["--json"]].concat()).expect(0).json();
+    assert_eq!(done["store"], format!("sqlite:{other}"));
+    agent.cli(&restore).expect(7);
+    agent.cli(&["restore", "nowhere", "--store", "x.db"]).expect(4);
+    let wrong = agent.cli(&["restore", to, "--store", agent.home().store().to_str().unwrap()]).expect(5);
+    assert!(wrong.stderr.contains("in use"), "{}", wrong.stderr);
 }
