@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn lengths_and_dates() {
         let now = Timestamp::parse("2026-05-03T12:00:00Z").unwrap();
-        let before = |text| at(text, now, |now, by| now.minus(by)).map(|t| t.to_string());
+        let before = |text| at(text, now, crate::base::clock::Timestamp::minus).map(|t| t.to_string());
         assert_eq!(before("24h").unwrap(), "2026-05-02T12:00:00Z");
         assert_eq!(before("7d").unwrap(), "2026-04-26T12:00:00Z");
         assert_eq!(before("2026-01-01").unwrap(), "2026-01-01T00:00:00Z");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability;
 
-/// The `[agent]` section; what is empty is filled in from the store's place by [`super::Config::agent_settings`].
+/// The `[agent]` section; what is empty is filled in from the store's place by [`super::Loaded::agent_settings`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentSettings {

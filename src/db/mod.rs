@@ -46,7 +46,7 @@ macro_rules! on_tx {
     };
 }
 
-/// As [`on_db!`], on a [`Source`](crate::db::Source): inside a transaction or outside of one.
+/// As [`on_db!`], on a [`Source`]: inside a transaction or outside of one.
 #[macro_export]
 macro_rules! on_source {
     ($source:expr, $e:ident => $body:expr) => {

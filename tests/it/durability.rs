@@ -48,7 +48,7 @@ impl Script {
         self.next += 1;
         if i % 7 == 3 {
             self.runs.push(new_run(client).await?);
-        } else if i % 2 == 0 {
+        } else if i.is_multiple_of(2) {
             let metric = |key: &str| json!({"key": key, "value": i as f64, "timestamp": i, "step": i});
             let metrics = [metric("a"), metric("b")];
             let params = [json!({"key": format!("p{i}"), "value": i.to_string()})];

@@ -1,4 +1,15 @@
 //! The integration tests: one binary, so that it links once.
+// Tests panic to fail, count small things, and wait by the wall clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    clippy::large_types_passed_by_value,
+    clippy::unused_self
+)]
 
 mod architecture;
 mod cli_access;

@@ -327,7 +327,7 @@ async fn what_touches_production_needs_a_reason() {
     assert!(detail.from.contains("v1 prod"), "the record says what it replaced: {}", detail.from);
 
     let place = Place::sqlite();
-    let settings = Settings { registry: registry::Settings { reason_required: true }, ..Settings::default() };
+    let settings = Settings { registry: registry::Settings { reason_required: true } };
     let ctx = place.ctx_with(settings).await;
     do_it(&ctx, &mlflow, Envelope::new(register("m"), "")).await.unwrap();
     let fault = do_it(&ctx, &mlflow, Envelope::new(stage(1, Stage::Staging), "")).await.unwrap_err();

@@ -176,7 +176,8 @@ async fn a_damaged_backup_is_refused_and_nothing_is_written() {
     let ctx = from.ctx().await;
     let run = lived_in(&ctx).await;
     let notes = format!("artifacts/0/{run}/artifacts/notes.txt");
-    let damages: [(&str, &dyn Fn(&Path)); 6] = [
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let damages: [(&str, Damage<'_>); 6] = [
         (&notes, &|f| std::fs::write(f.join(&notes), "changed").unwrap()),
         (&notes, &|f| std::fs::remove_file(f.join(&notes)).unwrap()),
         ("store.db", &|f| {

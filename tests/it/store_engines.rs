@@ -100,7 +100,11 @@ async fn what_scripts_log_is_read_back_to_the_bit() {
             assert!(once.len() == 1 && once[0].value.is_nan());
             assert_eq!(again.read(|s| s.experiment_named("flights").map(|e| e.id)), Some(experiment));
         }
-        assert_eq!(reopened(&db).await.read(|s| s.tail_points()), 0, "the journal is empty after a fold");
+        assert_eq!(
+            reopened(&db).await.read(opsroom::capability::tracking::State::tail_points),
+            0,
+            "the journal is empty after a fold"
+        );
     })
     .await;
 }

@@ -184,13 +184,14 @@ impl Change<'_, '_> {
             let why = format!("registered as {} v{number}", self.model.name);
             Artifacts::record_freeze(self.tx, &artifact.path, &why).await?;
         }
+        let user = if doc.user.is_empty() { self.by.actor.to_owned() } else { doc.user.clone() };
         let version = ModelVersion {
             model: self.model.name.clone(),
             version: number,
             created: import.map_or(self.by.now, |i| i.created),
             updated: self.by.now,
             stage,
-            doc: VersionDoc { artifact, ..doc.clone() },
+            doc: VersionDoc { user, artifact, ..doc.clone() },
             aliases: Vec::new(),
         };
         store::put_version(self.tx, &version).await?;

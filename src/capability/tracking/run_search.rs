@@ -16,23 +16,15 @@ impl Tracking {
     pub fn search_runs(&self, query: &Query) -> Page<Arc<Run>> {
         self.read(|state| {
             let matching = Matching::new(state, query);
-            let mut found: Vec<(SortKey, u32)> = match &query.experiments {
+            let places: Box<dyn Iterator<Item = u32> + '_> = match &query.experiments {
                 Some(ids) => {
                     let ids: BTreeSet<ExperimentId> = ids.iter().copied().collect();
-                    let places = ids.into_iter().flat_map(|id| state.places_of(id).iter().copied());
-                    places
-                        .filter(|place| matching.holds(*place))
-                        .map(|place| (matching.first_key(place), place))
-                        .collect()
+                    Box::new(ids.into_iter().flat_map(|id| state.places_of(id).iter().copied()))
                 }
-                None => {
-                    let places = 0..u32::try_from(state.runs().len()).unwrap_or(u32::MAX);
-                    places
-                        .filter(|place| matching.holds(*place))
-                        .map(|place| (matching.first_key(place), place))
-                        .collect()
-                }
+                None => Box::new(0..u32::try_from(state.runs().len()).unwrap_or(u32::MAX)),
             };
+            let mut found: Vec<(SortKey, u32)> =
+                places.filter(|place| matching.holds(*place)).map(|place| (matching.first_key(place), place)).collect();
             let matched = found.len();
             let end = query.offset.saturating_add(query.limit).min(matched);
             if query.offset >= end {

@@ -1,6 +1,6 @@
 //! The search language of `MLflow` clients: one grammar for runs, experiments, logged models and the registry.
 //!
-//! [`parse`] checks a filter against what its [`Target`] can be asked, so a [`Condition`] that exists is
+//! [`parse()`] checks a filter against what its [`Target`] can be asked, so a [`Condition`] that exists is
 //! meaningful: attribute names are canonical, and operator and value fit each other. Nothing here touches a
 //! store: callers hand each condition the value they hold.
 //!
