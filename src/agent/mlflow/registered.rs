@@ -28,7 +28,6 @@ pub(super) struct VersionShape<'a> {
     creation_timestamp: i64,
     last_updated_timestamp: i64,
     current_stage: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
     source: &'a str,
     run_id: &'a str,
@@ -74,7 +73,6 @@ pub(super) struct ModelShape<'a> {
     name: &'a str,
     creation_timestamp: i64,
     last_updated_timestamp: i64,
-    #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     latest_versions: Vec<VersionShape<'a>>,

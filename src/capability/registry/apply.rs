@@ -56,7 +56,10 @@ pub async fn apply(
             .next("look again and decide again"));
     }
     model.generation += 1;
-    model.updated = by.now;
+    // Words about a version change the version; whoever watches the model waits for more.
+    if !matches!(command, Command::DescribeVersion { .. } | Command::TagVersion { .. }) {
+        model.updated = by.now;
+    }
     let mut change = Change { tx, model: &mut model, versions, by };
     let mut applied = match command {
         Command::CreateModel { .. } => unreachable!("handled above"),
