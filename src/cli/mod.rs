@@ -34,8 +34,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use agent::{Agent, AgentVerb};
-pub use connect::{Reached, reach};
 pub use backup::{Bar, Restore, tell_restored};
+pub use connect::{Reached, reach};
 pub use demo::Demo;
 pub use exit::{Exit, report};
 pub use print::Format;
