@@ -10,5 +10,6 @@ pub mod client;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod local;
 pub mod run;
 pub mod tui;

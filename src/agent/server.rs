@@ -49,13 +49,8 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     let rooms = Arc::new(settings.rooms.clone());
     let ctx = Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, settings: rooms };
 
-    let listener = TcpListener::bind(&settings.listen).await.map_err(|e| {
-        Fault::unavailable(format!("cannot listen on {}", settings.listen))
-            .why(e.to_string())
-            .next("choose another address with --listen, port 0 picks a free one")
-    })?;
-    let address = listener.local_addr().map_err(|e| Fault::bug("no address").why(e.to_string()))?;
-    let address = format!("http://{address}");
+    let tcp = listen(&settings.listen).await?;
+    let address = tcp.as_ref().map_or_else(String::new, |(_, address)| address.clone());
     let socket = settings.socket.clone();
     let unix = bind_socket(&socket)?;
 
@@ -69,9 +64,24 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     lock.announce(&holder).await?;
     let app = App::new(ctx, settings, address.clone());
     let router = router(app.clone());
-    let mut tasks = vec![serve_tcp(listener, router.clone(), app.clone()), serve_unix(unix, router, app.clone())];
+    let mut tasks = vec![serve_unix(unix, router.clone(), app.clone())];
+    tasks.extend(tcp.map(|(listener, _)| serve_tcp(listener, router, app.clone())));
     tasks.extend(monitors::start(&app)?);
     Ok(Agent { app, address, socket, db, tasks, lock })
+}
+
+/// The listener and its address, `http://HOST:PORT`. An agent for one client only, on its socket, listens nowhere.
+async fn listen(on: &str) -> Result<Option<(TcpListener, String)>> {
+    if on.is_empty() {
+        return Ok(None);
+    }
+    let listener = TcpListener::bind(on).await.map_err(|e| {
+        Fault::unavailable(format!("cannot listen on {on}"))
+            .why(e.to_string())
+            .next("choose another address with --listen, port 0 picks a free one")
+    })?;
+    let address = listener.local_addr().map_err(|e| Fault::bug("no address").why(e.to_string()))?;
+    Ok(Some((listener, format!("http://{address}"))))
 }
 
 /// Every route of the agent behind the one check of who is calling.

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::print::Page;
 use super::runs::Choice;
 use super::{Exit, Session, print};
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::{Fault, fault::Result, number};
 use crate::capability::tracking::RunView;
+use crate::chart::{self, Chart, Line};
 
 #[derive(Debug, Args)]
 pub struct Export {
@@ -20,6 +23,9 @@ pub struct Export {
     /// Write to a file instead of stdout
     #[arg(long, short = 'o', value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw this metric (--metric) of the runs as a chart instead
+    #[arg(long, value_name = "FILE", requires = "metric", conflicts_with_all = ["out", "format"])]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +38,9 @@ enum Form {
 const PAGE_RUNS: usize = 1000;
 
 pub(super) async fn run(session: &Session, wanted: Export) -> Result<Exit> {
+    if let Some(file) = &wanted.svg {
+        return draw(session, &wanted.choice, file).await;
+    }
     let runs = all(session, &wanted.choice).await?;
     let json = wanted.format == Form::Json || session.format == print::Format::Json;
     let bytes = if json { serde_json::to_vec_pretty(&runs).map_err(|e| e.to_string()) } else { csv(&runs) };
@@ -46,6 +55,38 @@ pub(super) async fn run(session: &Session, wanted: Export) -> Result<Exit> {
             eprintln!("opsroom: {} runs in {}", runs.len(), file.display());
         }
     }
+    Ok(Exit::Done)
+}
+
+/// Size of a chart, pixels.
+const CHART_SIZE: (u32, u32) = (960, 540);
+/// More lines cannot be told apart.
+const LINES_MAX: usize = 6;
+
+/// One line a run and metric, the first ones of the choice.
+async fn draw(session: &Session, choice: &Choice, file: &Path) -> Result<Exit> {
+    let client = session.client().await?;
+    let page = client.search_runs(&choice.query(session).await?).await?;
+    let mut lines = Vec::new();
+    for run in &page.runs {
+        for metric in choice.metric.iter().filter(|m| run.metrics.contains_key(*m)) {
+            if lines.len() == LINES_MAX {
+                break;
+            }
+            let course = client.history(run.id, metric, CHART_SIZE.0 as usize).await?;
+            let name = if choice.metric.len() == 1 { run.name.clone() } else { format!("{} {metric}", run.name) };
+            lines.push(Line { name, points: course.points.iter().map(|p| (p.step as f64, p.value)).collect() });
+        }
+    }
+    let title = choice.metric.join(", ");
+    let caption = format!("opsroom runs export --metric {title}  {}", SystemClock.now());
+    let drawn = lines.len();
+    let chart = Chart { title, caption, x_label: "step".to_owned(), y_label: String::new(), lines };
+    let svg = chart::svg(&chart, CHART_SIZE.0, CHART_SIZE.1)
+        .map_err(|why| Fault::not_found("nothing to draw").why(why).next("see `opsroom runs list --metric NAME`"))?;
+    write(file, svg.as_bytes())?;
+    let told = serde_json::json!({ "file": file.display().to_string(), "lines": drawn });
+    print::answer(session.format, &told, |_| Page::default().line(format!("{drawn} lines in {}", file.display())))?;
     Ok(Exit::Done)
 }
 

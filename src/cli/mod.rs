@@ -15,6 +15,7 @@ mod exit;
 mod experiment;
 mod export;
 mod guide;
+pub mod import;
 mod model;
 mod model_change;
 mod print;
@@ -144,6 +145,11 @@ pub enum Verb {
     Token(token::Verb),
     /// Run the agent in the foreground, or ask about the one that runs
     Agent(Agent),
+    /// Take what another tool wrote into the store
+    #[command(subcommand)]
+    Import(import::Verb),
+    /// A read-only room over an mlruns folder or an mlflow.db; nothing is written there
+    Open { path: PathBuf },
     /// The whole story on bundled real data, in a store of its own
     Demo(Demo),
     /// Back store and artifacts up while they are written to
@@ -192,8 +198,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,
+        Verb::Import(verb) => import::run(session, verb).await,
         // Those need an agent or a room of their own.
-        Verb::Demo(_) | Verb::Restore(_) => Err(Fault::bug("this verb runs elsewhere")),
+        Verb::Demo(_) | Verb::Open { .. } | Verb::Restore(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),
         Verb::Connect(to) => guide::connect(session, &to).await,
         Verb::Completions { shell } => guide::completions(shell),

@@ -168,7 +168,8 @@ fn version_page(v: &ModelVersion) -> Page {
                     .unwrap_or_default(),
             ),
             ("digest", artifact.map(|a| a.digest.clone()).unwrap_or_default()),
-            ("created", format!("{} by {}", show::moment(v.created), v.doc.user)),
+            ("created", show::moment(v.created)),
+            ("by", v.doc.user.clone()),
         ])
         .titled("", datasets)
         .titled("", tags)

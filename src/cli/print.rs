@@ -106,7 +106,11 @@ impl Page {
 
     /// A table under a title, with a blank line above.
     pub fn titled(self, title: &str, table: Table) -> Self {
-        if table.is_empty() { self } else { self.line("").line(title).table(table) }
+        match (table.is_empty(), title) {
+            (true, _) => self,
+            (_, "") => self.line("").table(table),
+            (_, title) => self.line("").line(title).table(table),
+        }
     }
 
     /// Names and values.

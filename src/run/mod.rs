@@ -1,6 +1,7 @@
 //! Where everything is put together: the only place that knows the agent and its clients at once.
 
 mod demo;
+mod open;
 mod restore;
 
 use std::io::{IsTerminal, Write};
@@ -68,6 +69,7 @@ async fn run(arguments: Arguments) -> Result<Exit> {
         Some(Verb::Agent(Agent { verb: Some(AgentVerb::Migrate { .. }), .. })) => bring_up_to_date(&loaded).await,
         Some(Verb::Demo(demo)) => demo::run(&Session::new(loaded, &global)?, &demo).await,
         Some(Verb::Restore(restore)) => restore::run(&Session::new(loaded, &global)?, &restore).await,
+        Some(Verb::Open { path }) => open::run(&Session::new(loaded, &global)?, &path).await,
         Some(verb) => cli::run(&Session::new(loaded, &global)?, verb).await,
         None => room(&Session::new(loaded, &global)?).await,
     }

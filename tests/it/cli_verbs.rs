@@ -104,6 +104,10 @@ fn compare_history_and_export() {
     let rows: Vec<&str> = csv.lines().collect();
     assert!(rows[0].contains("params.C,params.penalty,metrics.auc,metrics.loss"), "{csv}");
     assert!(rows.len() == 3 && rows[1].starts_with(B) && rows[1].contains(",0.7,NaN"), "{csv}");
+    let drawn = agent.cli(&["runs", "export", "-m", "auc", "--svg", "auc.svg", "--json"]).expect(0).json();
+    assert_eq!(drawn["lines"], 2);
+    assert!(std::fs::read_to_string(agent.home().path().join("auc.svg")).unwrap().starts_with("<svg"));
+    agent.cli(&["runs", "export", "-m", "nothing", "--svg", "no.svg"]).expect(4);
     agent.cli(&["runs", "export", "--format", "json", "-o", "runs.json"]).expect(0);
     let written = std::fs::read_to_string(agent.home().path().join("runs.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap().as_array().unwrap().len(), 2);

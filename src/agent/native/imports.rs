@@ -11,6 +11,9 @@ use crate::capability::tracking::experiments::NewExperiment;
 use crate::capability::tracking::{Key, LoggedModel};
 use crate::capability::wire::{ImportExperiment, ImportRun};
 
+/// A run comes with its whole history: some twenty million points.
+pub(super) const RUN_BYTES_MAX: usize = 1 << 30;
+
 /// Answers the id under which the experiment is here: by name if it exists, else with its own id if that is free.
 pub(super) async fn experiment(
     State(app): State<App>,

@@ -10,6 +10,7 @@ mod reads;
 mod status;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use super::App;
@@ -37,7 +38,7 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/backup", post(backup::make))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/import/experiment", post(imports::experiment))
-        .route("/api/v1/import/run", post(imports::run))
+        .route("/api/v1/import/run", post(imports::run).layer(DefaultBodyLimit::max(imports::RUN_BYTES_MAX)))
         .route("/api/v1/import/model", post(imports::model))
 }
 

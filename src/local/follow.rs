@@ -1,0 +1,159 @@
+//! Following a store that grows: new runs, and what is added to those that go on.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Store;
+use super::found::{RunKey, TakenRun};
+use super::import::{Files, Import, Report, goes_on};
+use super::registry;
+use crate::base::fault::Result;
+use crate::client::Client;
+
+/// What was sent of a run that goes on.
+struct Sent {
+    mark: u128,
+    points: BTreeMap<String, usize>,
+    params: HashSet<String>,
+    tags: BTreeMap<String, String>,
+}
+
+/// Keeps an agent level with a store.
+pub struct Follow {
+    client: Client,
+    store: Store,
+    files: Files,
+    /// Runs that are over, or have been given up.
+    settled: HashSet<RunKey>,
+    going: HashMap<RunKey, Sent>,
+    /// Of the whole, where that is cheap to know.
+    mark: Option<u128>,
+    looks: u64,
+}
+
+/// A registry changes seldom and is read as a whole.
+const REGISTRY_EVERY_LOOKS: u64 = 5;
+
+const METRICS_A_REQUEST: usize = 1000;
+const TEXTS_A_REQUEST: usize = 100;
+
+impl Follow {
+    pub fn new(client: Client, store: Store, files: Files) -> Self {
+        Self { client, store, files, settled: HashSet::new(), going: HashMap::new(), mark: None, looks: 0 }
+    }
+
+    /// Everything as it stands, which is also how following begins.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn begin(&mut self, told: &(dyn Fn(u64, u64) + Sync)) -> Result<Report> {
+        let before = self.store.experiments(&mut Vec::new()).await?;
+        let import = Import::new(&self.client, &self.store, self.files.clone(), told);
+        let report = import.all().await?;
+        // They may have grown since: no mark is 0, so the first look sends the difference.
+        self.going = import.into_going().into_iter().map(|(key, run)| (key, sent(&run, 0))).collect();
+        let over = before.into_iter().flat_map(|e| e.runs).filter(|key| !self.going.contains_key(key));
+        self.settled = over.collect();
+        Ok(report)
+    }
+
+    /// One look: what is new since the last one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn look(&mut self) -> Result<()> {
+        let mark = self.store.whole_mark().await;
+        if mark.is_some() && mark == self.mark {
+            return Ok(());
+        }
+        let mut ignored = Vec::new();
+        for experiment in self.store.experiments(&mut ignored).await? {
+            for key in &experiment.runs {
+                if self.settled.contains(key) {
+                    continue;
+                }
+                let mark = self.store.mark(key).await;
+                match self.going.get(key) {
+                    None => self.take_new(&experiment, key, mark).await?,
+                    Some(sent) if sent.mark != mark => self.send_new(&experiment, key, mark).await?,
+                    Some(_) => {}
+                }
+            }
+        }
+        self.mark = mark;
+        self.looks += 1;
+        if !self.looks.is_multiple_of(REGISTRY_EVERY_LOOKS) {
+            return Ok(());
+        }
+        let import = Import::new(&self.client, &self.store, self.files.clone(), &|_, _| {});
+        registry::all(&import).await
+    }
+
+    async fn take_new(&mut self, experiment: &super::found::Experiment, key: &RunKey, mark: u128) -> Result<()> {
+        let import = Import::new(&self.client, &self.store, self.files.clone(), &|_, _| {});
+        let home = import.home(experiment).await?;
+        // A run that is being written at this moment is looked at again.
+        let Some(run) = import.run(experiment, key, &home).await? else { return Ok(()) };
+        if goes_on(&run) {
+            self.going.insert(key.clone(), sent(&run, mark));
+        } else {
+            self.settled.insert(key.clone());
+        }
+        Ok(())
+    }
+
+    async fn send_new(&mut self, experiment: &super::found::Experiment, key: &RunKey, mark: u128) -> Result<()> {
+        let Some(run) = self.store.run(experiment, key, &mut Vec::new()).await else { return Ok(()) };
+        let Some(before) = self.going.get(key) else { return Ok(()) };
+        for batch in batches(&run, before) {
+            let body = with_run(batch, &key.id);
+            self.client.mlflow(Method::POST, "/api/2.0/mlflow/runs/log-batch", &body).await?;
+        }
+        if goes_on(&run) {
+            self.going.insert(key.clone(), sent(&run, mark));
+            return Ok(());
+        }
+        let body = json!({ "run_id": key.id, "status": run.run.status.name(), "end_time": run.run.end_ms });
+        self.client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await?;
+        self.going.remove(key);
+        self.settled.insert(key.clone());
+        Ok(())
+    }
+}
+
+fn with_run(mut batch: Value, id: &str) -> Value {
+    batch["run_id"] = id.into();
+    batch
+}
+
+fn sent(run: &TakenRun, mark: u128) -> Sent {
+    Sent {
+        mark,
+        points: run.series.iter().map(|(k, p)| (k.clone(), p.len())).collect(),
+        params: run.run.params.iter().map(|(k, _)| k.to_string()).collect(),
+        tags: run.run.tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+    }
+}
+
+/// What a run has more than was sent, in requests of the sizes that are taken.
+fn batches(run: &TakenRun, before: &Sent) -> Vec<Value> {
+    let mut metrics = Vec::new();
+    for (key, points) in &run.series {
+        for p in points.iter().skip(before.points.get(key).copied().unwrap_or(0)) {
+            let value = crate::base::number::word(p.value).map_or_else(|| json!(p.value), Into::into);
+            metrics.push(json!({ "key": key, "value": value, "timestamp": p.timestamp, "step": p.step }));
+        }
+    }
+    let text = |k: &str, v: &str| json!({ "key": k, "value": v });
+    let params = run.run.params.iter().filter(|(k, _)| !before.params.contains(k.as_str()));
+    let params: Vec<Value> = params.map(|(k, v)| text(&k, v)).collect();
+    let tags =
+        run.run.tags.iter().filter(|(k, v)| before.tags.get(k.as_str()).is_none_or(|b| b.as_str() != v.as_str()));
+    let tags: Vec<Value> = tags.map(|(k, v)| text(&k, v)).collect();
+    let metrics = metrics.chunks(METRICS_A_REQUEST).map(|c| json!({ "metrics": c }));
+    let params = params.chunks(TEXTS_A_REQUEST).map(|c| json!({ "params": c }));
+    let tags = tags.chunks(TEXTS_A_REQUEST).map(|c| json!({ "tags": c }));
+    metrics.chain(params).chain(tags).collect()
+}

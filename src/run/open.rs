@@ -1,0 +1,111 @@
+//! `opsroom open PATH`: a read-only room over files. An agent of its own, in a private folder that goes when the room
+//! closes, on a socket alone, is kept level with the files; the room comes to it with a viewer's token.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::agent;
+use crate::base::id::random_u128;
+use crate::base::{Fault, fault::Result, show};
+use crate::capability::access::{self, Role};
+use crate::capability::{Command, Envelope};
+use crate::cli::{Exit, Session, import::progress};
+use crate::client::{Address, Client};
+use crate::config::AgentSettings;
+use crate::local::{Files, Follow, Store};
+
+/// Between two looks at the files.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// # Errors
+/// `NotFound`, `Invalid` for a path that holds no runs; `Unavailable`.
+pub async fn run(session: &Session, path: &Path) -> Result<Exit> {
+    super::check_terminal()?;
+    let store = Store::open(path).await?;
+    let folder = Private::make()?;
+    let agent = agent::start(settings(&folder.0)).await?;
+    let app = agent.app().clone();
+    let address = Address::Unix(agent.socket().to_owned());
+    let shown = tokio::select! {
+        shown = show_it(session, store, &folder.0, address) => shown,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+    };
+    app.stop();
+    agent.run().await;
+    drop(folder);
+    shown
+}
+
+async fn show_it(session: &Session, store: Store, folder: &Path, address: Address) -> Result<Exit> {
+    let client = Client::new(address.clone(), None, "cli")?;
+    let secret = access::secret();
+    let token = access::Command::CreateToken {
+        name: "open".to_owned(),
+        role: Role::Viewer,
+        digest: access::digest(&secret),
+        expires: None,
+    };
+    client.perform(&Envelope::new(Command::Access(token), "the room over files may only look")).await?;
+    let place = store.path().display().to_string();
+    let mut follow = Follow::new(client, store, Files::Link(folder.join("artifacts")));
+    let bar = progress();
+    let told = |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    let report = follow.begin(&told).await;
+    bar.finish_and_clear();
+    let report = report?;
+    for damage in &report.skipped {
+        eprintln!("opsroom: {}: {}", damage.place, damage.why);
+    }
+    eprintln!("opsroom: {} runs in {place}", show::count(report.runs_new));
+    let following = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            if let Err(fault) = follow.look().await {
+                tracing::warn!("{fault}");
+            }
+        }
+    });
+    let mut options = super::room_options(session);
+    options.read_only = Some(format!("{place} is only looked at; `opsroom import mlflow` takes it in"));
+    let ended = super::open_room(Client::new(address, Some(secret), "tui")?, options).await;
+    following.abort();
+    ended
+}
+
+fn settings(folder: &Path) -> AgentSettings {
+    let inside = |name: &str| folder.join(name).display().to_string();
+    AgentSettings {
+        listen: String::new(),
+        store: inside("opsroom.db"),
+        artifacts: inside("artifacts"),
+        audit_heads: inside("heads"),
+        socket: folder.join("sock"),
+        badge: "files".to_owned(),
+        ..AgentSettings::default()
+    }
+}
+
+/// A folder for us alone that goes with us.
+struct Private(PathBuf);
+
+impl Private {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("opsroom-open-{:x}", random_u128()));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|e| Fault::unavailable(format!("cannot make {}", path.display())).why(e.to_string()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // Links in it are removed, not what they lead to.
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!("{}: {e}", self.0.display());
+        }
+    }
+}
