@@ -22,7 +22,7 @@ pub async fn restore(
     told: &(dyn Fn(&str, u64, u64) + Sync),
 ) -> Result<Restored> {
     let url: StoreUrl = settings.store.parse()?;
-    let manifest = backup::verify(from, &|p| tell("checking", p, told)).await?;
+    let manifest = backup::verify(from, &|p| tell("checking", p, told))?;
     let lock = StoreLock::take(&url).await?;
     let blobs = Blobs::open(&settings.artifacts)?;
     backup::restore(from, &manifest, &url, &blobs, &|p| tell("restoring", p, told)).await?;

@@ -32,7 +32,7 @@ pub enum Kind {
 
 /// A failure with its cause and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{what}{}{}", join(": ", why), join(". ", next))]
+#[error("{}", sentence(what, why, next))]
 pub struct Fault {
     pub kind: Kind,
     pub what: String,
@@ -42,8 +42,15 @@ pub struct Fault {
     pub next: String,
 }
 
-fn join(separator: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{separator}{text}") }
+/// All parts in one line; a part's own full stop gives way to what follows.
+fn sentence(what: &str, why: &str, next: &str) -> String {
+    let mut text = what.to_owned();
+    for (separator, part) in [(": ", why), (". ", next)].into_iter().filter(|(_, part)| !part.is_empty()) {
+        text.truncate(text.trim_end_matches('.').len());
+        text.push_str(separator);
+        text.push_str(part);
+    }
+    text
 }
 
 impl Fault {
@@ -97,3 +104,16 @@ impl Fault {
 }
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_without_doubled_full_stops() {
+        let fault = Fault::invalid("Missing 'name'.");
+        assert_eq!(fault.to_string(), "Missing 'name'.");
+        assert_eq!(fault.clone().next("See the docs.").to_string(), "Missing 'name'. See the docs.");
+        assert_eq!(fault.why("it is required").next("give one").to_string(), "Missing 'name': it is required. give one");
+    }
+}

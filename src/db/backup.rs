@@ -92,7 +92,7 @@ pub async fn make(
 ///
 /// # Errors
 /// `NotFound` without a manifest, `Refused` for a newer layout or schema and for a file that is not as it was.
-pub async fn verify(from: &Path, told: &(dyn Fn(Progress) + Sync)) -> Result<Manifest> {
+pub fn verify(from: &Path, told: &(dyn Fn(Progress) + Sync)) -> Result<Manifest> {
     let path = from.join(MANIFEST);
     let text = std::fs::read(&path).map_err(|e| {
         Fault::not_found(format!("{} is no whole backup", from.display()))

@@ -59,6 +59,8 @@ impl Blobs {
     /// `Unavailable` when the place cannot be opened.
     pub fn open(place: &str) -> Result<Self> {
         if let Some(rest) = place.strip_prefix("s3://") {
+            // TLS needs its provider before the first client; whoever set one before set the same.
+            let _ = rustls::crypto::ring::default_provider().install_default();
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             let store = AmazonS3Builder::from_env()
                 .with_bucket_name(bucket)

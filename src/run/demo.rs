@@ -29,10 +29,7 @@ pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
     let app = agent.app().clone();
     // The story is a program: the audit trail must not show its doings as a person's.
     let story = Story::new(client("api")?, speed(demo), say(demo.headless))?;
-    let played = match demo.headless {
-        true => tell(&story, &agent).await,
-        false => show(session, story, room).await,
-    };
+    let played = if demo.headless { tell(&story, &agent).await } else { show(session, story, room).await };
     app.stop();
     agent.run().await;
     played.map(|()| Exit::Done)

@@ -26,6 +26,7 @@ mod mlflow_artifacts;
 mod mlflow_registry;
 mod mlflow_support;
 mod mlflow_tracking;
+mod readme;
 mod store_audit;
 mod store_backup;
 mod store_engines;

@@ -1,27 +1,20 @@
 //! MLflow's door in process: the agent's own router on a store of its own, asked without a socket.
 
-use std::sync::Arc;
-
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use opsroom::agent::{App, auth::Peer, router};
-use opsroom::base::Clock as _;
-use opsroom::base::clock::SystemClock;
-use opsroom::capability::tracking::{Artifacts, Tracking};
-use opsroom::capability::{Ctx, Hints};
 use opsroom::config::AgentSettings;
-use opsroom::db::blobs::Blobs;
-use opsroom::db::{Db, StoreUrl, migrate};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// A door with everything behind it; gone when dropped.
+use crate::stores::Place;
+
+/// A door with everything behind it.
 pub struct Door {
     router: axum::Router,
     pub app: App,
-    _folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -57,28 +50,13 @@ impl Answer {
 }
 
 impl Door {
-    /// On SQLite, or on the PostgreSQL server that `OPSROOM_TEST_POSTGRES` names.
-    pub async fn open() -> Self {
-        Self::open_with(AgentSettings::default()).await
+    pub async fn on(place: &Place) -> Self {
+        Self::on_with(place, AgentSettings::default()).await
     }
 
-    pub async fn open_with(settings: AgentSettings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = match std::env::var("OPSROOM_TEST_POSTGRES") {
-            Ok(server) => fresh_database(&server).await,
-            Err(_) => folder.path().join("o.db").display().to_string(),
-        };
-        let url: StoreUrl = store.parse().unwrap();
-        let db = Db::open(&url).await.unwrap();
-        migrate::bring_up_to_date(&db, &url, true).await.unwrap();
-        let (clock, hints) = (Arc::new(SystemClock), Hints::default());
-        let tracking = Tracking::open(db.clone(), hints.clone()).await.unwrap();
-        tracking.ensure_default(clock.now()).await.unwrap();
-        let blobs = Blobs::open(&folder.path().join("artifacts").display().to_string()).unwrap();
-        let artifacts = Artifacts::open(&db, blobs).await.unwrap();
-        let ctx = Ctx { db, clock, hints, tracking, artifacts, settings: Arc::new(settings.rooms.clone()) };
-        let app = App::new(ctx, settings, "http://127.0.0.1:0".to_owned());
-        Self { router: router(app.clone()), app, _folder: folder }
+    pub async fn on_with(place: &Place, settings: AgentSettings) -> Self {
+        let app = App::new(place.ctx_with(settings.rooms.clone()).await, settings, "http://127.0.0.1:0".to_owned());
+        Self { router: router(app.clone()), app }
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
@@ -119,13 +97,4 @@ impl Door {
 
 fn full(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/api/2.0/mlflow/{path}") }
-}
-
-async fn fresh_database(server: &str) -> String {
-    let name = format!("opsroom_it_{}", uuid::Uuid::new_v4().simple());
-    let pool = sqlx::PgPool::connect(server).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
-    let (base, query) = server.split_once('?').map_or((server, String::new()), |(b, q)| (b, format!("?{q}")));
-    let host = base.rsplit_once('/').filter(|(host, _)| host.contains("//") && !host.ends_with('/'));
-    format!("{}/{name}{query}", host.map_or(base, |(host, _)| host))
 }

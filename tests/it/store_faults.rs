@@ -290,7 +290,7 @@ async fn memory_follows_the_store_after_a_commit_of_unknown_end() {
         drop(other);
         tracking.doubt();
         tracking.log(run, metric(5)).await.unwrap();
-        assert_eq!(tracking.read(|s| s.tail_points()), 1);
+        assert_eq!(tracking.read(opsroom::capability::tracking::State::tail_points), 1);
         // A group that held, though its agent was not told.
         let held = "insert into tracking_journal (seq, effects) select seq + 1, replace(effects, '\"m\"', '\"n\"') from tracking_journal";
         on_writer(&ctx.db, held.to_owned()).await;

@@ -79,7 +79,7 @@ async fn figures_folding() {
         for round in 0..3 {
             let part: Vec<_> = runs.iter().map(|run| tracking.log(*run, many_points(keys, 50, round))).collect();
             futures::future::join_all(part).await.into_iter().for_each(Result::unwrap);
-            let tail = tracking.read(|s| s.tail_points());
+            let tail = tracking.read(opsroom::capability::tracking::State::tail_points);
             let folded = Stopwatch::start();
             tracking.fold().await.unwrap();
             println!("fold of {tail} points in 1999 runs, {what}: {:.0} ms", folded.elapsed().as_secs_f64() * 1e3);
