@@ -114,6 +114,9 @@ mod tests {
         let fault = Fault::invalid("Missing 'name'.");
         assert_eq!(fault.to_string(), "Missing 'name'.");
         assert_eq!(fault.clone().next("See the docs.").to_string(), "Missing 'name'. See the docs.");
-        assert_eq!(fault.why("it is required").next("give one").to_string(), "Missing 'name': it is required. give one");
+        assert_eq!(
+            fault.why("it is required").next("give one").to_string(),
+            "Missing 'name': it is required. give one"
+        );
     }
 }

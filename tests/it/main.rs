@@ -8,7 +8,8 @@
     clippy::cast_sign_loss,
     clippy::needless_pass_by_value,
     clippy::large_types_passed_by_value,
-    clippy::unused_self
+    clippy::unused_self,
+    clippy::too_many_lines
 )]
 
 mod architecture;

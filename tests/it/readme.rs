@@ -11,7 +11,8 @@ fn every_command_of_the_readme_exists() {
     let mut seen = 0;
     for line in shell_lines(&text) {
         let line = line.split(" #").next().unwrap_or(line).trim().trim_end_matches('&').trim();
-        let Some(arguments) = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("opsroom ")) else {
+        let Some(arguments) = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("opsroom "))
+        else {
             continue;
         };
         let mut arguments = words(arguments);
