@@ -123,7 +123,7 @@ impl Story {
 
     /// Several writers at once: they share a commit, and the first in the queue decides first.
     async fn log_some(&mut self) {
-        let tracking = self.ctx.tracking.clone();
+        let (tracking, beside) = (self.ctx.tracking.clone(), self.random.one_in(3));
         let mut writes = Vec::new();
         let mut expected = Vec::new();
         for _ in 0..=self.random.below(6) {
@@ -132,7 +132,14 @@ impl Story {
             expected.push(self.plain.get_mut(&run).unwrap().log(&batch));
             writes.push(tracking.log(run, batch));
         }
-        for (done, expected) in join_all(writes).await.into_iter().zip(expected) {
+        // A fold goes on beside some of them.
+        let fold = async {
+            if beside {
+                tracking.fold().await.unwrap();
+            }
+        };
+        let (done, ()) = tokio::join!(join_all(writes), fold);
+        for (done, expected) in done.into_iter().zip(expected) {
             assert_eq!(done.is_ok(), expected, "{done:?}");
             assert!(done.err().is_none_or(|f: Fault| f.kind == Kind::Invalid));
         }

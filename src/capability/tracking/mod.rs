@@ -24,6 +24,7 @@ pub mod search;
 mod state;
 mod store;
 pub mod types;
+mod unfolded;
 pub mod view;
 mod writer;
 

@@ -1,12 +1,13 @@
 //! All documents of tracking in memory, and the staging of a group of writes that may still fail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 use super::columns::Columns;
 use super::effect::{Effect, RunPoints, observe, patch};
 use super::points::Point;
 use super::types::{Experiment, Key, Latest, LoggedModel, Run};
+use super::unfolded::{Changed, Unfolded};
 use crate::base::id::{ExperimentId, ModelId, RunId};
 
 /// The documents, and what has changed in them since the last fold. Readers take `Arc`s out and let go.
@@ -19,24 +20,26 @@ pub struct State {
     runs_of: HashMap<ExperimentId, Vec<u32>>,
     columns: Columns,
     models: HashMap<ModelId, Arc<LoggedModel>>,
-    /// Points that no chunk holds yet.
-    tail: HashMap<(RunId, Key), Vec<Point>>,
-    tail_points: usize,
-    changed: Changed,
+    unfolded: Unfolded,
 }
 
-/// What a fold has to write.
-#[derive(Debug, Default, Clone)]
-pub struct Changed {
-    pub experiments: HashSet<ExperimentId>,
-    pub runs: HashSet<RunId>,
-    pub models: HashSet<ModelId>,
+/// What a fold writes, as it stood at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub experiments: Vec<Arc<Experiment>>,
+    pub runs: Vec<Arc<Run>>,
+    pub models: Vec<Arc<LoggedModel>>,
+    pub tails: Vec<Tail>,
 }
 
-impl Changed {
-    pub fn is_empty(&self) -> bool {
-        self.experiments.is_empty() && self.runs.is_empty() && self.models.is_empty()
-    }
+/// Points of one series that go to its chunks.
+#[derive(Debug)]
+pub struct Tail {
+    pub run: RunId,
+    pub key: Key,
+    pub points: Vec<Point>,
+    /// Whether the series has chunks already.
+    pub has_chunks: bool,
 }
 
 impl State {
@@ -84,27 +87,40 @@ impl State {
 
     /// Points of one metric that no chunk holds yet.
     pub fn tail(&self, run: RunId, key: Key) -> &[Point] {
-        self.tail.get(&(run, key)).map_or(&[], Vec::as_slice)
+        self.unfolded.tail((run, key))
     }
 
     pub fn tail_points(&self) -> usize {
-        self.tail_points
+        self.unfolded.points()
     }
 
-    pub fn changed(&self) -> &Changed {
-        &self.changed
+    pub fn unfolded(&self) -> &Unfolded {
+        &self.unfolded
     }
 
-    /// What a fold writes: the changed documents and the tail.
-    pub fn all_tails(&self) -> impl Iterator<Item = (&(RunId, Key), &Vec<Point>)> {
-        self.tail.iter()
+    /// Takes what a fold of all groups up to `seq` writes.
+    pub fn begin_fold(&mut self, seq: i64, journal_bytes: usize) -> Snapshot {
+        let (changed, tails) = self.unfolded.begin(seq, journal_bytes);
+        let tail = |((run, key), points): ((RunId, Key), Vec<Point>)| {
+            let received = self.run(run).and_then(|r| r.metrics.get(key.as_str())).map_or(0, |l| l.count as usize);
+            Tail { run, key, has_chunks: received > points.len(), points }
+        };
+        Snapshot {
+            experiments: changed.experiments.iter().filter_map(|id| self.experiment(*id).cloned()).collect(),
+            runs: changed.runs.iter().filter_map(|id| self.run(*id).cloned()).collect(),
+            models: changed.models.iter().filter_map(|id| self.model(*id).cloned()).collect(),
+            tails: tails.into_iter().map(tail).collect(),
+        }
     }
 
-    /// After a fold has committed.
+    /// Ends the fold under way, whether its commit held or not. Answers the bytes that the journal is shorter by.
+    pub fn end_fold(&mut self, held: bool) -> usize {
+        self.unfolded.end(held)
+    }
+
+    /// Someone else has folded everything.
     pub fn folded(&mut self) {
-        self.tail = HashMap::new();
-        self.tail_points = 0;
-        self.changed = Changed::default();
+        self.unfolded = Unfolded::default();
     }
 
     pub fn put_experiment(&mut self, experiment: Arc<Experiment>) {
@@ -269,13 +285,10 @@ impl Staged {
         }
         for RunPoints { run, series } in self.points {
             for (key, points) in series {
-                state.tail_points += points.len();
-                state.tail.entry((run, key)).or_default().extend(points);
+                state.unfolded.add_points((run, key), points);
             }
         }
-        state.changed.experiments.extend(&touched.experiments);
-        state.changed.runs.extend(&touched.runs);
-        state.changed.models.extend(&touched.models);
+        state.unfolded.add_changed(&touched);
         touched
     }
 }

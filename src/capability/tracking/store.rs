@@ -1,18 +1,19 @@
 //! The SQL of tracking: documents, journal and chunks of metric points.
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::effect::Effect;
 use super::points::{self, Point};
-use super::types::{Experiment, LoggedModel, Run};
+use super::state::Tail;
+use super::types::{Experiment, Key, LoggedModel, Run};
 use crate::base::{Fault, fault::Result};
-use crate::db::{Db, Pool, Tx, fault};
-use crate::{on_db, on_tx};
+use crate::db::{Db, Pool, Source, Tx, fault};
+use crate::{on_db, on_source, on_tx};
 
 const EXPERIMENTS: &str = "select doc from experiments";
 const RUNS: &str = "select doc from runs";
 const MODELS: &str = "select doc from logged_models";
-const JOURNAL: &str = "select seq, effects from tracking_journal order by seq";
+const JOURNAL: &str = "select seq, effects from tracking_journal where seq > $1 order by seq";
 const OLDEST: &str = "select min(seq) from tracking_journal";
 const APPEND: &str = "insert into tracking_journal (seq, effects) values ($1, $2)";
 const FORGET: &str = "delete from tracking_journal where seq <= $1";
@@ -22,7 +23,7 @@ const PUT_RUN: &str = "insert into runs (run_id, doc) values ($1, $2) \
      on conflict (run_id) do update set doc = excluded.doc";
 const PUT_MODEL: &str = "insert into logged_models (model_id, doc) values ($1, $2) \
      on conflict (model_id) do update set doc = excluded.doc";
-const LAST_CHUNK: &str = "select seq, points, payload from metric_chunks \
+const LAST_CHUNK: &str = "select seq, points, case when points < $3 then payload end from metric_chunks \
      where run_id = $1 and key = $2 order by seq desc limit 1";
 const PUT_CHUNK: &str = "insert into metric_chunks \
      (run_id, key, seq, points, value_min, value_max, step_min, step_max, payload) \
@@ -57,6 +58,8 @@ pub const STATEMENTS: &[&str] = &[
 
 /// A chunk takes no more points than this.
 pub const CHUNK_POINTS_MAX: usize = 4096;
+/// A chunk of this many points is left as it is: going on with a long one writes all of it again for a few points.
+const CHUNK_GOES_ON_POINTS_MAX: usize = 512;
 
 fn corrupt(what: &str, e: &dyn std::fmt::Display) -> Fault {
     Fault::bug(format!("the store's {what} cannot be read")).why(e.to_string()).next("restore the last backup")
@@ -91,9 +94,10 @@ pub(super) async fn models(pool: &Pool, take: impl FnMut(LoggedModel)) -> Result
     documents(pool, MODELS, "logged models", take).await
 }
 
-/// What was acknowledged since the last fold, oldest first: the number of each group, its length in bytes, its effects.
-pub(super) async fn journal(pool: &Pool) -> Result<Vec<(i64, usize, Vec<Effect>)>> {
-    let rows: Vec<(i64, String)> = on_db!(pool, p => sqlx::query_as(JOURNAL).fetch_all(p).await).map_err(fault)?;
+/// What was acknowledged after a group and since the last fold, oldest first: the number of each group, its length in bytes, its effects.
+pub(super) async fn journal(pool: &Pool, after: i64) -> Result<Vec<(i64, usize, Vec<Effect>)>> {
+    let rows: Vec<(i64, String)> =
+        on_db!(pool, p => sqlx::query_as(JOURNAL).bind(after).fetch_all(p).await).map_err(fault)?;
     let parse = |(seq, text): (i64, String)| {
         let effects = serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?;
         Ok((seq, text.len(), effects))
@@ -132,55 +136,133 @@ fn document(doc: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(doc).map_err(|e| Fault::bug("document").why(e.to_string()))
 }
 
-pub(super) async fn put_experiment(tx: &mut Tx, experiment: &Experiment) -> Result<()> {
-    let (id, doc) = (i64::try_from(experiment.id.0).unwrap_or(i64::MAX), document(experiment)?);
-    on_tx!(tx, t => sqlx::query(PUT_EXPERIMENT).bind(id).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+/// A row of one of the tables of documents.
+pub(super) type DocumentRow<Id> = (Id, String);
+
+pub(super) fn experiment_row(experiment: &Experiment) -> Result<DocumentRow<i64>> {
+    Ok((i64::try_from(experiment.id.0).unwrap_or(i64::MAX), document(experiment)?))
 }
 
-pub(super) async fn put_run(tx: &mut Tx, run: &Run) -> Result<()> {
-    let (id, doc) = (run.id.to_string(), document(run)?);
-    on_tx!(tx, t => sqlx::query(PUT_RUN).bind(id).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+pub(super) fn run_row(run: &Run) -> Result<DocumentRow<String>> {
+    Ok((run.id.to_string(), document(run)?))
 }
 
-pub(super) async fn put_model(tx: &mut Tx, model: &LoggedModel) -> Result<()> {
-    let (id, doc) = (model.id.to_string(), document(model)?);
-    on_tx!(tx, t => sqlx::query(PUT_MODEL).bind(id).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+pub(super) fn model_row(model: &LoggedModel) -> Result<DocumentRow<String>> {
+    Ok((model.id.to_string(), document(model)?))
 }
 
-/// Adds points to a metric's chunks: fills the last one, then begins new ones.
-pub(super) async fn add_points(tx: &mut Tx, run: &str, key: &str, new: &[Point]) -> Result<()> {
-    let last = on_tx!(tx, t => {
-        let row = sqlx::query(LAST_CHUNK).bind(run).bind(key).fetch_optional(&mut *t).await.map_err(fault)?;
-        row.map(|r| Ok::<_, sqlx::Error>((r.try_get::<i64, _>(0)?, r.try_get::<i64, _>(1)?, r.try_get::<Vec<u8>, _>(2)?)))
-            .transpose()
-            .map_err(fault)?
-    });
-    let (mut seq, mut points) = match last {
-        Some((seq, count, payload)) if usize::try_from(count).unwrap_or(CHUNK_POINTS_MAX) < CHUNK_POINTS_MAX => {
-            (seq, points::unpack(&payload).map_err(|e| corrupt("metric points", &e))?)
-        }
-        Some((seq, ..)) => (seq + 1, Vec::new()),
-        None => (0, Vec::new()),
+/// Rows that go in one statement: a call to the store costs more than a row.
+const ROWS_AT_ONCE: usize = 64;
+
+/// A statement that puts one row, for so many.
+fn for_rows(put: &str, columns: usize, rows: usize) -> AssertSqlSafe<String> {
+    let places = |row: usize| {
+        let places: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
     };
-    points.extend_from_slice(new);
-    for chunk in points.chunks(CHUNK_POINTS_MAX) {
-        put_chunk(tx, run, key, seq, chunk).await?;
-        seq += 1;
+    AssertSqlSafe(put.replace(&places(0), &(0..rows).map(places).collect::<Vec<_>>().join(", ")))
+}
+
+/// Whole groups of rows, and the rest one by one: the driver keeps few statements prepared.
+fn in_groups<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let groups = rows.chunks_exact(ROWS_AT_ONCE);
+    let rest = groups.remainder();
+    groups.chain(rest.chunks(1))
+}
+
+macro_rules! put_documents {
+    ($tx:expr, $put:expr, $rows:expr) => {{
+        for group in in_groups($rows) {
+            on_tx!($tx, t => {
+                let mut query = sqlx::query(for_rows($put, 2, group.len()));
+                for (id, doc) in group {
+                    query = query.bind(id).bind(doc);
+                }
+                query.execute(&mut *t).await.map(drop)
+            })
+            .map_err(fault)?;
+        }
+        Ok(())
+    }};
+}
+
+pub(super) async fn put_experiments(tx: &mut Tx, rows: &[DocumentRow<i64>]) -> Result<()> {
+    put_documents!(tx, PUT_EXPERIMENT, rows)
+}
+
+pub(super) async fn put_runs(tx: &mut Tx, rows: &[DocumentRow<String>]) -> Result<()> {
+    put_documents!(tx, PUT_RUN, rows)
+}
+
+pub(super) async fn put_models(tx: &mut Tx, rows: &[DocumentRow<String>]) -> Result<()> {
+    put_documents!(tx, PUT_MODEL, rows)
+}
+
+/// A chunk as it stands in its table.
+#[derive(Debug)]
+pub(super) struct ChunkRow {
+    run: String,
+    key: Key,
+    seq: i64,
+    points: i64,
+    value_min: Option<f64>,
+    value_max: Option<f64>,
+    step_min: i64,
+    step_max: i64,
+    pub(super) payload: Vec<u8>,
+}
+
+impl ChunkRow {
+    fn new(tail: &Tail, seq: i64, points: &[Point]) -> Self {
+        let numbers = || points.iter().map(|p| p.value).filter(|v| !v.is_nan());
+        let steps = || points.iter().map(|p| p.step);
+        Self {
+            run: tail.run.to_string(),
+            key: tail.key,
+            seq,
+            points: i64::try_from(points.len()).unwrap_or(i64::MAX),
+            value_min: numbers().reduce(f64::min),
+            value_max: numbers().reduce(f64::max),
+            step_min: steps().min().unwrap_or(0),
+            step_max: steps().max().unwrap_or(0),
+            payload: points::pack(points),
+        }
+    }
+}
+
+/// The chunks that a series gets by its new points: the last one goes on while it is short, then new ones begin.
+pub(super) async fn chunk_rows(source: Source<'_>, tail: &Tail) -> Result<Vec<ChunkRow>> {
+    let mut before = Vec::new();
+    let mut seq = 0;
+    if tail.has_chunks {
+        let (run, short) = (tail.run.to_string(), i64::try_from(CHUNK_GOES_ON_POINTS_MAX).unwrap_or(i64::MAX));
+        let last: Option<(i64, i64, Option<Vec<u8>>)> = on_source!(source, e => {
+            sqlx::query_as(LAST_CHUNK).bind(run).bind(tail.key.as_str()).bind(short).fetch_optional(e).await
+        })
+        .map_err(fault)?;
+        if let Some((last, _, payload)) = last {
+            seq = if payload.is_some() { last } else { last + 1 };
+            before =
+                payload.map_or(Ok(Vec::new()), |p| points::unpack(&p)).map_err(|e| corrupt("metric points", &e))?;
+        }
+    }
+    before.extend_from_slice(&tail.points);
+    Ok((seq..).zip(before.chunks(CHUNK_POINTS_MAX)).map(|(seq, points)| ChunkRow::new(tail, seq, points)).collect())
+}
+
+pub(super) async fn put_chunks(tx: &mut Tx, rows: &[ChunkRow]) -> Result<()> {
+    for group in in_groups(rows) {
+        on_tx!(tx, t => {
+            let mut query = sqlx::query(for_rows(PUT_CHUNK, 9, group.len()));
+            for row in group {
+                query = query.bind(&row.run).bind(row.key.as_str()).bind(row.seq).bind(row.points)
+                    .bind(row.value_min).bind(row.value_max).bind(row.step_min).bind(row.step_max).bind(&row.payload);
+            }
+            query.execute(&mut *t).await.map(drop)
+        })
+        .map_err(fault)?;
     }
     Ok(())
-}
-
-async fn put_chunk(tx: &mut Tx, run: &str, key: &str, seq: i64, chunk: &[Point]) -> Result<()> {
-    let numbers = || chunk.iter().map(|p| p.value).filter(|v| !v.is_nan());
-    let (low, high) = (numbers().reduce(f64::min), numbers().reduce(f64::max));
-    let steps = || chunk.iter().map(|p| p.step);
-    let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
-    let count = i64::try_from(chunk.len()).unwrap_or(i64::MAX);
-    let payload = points::pack(chunk);
-    on_tx!(tx, t => sqlx::query(PUT_CHUNK)
-        .bind(run).bind(key).bind(seq).bind(count).bind(low).bind(high).bind(first).bind(last).bind(payload)
-        .execute(&mut *t).await.map(drop))
-    .map_err(fault)
 }
 
 /// A metric's chunked points, in order of arrival.

@@ -4,12 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::effect::Effect;
 use super::fold::FOLD_AFTER;
-use super::state::{Changed, Staged, State};
+use super::state::{Staged, State};
 use super::store;
+use super::unfolded::Changed;
 use crate::base::{Fault, fault::Result};
 use crate::capability::event::{Hint, Hints};
 use crate::db::{Db, Pool, Tx};
@@ -56,6 +57,10 @@ pub(super) struct Documents {
     pub(super) journal_bytes: AtomicUsize,
     /// A commit failed and may hold all the same: the line to the server broke before its answer came.
     pub(super) doubtful: AtomicBool,
+    /// As above, of the fold under way.
+    pub(super) doubtful_fold: AtomicBool,
+    /// One fold at a time.
+    pub(super) fold_turn: Arc<Mutex<()>>,
     hints: Hints,
 }
 
@@ -76,6 +81,8 @@ impl Tracking {
             published: AtomicI64::new(0),
             journal_bytes: AtomicUsize::new(0),
             doubtful: AtomicBool::new(false),
+            doubtful_fold: AtomicBool::new(false),
+            fold_turn: Arc::default(),
             hints,
         });
         documents.replay_journal().await?;
@@ -221,10 +228,12 @@ async fn write_in_groups(documents: Arc<Documents>, mut writes: mpsc::Receiver<W
             commit_group(&documents, &mut group).await;
         }
         drop(group);
-        if (rested || documents.fold_is_due())
-            && let Err(fault) = documents.fold().await
-        {
-            tracing::warn!("fold put off: {fault}");
+        if rested || documents.fold_is_due() {
+            let folding = documents.fold_beside();
+            if documents.is_overfull() {
+                // More comes than a fold can put away: writers wait.
+                folding.await;
+            }
         }
     }
 }
