@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::connect;
 use crate::base::clock::Stopwatch;
 use crate::base::{Fault, fault::Result};
+use crate::capability::wire::Status;
 use crate::client::{Address, Client};
 use crate::config::Loaded;
 
@@ -28,8 +29,15 @@ pub async fn start(loaded: &Loaded) -> Result<Address> {
     let watch = Stopwatch::start();
     let mut ended = None;
     while watch.elapsed() < PATIENCE {
-        if let Some(address) = answering(loaded).await {
-            eprintln!("opsroom: started an agent at {address}; it ends by itself when it has long had nothing to do");
+        if let Some((address, status)) = answering(loaded).await {
+            let wanted = &loaded.config.agent.listen;
+            let at = &status.address;
+            eprintln!(
+                "opsroom: started an agent at {at} ({address}); it ends by itself when it has long had nothing to do"
+            );
+            if !wanted.ends_with(":0") && !at.ends_with(wanted.as_str()) {
+                eprintln!("opsroom: {wanted} is in use by another program, so it listens on another port");
+            }
             return Ok(address);
         }
         match ended {
@@ -45,10 +53,10 @@ pub async fn start(loaded: &Loaded) -> Result<Address> {
         .next(format!("run `opsroom agent` to see it, or read {}", log.display())))
 }
 
-async fn answering(loaded: &Loaded) -> Option<Address> {
+async fn answering(loaded: &Loaded) -> Option<(Address, Status)> {
     let address = connect::default_address(loaded)?;
     let client = Client::new(address.clone(), None, "cli").ok()?;
-    client.status().await.ok().map(|_| address)
+    client.status().await.ok().map(|status| (address, status))
 }
 
 fn open_log(path: &Path) -> Result<(File, u64)> {

@@ -26,7 +26,7 @@ fn a_verb_starts_an_agent_that_stays_and_says_so() {
     let none = home.0.run(&["agent", "status"]).expect(5);
     assert!(none.stderr.contains("no agent runs"), "{}", none.stderr);
     let done = home.0.run(&["runs", "list", "--json"]).expect(0);
-    assert!(done.stderr.contains("started an agent at unix:"), "{}", done.stderr);
+    assert!(done.stderr.contains("started an agent at http://127.0.0.1:"), "{}", done.stderr);
     assert_eq!(done.json()["runs"], serde_json::json!([]));
     let status = home.0.run(&["agent", "status", "--json"]).expect(0).json();
     assert_eq!(status["verified"], true);
@@ -56,6 +56,17 @@ fn two_at_once_end_with_one_agent() {
     });
     let pids: Vec<String> = ours.map(|p| p.file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(pids, [pid.to_string()]);
+}
+
+#[test]
+fn when_its_port_is_taken_it_takes_another_and_says_so() {
+    let home = Detached(Home::new());
+    // Whoever holds the usual port already will do as well.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:6270");
+    let done = home.0.run(&["status", "--json"]);
+    assert_eq!(done.code, 5, "a question never starts an agent");
+    let done = home.0.run(&["model", "list"]).expect(0);
+    assert!(done.stderr.contains("127.0.0.1:6270 is in use by another program"), "{}", done.stderr);
 }
 
 #[test]
