@@ -160,6 +160,11 @@ async fn what_is_wrong_with_a_request_is_said_in_mlflows_words() {
                 json!({"run_id": run, "metrics": [{"key": "m", "value": 2.5}]}),
                 "Missing value for required parameter 'metrics[0].timestamp'",
             ),
+            (
+                "runs/log-batch",
+                json!({"run_id": run, "metrics": [metric("step", json!(1)), {"key": "m", "value": "foo", "timestamp": 1}]}),
+                "Invalid value \"foo\" for parameter 'metrics[1].value' supplied",
+            ),
             ("runs/log-batch", json!({"run_id": run, "tags": [{"value": "v"}]}), "'tags[0].key'"),
             (
                 "runs/log-batch",

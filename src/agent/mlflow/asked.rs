@@ -90,7 +90,10 @@ impl Asked {
             self.value = of_body(&self.quoted);
         }
         let value = &self.value;
-        F::deserialize(value).map_err(|e| worded(value, F::FIELDS, &e))
+        F::deserialize(value).map_err(|e| {
+            let unknown = || Fault::invalid("Invalid value for a parameter supplied").why(e.to_string());
+            worded(value, F::FIELDS, "").unwrap_or_else(unknown)
+        })
     }
 }
 
@@ -153,21 +156,24 @@ fn of_query(pairs: Vec<(String, String)>, fields: &[Field]) -> Result<Value> {
     Ok(Value::Object(object))
 }
 
-/// Why a value did not fit its form.
-fn worded(value: &Value, fields: &[Field], e: &serde_json::Error) -> Fault {
-    for field in fields {
-        let given = value.get(field.name).filter(|v| !v.is_null());
-        match given {
+/// Why a value did not fit its form: the first parameter that is wrong, by its place.
+fn worded(value: &Value, fields: &[Field], place: &str) -> Option<Fault> {
+    fields.iter().find_map(|field| {
+        let name = format!("{place}{}", field.name);
+        match value.get(field.name).filter(|v| !v.is_null()) {
             Some(given) if !fits(field.kind, given) => {
                 let hint = format!(" Hint: Value was of type '{}'.", type_name(given));
-                return invalid(field.name, given, &hint)
-                    .next("See the API docs for more information about request parameters.");
+                let next = "See the API docs for more information about request parameters.";
+                Some(invalid(&name, given, &hint).next(next))
             }
-            None if field.required => return missing(field.name),
-            _ => {}
+            Some(Value::Array(items)) => {
+                let mut items = items.iter().enumerate();
+                items.find_map(|(nth, item)| worded(item, field.items, &format!("{name}[{nth}].")))
+            }
+            None if field.required => Some(missing(&name)),
+            _ => None,
         }
-    }
-    Fault::invalid("Invalid value for a parameter supplied").why(e.to_string())
+    })
 }
 
 fn fits(kind: Kind, value: &Value) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Field {
     pub name: &'static str,
     pub kind: Kind,
     pub required: bool,
+    /// Of a list: what its items are made of.
+    pub items: &'static [Field],
 }
 
 /// A request's parameters, by name.
@@ -66,6 +68,8 @@ macro_rules! form {
     (@type Choice) => { $crate::agent::mlflow::form::Choice<'a> };
     (@type Texts) => { Vec<$crate::agent::mlflow::form::Word<'a>> };
     (@type List<$item:ident>) => { Vec<$item<'a>> };
+    (@items) => { &[] };
+    (@items $item:ident) => { <$item<'static> as $crate::agent::mlflow::form::Form<'static>>::FIELDS };
     (@required) => { false };
     (@required required) => { true };
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident $(<$item:ident>)? $($required:ident)?),+ $(,)? })+) => { $(
@@ -85,6 +89,7 @@ macro_rules! form {
                     name: stringify!($field),
                     kind: $crate::agent::mlflow::form::Kind::$kind,
                     required: form!(@required $($required)?),
+                    items: form!(@items $($item)?),
                 },
             )+ ];
 

@@ -6,7 +6,7 @@ use axum::routing::post;
 
 use super::answer::{Answer, done};
 use super::asked::{Asked, missing};
-use super::form::{Given, Int, Number, Pair, Word, form, pairs};
+use super::form::{Field, Form, Given, Int, Kind, Number, Pair, Word, form, pairs};
 use super::runs::run_id;
 use crate::agent::App;
 use crate::base::id::ModelId;
@@ -132,6 +132,15 @@ async fn log_batch(State(app): State<App>, mut asked: Asked) -> Answer {
 pub(super) struct Input<'a> {
     dataset: Option<Dataset<'a>>,
     tags: Option<Vec<Pair<'a>>>,
+}
+
+impl<'a> Form<'a> for Input<'a> {
+    const FIELDS: &'static [Field] =
+        &[Field { name: "tags", kind: Kind::List, required: false, items: <Pair<'static> as Form<'static>>::FIELDS }];
+
+    fn missing(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 form! {
