@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use reqwest::Method;
 
 use super::change::{Change, Logged, tell_logged};
 use super::{Exit, Format, Session, print, select};
@@ -11,13 +10,8 @@ use crate::base::clock::SystemClock;
 use crate::base::{Clock, Fault, fault::Result};
 use crate::capability::Command;
 use crate::capability::tracking;
-
-/// Where MLflow's own interface keeps a run's description.
-const NOTE_TAG: &str = "mlflow.note.content";
-/// What a script may look at to end by itself.
-const STOP_TAG: &str = "opsroom.stop_requested";
-/// Where the reason of a tag stays: logging is not audited.
-const REASON_TAG: &str = "opsroom.reason";
+use crate::capability::tracking::rules::{NOTE_TAG, REASON_TAG};
+use crate::client::stop_tags;
 
 /// Set or remove tags. Tags are logged, not decided: the reason is kept as the tag opsroom.reason.
 #[derive(Debug, Args)]
@@ -102,17 +96,16 @@ pub(super) async fn stop(session: &Session, stop: Stop) -> Result<Exit> {
                 format!("run {} is not going on: it is {status}", run.id),
             ));
         }
-        ids.push(run.id.to_string());
+        ids.push(run.id);
     }
-    let now = SystemClock.now();
-    if !stop.change.dry_run {
-        for id in &ids {
-            let body = serde_json::json!({ "run_id": id, "status": "KILLED", "end_time": now.millis() });
-            client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await?;
-        }
+    let (now, reason) = (SystemClock.now(), &stop.change.reason);
+    let mut logged = Vec::new();
+    for id in ids {
+        let dry_run = stop.change.dry_run;
+        let tags = if dry_run { stop_tags(reason, now) } else { client.stop_run(id, reason, now).await? };
+        logged.push(Logged { run: id.to_string(), tags, dry_run });
     }
-    let tags = BTreeMap::from([(STOP_TAG.to_owned(), Some(now.to_string()))]);
-    set(session, &ids, &tags, &stop.change).await
+    tell_logged(session, &logged)
 }
 
 pub(super) async fn delete(session: &Session, which: Lifecycle) -> Result<Exit> {

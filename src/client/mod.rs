@@ -2,9 +2,11 @@
 
 mod calls;
 pub mod locate;
+mod stop;
 mod transport;
 
 pub use calls::Events;
+pub use stop::stop_tags;
 pub use transport::{Address, Client};
 
 use futures::Stream;

@@ -46,6 +46,13 @@ actions! {
     PromoteSheet "promote.sheet" Act "promote…" "change the stage of a version…";
     RollbackSheet "rollback.sheet" Act "roll back…" "bring the previous prod version back…";
     VerifyChain "verify.chain" Act "verify" "verify the audit chain";
+    RegisterSheet "register.sheet" Act "register…" "register a run as a version of a model…";
+    StopSheet "stop.sheet" Act "stop…" "stop runs that go on…";
+    DeleteSheet "delete.sheet" Act "delete…" "delete runs…";
+    RestoreSheet "restore.sheet" Act "restore…" "bring deleted runs back…";
+    NoteEdit "note.edit" Act "note" "write the note of a run";
+    TagEdit "tag.edit" Act "tag" "set or remove a tag of a run";
+    Undo "undo" Act "undo" "take the last change back";
     CopyMenu "copy.menu" Act "copy" "copy id, row, link or command…";
     ActionsMenu "actions.menu" Act "actions" "all actions here, and why not";
     Mark "mark" Act "mark" "mark or unmark the row";
@@ -104,6 +111,7 @@ actions! {
     Reason4 "reason.4" Act "reason 4" "take the fourth reason";
     DryRun "dry.run" Act "dry-run" "ask what would happen";
     CopyCli "copy.cli" Act "copy as CLI" "copy the command line that does the same";
+    TypeWord "type.word" Act "type the word" "type the version or number that the change needs";
 }
 
 impl Action {
@@ -113,6 +121,19 @@ impl Action {
 
     /// Whether it opens a sheet that can change something on a server.
     pub fn opens_sheet(self) -> bool {
-        matches!(self, Self::PromoteSheet | Self::RollbackSheet)
+        matches!(
+            self,
+            Self::PromoteSheet
+                | Self::RollbackSheet
+                | Self::RegisterSheet
+                | Self::StopSheet
+                | Self::DeleteSheet
+                | Self::RestoreSheet
+        )
+    }
+
+    /// Whether it leads to a change on a server, by a sheet or at once.
+    pub fn changes(self) -> bool {
+        self.opens_sheet() || matches!(self, Self::NoteEdit | Self::TagEdit | Self::Undo)
     }
 }

@@ -1,6 +1,7 @@
 //! From a key to what it does: the overlay first, then the keymap; the same gate for keys, palette and mouse.
 
 use super::action::Action;
+use super::ask::{self, Topic};
 use super::key::{Code, Key};
 use super::keymap::Found;
 use super::msg::Effect;
@@ -8,7 +9,7 @@ use super::overlay::picker::Item;
 use super::overlay::{Choice, Line, Overlay, Picker};
 use super::query::Query;
 use super::state::{State, View};
-use super::{screen, update};
+use super::{screen, small, undo, update};
 
 /// Within this time a second ^c quits.
 const TWICE_US: i64 = 2_000_000;
@@ -20,6 +21,10 @@ pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
         Some(Overlay::Picker(picker)) => {
             let chosen = picker.press(key);
             return update::picked(state, chosen, effects);
+        }
+        Some(Overlay::Prompt(prompt)) => {
+            let typed = prompt.press(key);
+            return small::typed(state, typed, effects);
         }
         Some(Overlay::Sheet(sheet)) => {
             if let Some(asked) = sheet.write(key, now) {
@@ -84,6 +89,13 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             update::touch(state, &super::msg::Changed::Everything);
             state.say("loading again");
         }
+        Action::Undo => undo::act(state, effects),
+        Action::NoteEdit => small::ask_note(state),
+        Action::TagEdit => small::ask_tag(state),
+        Action::RegisterSheet => small::ask_model_name(state),
+        Action::StopSheet => ask::open(state, &Topic::StopRuns(screen::targets(state))),
+        Action::DeleteSheet => ask::open(state, &Topic::DeleteRuns(screen::targets(state))),
+        Action::RestoreSheet => ask::open(state, &Topic::RestoreRuns(screen::targets(state))),
         Action::MouseToggle => {
             state.mouse = !state.mouse;
             effects.push(Effect::Mouse(state.mouse));

@@ -4,6 +4,7 @@
 //! talks to the outside comes back as a message. Colours stand in [`theme`] alone, keys in `config/keymap.toml` alone.
 
 pub mod action;
+pub mod ask;
 mod dispatch;
 mod effect;
 pub mod format;
@@ -17,10 +18,12 @@ pub mod query;
 pub mod remote;
 mod run;
 pub mod screen;
+mod small;
 mod source;
 pub mod state;
 mod terminal;
 pub mod theme;
+pub mod undo;
 pub mod update;
 pub mod view;
 pub mod widget;

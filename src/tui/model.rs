@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
+use crate::capability::Command;
 pub use crate::capability::registry::Stage;
 pub use crate::capability::tracking::RunStatus;
 
@@ -53,6 +54,8 @@ pub struct Run {
     pub metrics: BTreeMap<String, Latest>,
     pub tags: BTreeMap<String, String>,
     pub inputs: Vec<Input>,
+    /// Ids of the models that it logged.
+    pub models: Vec<String>,
     pub artifact_uri: String,
 }
 
@@ -158,6 +161,18 @@ impl Model {
     pub fn version(&self, number: u32) -> Option<&Version> {
         self.versions.iter().find(|v| v.number == number)
     }
+
+    /// The version that was in prod before the one that is: where a rollback leads.
+    pub fn before_prod(&self) -> Option<&Version> {
+        let now = self.in_stage(Stage::Prod).next()?;
+        let when_in_prod = |v: &Version| v.moves.iter().filter(|m| m.stage == Some(Stage::Prod)).map(|m| m.at).max();
+        self.versions
+            .iter()
+            .filter(|v| v.number != now.number)
+            .filter_map(|v| Some((when_in_prod(v)?, v)))
+            .max_by_key(|(at, _)| *at)
+            .map(|(_, v)| v)
+    }
 }
 
 /// A registered version. `versions` of a model come newest first.
@@ -223,25 +238,36 @@ pub struct Verdict {
     pub broken: Option<String>,
 }
 
-/// A change asked for on a sheet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A change, asked for on a sheet or small enough to be made at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
-    Stage { model: String, version: u32, to: Stage },
+    /// Decisions, performed and recorded in this order; the first refusal ends them.
+    Decide(Vec<Command>),
+    /// Marks runs as killed and asks their scripts to stop.
+    Stop { runs: Vec<String> },
+    /// Tags by run; `None` removes one. They are logged, not decided: the trail does not hold them.
+    Tag(BTreeMap<String, Tags>),
 }
 
+/// Tags to set, or with `None` to remove.
+pub type Tags = BTreeMap<String, Option<String>>;
+
 /// A change with everything the agent needs to accept, refuse, or recognise it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     pub change: Change,
     pub reason: String,
-    pub generation: i64,
+    /// Of the model, where one is changed.
+    pub generation: Option<i64>,
     pub idempotency_key: String,
     pub dry_run: bool,
 }
 
 /// What the agent did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub said: String,
     pub audit: Option<i64>,
+    /// The version that came to be.
+    pub version: Option<u32>,
 }

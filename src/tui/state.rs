@@ -1,17 +1,21 @@
 //! The one owner of what the room knows and shows.
 
+use std::collections::BTreeMap;
+
 use super::action::Action;
+use super::ask::Topic;
 use super::glyph::Glyphs;
 use super::key::Key;
 use super::keymap::{Context, Keymap};
-use super::model::Status;
+use super::model::{Run, Status};
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
 use super::screen::registry::Registry;
 use super::screen::run::RunDetail;
-use super::screen::runs::Runs;
+use super::screen::runs::{Brief, Runs};
+use super::undo::{Doing, Undo};
 use crate::base::Timestamp;
 
 /// A screen to stand on.
@@ -129,6 +133,11 @@ pub struct State {
     pub audit: Audit,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
+    /// Changes that were sent and not answered yet.
+    pub doing: BTreeMap<RequestId, Doing>,
+    pub undo: Option<Undo>,
+    /// A sheet that waits for the registry to be loaded.
+    pub sheet_wanted: Option<Topic>,
     pub banners: Vec<String>,
     /// The first key of a sequence, and when it came.
     pub prefix: Option<(Key, Timestamp)>,
@@ -160,6 +169,9 @@ impl State {
             audit: Audit::default(),
             overlay: None,
             toast: None,
+            doing: BTreeMap::new(),
+            undo: None,
+            sheet_wanted: None,
             banners: setup.banners,
             prefix: None,
             zoom: false,
@@ -187,7 +199,12 @@ impl State {
 
     /// Why an action cannot be done now; the same answer for the footer, the help, the palette and the key itself.
     pub fn why_not(&self, action: Action) -> Option<String> {
-        if action.opens_sheet() {
+        if action == Action::Undo
+            && let Some(why) = super::undo::why_not(self)
+        {
+            return Some(why);
+        }
+        if action.changes() {
             if let Some(why) = self.read_only() {
                 return Some(why);
             }
@@ -209,6 +226,18 @@ impl State {
 
     pub fn warn(&mut self, text: impl Into<String>) {
         self.toast = Some(Toast { text: text.into(), bad: true, until: Timestamp(self.now.0 + 7_000_000) });
+    }
+
+    /// A run, if any screen knows it.
+    pub fn run_known(&self, id: &str) -> Option<&Run> {
+        let open = self.run.row.value().filter(|r| r.id == id);
+        self.runs.row_of(id).or(open)
+    }
+
+    /// What is known of a run, for a list of targets.
+    pub fn brief(&self, id: &str) -> Brief {
+        let known = self.run_known(id).map(Brief::of);
+        known.or_else(|| self.runs.marked.get(id).cloned()).unwrap_or_else(|| Brief::unknown(id))
     }
 
     pub fn sheet(&self) -> Option<&super::overlay::Sheet> {

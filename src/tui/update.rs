@@ -1,13 +1,14 @@
 //! What happens: the only place where the state changes. Pure: the same messages give the same state and the same effects.
 
 use super::action::Action;
+use super::ask;
 use super::msg::{Changed, Effect, Msg, Page, Want};
 use super::overlay::Overlay;
 use super::overlay::picker::Picked;
 use super::overlay::sheet::{Asked, Phase};
 use super::remote::RequestId;
 use super::state::{State, View};
-use super::{dispatch, screen};
+use super::{dispatch, screen, undo};
 use crate::base::{Fault, Kind, Timestamp};
 
 /// Microseconds between two looks at the agent while it is up.
@@ -27,13 +28,14 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Drawn(token) => drawn(state, token),
         Msg::Hint(changed) => touch(state, &changed),
         Msg::Loaded(id, page) => loaded(state, id, *page, &mut effects),
-        Msg::Performed(id, answer) => performed(state, id, answer),
+        Msg::Performed(id, answer) => performed(state, id, &answer),
         Msg::Copied(Ok(how)) => state.say(how),
         Msg::Copied(Err(why)) => state.warn(format!("not copied: {why}")),
         Msg::Events(Ok(())) => events_up(state),
         Msg::Events(Err(why)) => state.events.fail(&why),
         Msg::Terminate => effects.push(Effect::Quit),
     }
+    ask::settle(state);
     ripen(state, &mut effects);
     demand(state, &mut effects);
     effects
@@ -67,6 +69,7 @@ fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
             line.paste(text);
             dispatch::filter_edited(state, effects);
         }
+        Some(Overlay::Prompt(prompt)) => prompt.line.paste(text),
         Some(Overlay::Help { .. }) => {}
         None => state.say("pasted text was ignored: open a filter (/) or a reason first"),
     }
@@ -78,27 +81,24 @@ fn ripen(state: &mut State, effects: &mut Vec<Effect>) {
     if let Some(envelope) = sheet.ripe(state.now) {
         state.ids += 1;
         sheet.phase = Phase::Sent { request: state.ids, dry_run: false };
+        state.doing.insert(state.ids, undo::Doing { said: None, back: sheet.ask.way().back.clone() });
         effects.push(Effect::Perform(state.ids, envelope));
     }
 }
 
-fn performed(state: &mut State, id: RequestId, answer: Result<super::model::Outcome, Fault>) {
+fn performed(state: &mut State, id: RequestId, answer: &Result<super::model::Outcome, Fault>) {
     touch(state, &Changed::Everything);
-    let said = match &answer {
-        Ok(outcome) => outcome.audit.map_or_else(|| outcome.said.clone(), |n| format!("{}  audit #{n}", outcome.said)),
-        Err(fault) => fault.to_string(),
-    };
-    match &mut state.overlay {
-        Some(Overlay::Sheet(sheet)) => {
-            if sheet.answered(id, answer) {
-                state.overlay = None;
-                state.say(said);
-            }
+    if let Some(Overlay::Sheet(sheet)) = &mut state.overlay
+        && sheet.awaits(id)
+    {
+        if !sheet.answered(answer) {
+            state.doing.remove(&id);
+            return;
         }
-        // The sheet was closed while the agent worked: its answer must still be heard.
-        _ if answer.is_ok() => state.say(said),
-        _ => state.warn(said),
+        state.overlay = None;
     }
+    // Also where the sheet was closed while the agent worked: its answer must still be heard.
+    undo::told(state, id, answer);
 }
 
 fn events_up(state: &mut State) {
@@ -158,11 +158,6 @@ fn loaded(state: &mut State, id: RequestId, reply: Result<Page, Fault>, effects:
     if let Some(why) = screen::loaded(state, id, &reply) {
         state.warn(why);
     }
-    if let Some(Overlay::Sheet(sheet)) = &mut state.overlay
-        && let Some(model) = state.registry.models.value().and_then(|m| m.iter().find(|m| m.name == sheet.model))
-    {
-        sheet.refresh(model);
-    }
     demand(state, effects);
 }
 
@@ -197,6 +192,9 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     if state.control.down.is_none() {
         screen::demand(state, effects);
+        if ask::speaks_of_models(state) {
+            screen::registry::demand(state, effects);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::overlay::Overlay;
 use super::screen;
 use super::state::{PREFIX_POPUP_US, State, View};
 use super::theme::{Theme, Token};
-use super::widget::{Look, Scroll, frame, overlay, put, put_all};
+use super::widget::{self, Look, Scroll, frame, overlay, put, put_all};
 
 /// Below this there is room for a few words only.
 const MINI: (u16, u16) = (60, 16);
@@ -97,7 +97,8 @@ fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &m
     match &state.overlay {
         Some(Overlay::Picker(p)) => overlay::picker(look, buf, body, p, scroll),
         Some(Overlay::Help { scroll }) => overlay::help(look, buf, body, state, *scroll),
-        Some(Overlay::Sheet(sheet)) => overlay::sheet(look, buf, body, sheet, state),
+        Some(Overlay::Sheet(sheet)) => widget::sheet::sheet(look, buf, body, sheet, state),
+        Some(Overlay::Prompt(p)) => widget::prompt::prompt(look, buf, body, p),
         Some(Overlay::Filter(_)) | None => {}
     }
     if let Some((key, at)) = state.prefix
@@ -192,7 +193,7 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     lines.push(("q quit".to_owned(), Token::Accent));
     if let Some(sheet) = state.sheet() {
         lines = vec![
-            (format!("{} v{} → {}", sheet.model, sheet.version, sheet.to.name()), Token::Warn),
+            (sheet.ask.title.clone(), Token::Warn),
             ("Enlarge the terminal to read the sheet. n cancels.".to_owned(), Token::Text),
         ];
     }

@@ -192,6 +192,7 @@ pub fn run(i: usize) -> Run {
             ("team", "risk".into()),
         ]),
         inputs: vec![data()],
+        models: vec![format!("m-{:032x}", 0x77_u128 + i as u128)],
         artifact_uri: "mlflow-artifacts:/1/a/artifacts".into(),
     }
 }

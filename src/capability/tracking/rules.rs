@@ -14,6 +14,13 @@ pub const BATCH_PARAMS_MAX: usize = 100;
 pub const BATCH_TAGS_MAX: usize = 100;
 pub const BATCH_ENTITIES_MAX: usize = 1000;
 
+/// Where `MLflow`'s own interface keeps a run's description.
+pub const NOTE_TAG: &str = "mlflow.note.content";
+/// What a script may look at to end by itself: the moment at which it was asked to.
+pub const STOP_TAG: &str = "opsroom.stop_requested";
+/// Where the reason of a tag stays: logging is not recorded in the trail.
+pub const REASON_TAG: &str = "opsroom.reason";
+
 /// A param, metric or tag name: 1 to 250 of word characters, `_ - . space : /`, and a normal relative path.
 ///
 /// # Errors

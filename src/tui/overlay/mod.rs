@@ -3,11 +3,13 @@
 pub mod help;
 pub mod line;
 pub mod picker;
+pub mod prompt;
 pub mod sheet;
 
 use super::action::Action;
 pub use line::Line;
 pub use picker::Picker;
+pub use prompt::Prompt;
 pub use sheet::Sheet;
 
 /// At most one overlay is open at a time.
@@ -18,6 +20,7 @@ pub enum Overlay {
     },
     Picker(Picker),
     Sheet(Box<Sheet>),
+    Prompt(Prompt),
     /// The filter of the list below, while it is being typed.
     Filter(Line),
 }

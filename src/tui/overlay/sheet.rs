@@ -1,22 +1,22 @@
-//! The sheet that stands between a key and a change: from, to, impact, reason, and one key that confirms.
+//! The sheet that stands between a key and a change: what is asked, what follows from it, why, and one key that confirms.
 //!
 //! Confirming is dead until the sheet has been on the terminal for [`ARMING_US`], so that typed-ahead keys confirm nothing
 //! unseen. A confirming key then waits [`ALONE_US`] for company: a `y` inside pasted text has neighbours and confirms nothing.
 
 use tui_textarea::TextArea;
 
+use super::Line;
 use crate::base::{Fault, Kind, Timestamp};
 use crate::tui::action::Action;
+use crate::tui::ask::{Ask, shell_word};
 use crate::tui::key::{self, Code, Key};
-use crate::tui::model::{Change, Envelope, Model, Outcome, Stage};
+use crate::tui::model::{Envelope, Outcome};
 use crate::tui::remote::RequestId;
 
 /// Microseconds that a sheet must have been on the terminal before it can be confirmed.
 pub const ARMING_US: i64 = 500_000;
 /// Microseconds of silence on both sides of the confirming key.
 pub const ALONE_US: i64 = 60_000;
-/// Fewest characters of a reason that touches prod.
-pub const REASON_CHARS_MIN: usize = 10;
 
 /// Where the sheet stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Phase {
     Asking,
     /// The reason has the keyboard.
     Writing,
+    /// The word that must be typed has the keyboard.
+    Typing,
     /// The confirming key came at this time and waits to be alone.
     Confirming(Timestamp),
     /// Sent, the answer is awaited.
@@ -37,18 +39,17 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Sheet {
     pub id: u64,
-    pub rollback: bool,
-    pub model: String,
-    pub version: u32,
-    pub from: Stage,
-    pub to: Stage,
-    pub generation: i64,
+    pub ask: Ask,
     pub reason: TextArea<'static>,
+    /// What was typed of the word that this change needs.
+    pub word: Line,
     pub phase: Phase,
     /// What the last dry run said.
     pub rehearsal: Option<String>,
     /// When the terminal first held this sheet as it is now.
     pub drawn: Option<Timestamp>,
+    /// Lines of the impact that are scrolled away.
+    pub scroll: usize,
     last_key: Timestamp,
     session: String,
     attempt: u32,
@@ -68,44 +69,22 @@ pub enum Asked {
 }
 
 impl Sheet {
-    pub fn new(id: u64, session: &str, model: &Model, version: u32, from: Stage, to: Stage) -> Self {
+    pub fn new(id: u64, session: &str, ask: Ask) -> Self {
         let mut reason = TextArea::default();
         reason.set_wrap_mode(tui_textarea::WrapMode::Word);
         Self {
             id,
-            rollback: false,
-            model: model.name.clone(),
-            version,
-            from,
-            to,
-            generation: model.generation,
+            ask,
             reason,
+            word: Line::default(),
             phase: Phase::Asking,
             rehearsal: None,
             drawn: None,
+            scroll: 0,
             last_key: Timestamp::default(),
             session: session.to_owned(),
             attempt: 0,
             face: 0,
-        }
-    }
-
-    /// One-key reasons, fitting what is asked.
-    pub fn templates(&self) -> [&'static str; 4] {
-        if self.rollback {
-            return ["quality fell", "latency or errors", "wrong data in training", "cost"];
-        }
-        match self.to {
-            Stage::Prod => {
-                ["better on the evaluation set", "scheduled refresh", "fix of a regression", "trained on newer data"]
-            }
-            Stage::Staging => {
-                ["candidate for prod", "to be tested under load", "scheduled refresh", "fix of a regression"]
-            }
-            Stage::Dev => ["needs more work", "failed in staging", "experiment", "moved up by mistake"],
-            Stage::Archived => {
-                ["replaced by a newer version", "quality fell", "wrong data in training", "no longer used"]
-            }
         }
     }
 
@@ -120,27 +99,29 @@ impl Sheet {
 
     /// Why it cannot be confirmed yet, beside arming.
     pub fn lacks(&self) -> Option<String> {
-        let touches_prod = self.to == Stage::Prod || self.from == Stage::Prod;
+        self.lacks_beside_word().or_else(|| self.missing_word().map(|word| format!("type {word} first: t")))
+    }
+
+    fn lacks_beside_word(&self) -> Option<String> {
+        let way = self.ask.way();
         let typed = self.reason_text().chars().count();
-        match (touches_prod, typed) {
-            (true, n) if n < REASON_CHARS_MIN => {
-                Some(format!("prod needs a reason of {REASON_CHARS_MIN} characters: e, or 1 to 4"))
-            }
-            (false, 0) => Some("a reason is needed: e, or 1 to 4".into()),
-            _ if self.from == self.to => Some(format!("v{} is in {} already", self.version, self.to.name())),
-            _ => None,
+        match way.reason_chars_min {
+            _ if way.lacks.is_some() => way.lacks.clone(),
+            n if typed >= n => None,
+            1 => Some("a reason is needed: e, or 1 to 4".into()),
+            n => Some(format!("a reason of {n} characters is needed: e, or 1 to 4")),
         }
+    }
+
+    fn missing_word(&self) -> Option<&str> {
+        self.ask.way().word.as_deref().filter(|word| self.word.text().trim() != *word)
     }
 
     /// The command line that does the same.
     pub fn cli(&self) -> String {
-        let reason = self.reason_text().replace('\'', "'\\''");
-        format!(
-            "opsroom promote {} {} --to {} --reason '{reason}'",
-            shell_word(&self.model),
-            self.version,
-            self.to.name()
-        )
+        let reason = self.reason_text();
+        let cli = &self.ask.way().cli;
+        if reason.is_empty() { cli.clone() } else { format!("{cli} --reason {}", shell_word(&reason)) }
     }
 
     /// Another sheet in effect: it must be seen again before it can be confirmed.
@@ -148,6 +129,8 @@ impl Sheet {
         self.drawn = None;
         self.phase = Phase::Asking;
         self.rehearsal = None;
+        self.word = Line::default();
+        self.scroll = 0;
         self.attempt += 1;
         self.face += 1;
     }
@@ -158,44 +141,41 @@ impl Sheet {
     }
 
     fn envelope(&self, dry_run: bool) -> Envelope {
+        let dry = if dry_run { "-dry" } else { "" };
         Envelope {
-            change: Change::Stage { model: self.model.clone(), version: self.version, to: self.to },
+            change: self.ask.way().change.clone(),
             reason: self.reason_text(),
-            generation: self.generation,
-            idempotency_key: format!(
-                "tui-{}-{}-{}{}",
-                self.session,
-                self.id,
-                self.attempt,
-                if dry_run { "-dry" } else { "" }
-            ),
+            generation: self.ask.generation,
+            idempotency_key: format!("tui-{}-{}-{}{dry}", self.session, self.id, self.attempt),
             dry_run,
         }
     }
 
-    /// Before an action is looked up: the reason takes all keys while it is written. `None` leaves the key to the keymap.
+    /// Before an action is looked up: the reason or the word takes all keys while it is written. `None` leaves the key to
+    /// the keymap.
     pub fn write(&mut self, key: Key, now: Timestamp) -> Option<Asked> {
         let burst = now.0 - self.last_key.0 < ALONE_US;
         self.last_key = now;
-        if let Phase::Confirming(_) = self.phase {
-            // Company came: this is pasted or hammered text, not a decision.
-            self.phase = Phase::Asking;
-            return Some(Asked::Say("not confirmed: keys came too fast for one decision; press y alone".into()));
-        }
-        if self.phase != Phase::Writing {
-            return burst.then_some(Asked::Nothing);
-        }
-        match key.code {
-            Code::Esc | Code::Tab => self.phase = Phase::Asking,
-            Code::Enter if !key.shift => self.phase = Phase::Asking,
-            _ => {
+        let ends = matches!(key.code, Code::Esc | Code::Tab) || (key.code == Code::Enter && !key.shift);
+        match self.phase {
+            Phase::Confirming(_) => {
+                // Company came: this is pasted or hammered text, not a decision.
+                self.phase = Phase::Asking;
+                return Some(Asked::Say("not confirmed: keys came too fast for one decision; press y alone".into()));
+            }
+            Phase::Writing | Phase::Typing if ends => self.phase = Phase::Asking,
+            Phase::Writing => {
                 self.reason.input(key::to_textarea(key));
             }
+            Phase::Typing => {
+                self.word.press(key);
+            }
+            _ => return burst.then_some(Asked::Nothing),
         }
         Some(Asked::Nothing)
     }
 
-    /// Pasted text goes into the reason while it is written, and nowhere else.
+    /// Pasted text goes into the reason while it is written, and nowhere else: the word is there to be typed.
     pub fn paste(&mut self, text: &str, now: Timestamp) {
         self.last_key = now;
         match self.phase {
@@ -208,6 +188,9 @@ impl Sheet {
     }
 
     pub fn act(&mut self, action: Action, now: Timestamp) -> Asked {
+        if self.scrolled(action) {
+            return Asked::Nothing;
+        }
         if matches!(self.phase, Phase::Sent { .. }) {
             return match action {
                 Action::Cancel => Asked::Close,
@@ -218,6 +201,7 @@ impl Sheet {
             Action::Cancel => return Asked::Close,
             Action::CopyCli => return Asked::Copy(self.cli()),
             Action::ReasonEdit => self.phase = Phase::Writing,
+            Action::TypeWord if self.ask.way().word.is_some() => self.phase = Phase::Typing,
             Action::Reason1 => self.take_reason(0),
             Action::Reason2 => self.take_reason(1),
             Action::Reason3 => self.take_reason(2),
@@ -231,16 +215,28 @@ impl Sheet {
         Asked::Nothing
     }
 
+    /// A long list of targets is read by scrolling.
+    fn scrolled(&mut self, action: Action) -> bool {
+        let last = self.ask.way().impact.len().saturating_sub(1);
+        let to = crate::tui::screen::list::moved(action, self.scroll, last + 1, 8);
+        self.scroll = to.unwrap_or(self.scroll);
+        to.is_some()
+    }
+
     fn confirm(&mut self, now: Timestamp) -> Asked {
         if !self.is_armed(now) {
             return Asked::Nothing;
         }
-        if let Some(why) = self.lacks() {
-            Asked::Say(why)
-        } else {
-            self.phase = Phase::Confirming(now);
-            Asked::Nothing
+        if let Some(why) = self.lacks_beside_word() {
+            return Asked::Say(why);
         }
+        // The word's place takes the keyboard; confirming needs the key once more.
+        if let Some(said) = self.missing_word().map(|word| format!("type {word}, then Enter, then y")) {
+            self.phase = Phase::Typing;
+            return Asked::Say(said);
+        }
+        self.phase = Phase::Confirming(now);
+        Asked::Nothing
     }
 
     /// The confirming key has stayed alone long enough: the change goes out.
@@ -261,7 +257,7 @@ impl Sheet {
     }
 
     fn take_reason(&mut self, n: usize) {
-        let text = self.templates()[n];
+        let text = self.ask.way().reasons[n];
         self.reason = TextArea::new(vec![text.to_owned()]);
         self.reason.set_wrap_mode(tui_textarea::WrapMode::Word);
         self.reason.move_cursor(tui_textarea::CursorMove::End);
@@ -269,27 +265,25 @@ impl Sheet {
     }
 
     fn turn(&mut self, by: isize) {
-        if self.rollback {
-            return;
-        }
-        let at = Stage::ALL.iter().position(|s| *s == self.to).unwrap_or(0);
-        let next = at.saturating_add_signed(by).min(Stage::ALL.len() - 1);
-        if next != at {
-            self.to = Stage::ALL[next];
+        let next = self.ask.chosen.saturating_add_signed(by).min(self.ask.ways.len() - 1);
+        if next != self.ask.chosen {
+            self.ask.chosen = next;
             self.changed();
         }
     }
 
-    /// The agent's answer. `true`: it is done and the sheet closes.
-    pub fn answered(&mut self, request: RequestId, answer: Result<Outcome, Fault>) -> bool {
-        let Phase::Sent { request: sent, dry_run } = self.phase else { return false };
-        if sent != request {
-            return false;
-        }
+    /// Whether it waits for the answer to this request.
+    pub fn awaits(&self, id: RequestId) -> bool {
+        matches!(self.phase, Phase::Sent { request, .. } if request == id)
+    }
+
+    /// The agent's answer to what was sent. `true`: it is done and the sheet closes.
+    pub fn answered(&mut self, answer: &Result<Outcome, Fault>) -> bool {
+        let rehearsed = matches!(self.phase, Phase::Sent { dry_run: true, .. });
         match answer {
-            Ok(outcome) if dry_run => {
+            Ok(outcome) if rehearsed => {
                 self.phase = Phase::Asking;
-                self.rehearsal = Some(outcome.said);
+                self.rehearsal = Some(outcome.said.clone());
                 false
             }
             Ok(_) => true,
@@ -298,32 +292,27 @@ impl Sheet {
                 if fault.kind != Kind::Unavailable {
                     self.attempt += 1;
                 }
-                self.phase = Phase::Refused(fault);
+                self.phase = Phase::Refused(fault.clone());
                 false
             }
         }
     }
 
-    /// The model as it is now. If it moved since the sheet showed it, the sheet shows the new state and must be seen again.
-    pub fn refresh(&mut self, model: &Model) {
-        let idle = !matches!(self.phase, Phase::Sent { .. } | Phase::Writing);
-        if model.name != self.model || model.generation == self.generation || !idle {
+    /// The question as things stand now. If what it speaks of has moved, the sheet shows the difference and must be seen
+    /// again.
+    pub fn refresh(&mut self, now: Ask) {
+        let idle = !matches!(self.phase, Phase::Sent { .. } | Phase::Writing | Phase::Typing);
+        let moved = now.moved_since(&self.ask);
+        if !idle || moved.is_empty() {
             return;
         }
-        let Some(version) = model.version(self.version) else { return };
-        let moved = Fault::conflict(format!(
-            "{} moved from generation {} to {}",
-            self.model, self.generation, model.generation
-        ))
-        .next("look at the sheet again, then confirm");
-        self.generation = model.generation;
-        self.from = version.stage;
+        let chosen = self.ask.chosen.min(now.ways.len() - 1);
+        self.ask = Ask { chosen, ..now };
         self.changed();
-        self.phase = Phase::Refused(moved);
+        self.phase = Phase::Refused(
+            Fault::conflict("it moved while you looked")
+                .why(moved.join(", "))
+                .next("look at the sheet again, then confirm"),
+        );
     }
-}
-
-fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@:".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

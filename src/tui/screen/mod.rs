@@ -83,6 +83,14 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
     demand(state, effects);
 }
 
+/// The runs that an action is about: the marked ones or the one under the cursor; on a run's own screen that run.
+pub fn targets(state: &State) -> Vec<String> {
+    match state.nav.here() {
+        View::Run(id) => vec![id.clone()],
+        _ => runs::targets(&state.runs),
+    }
+}
+
 /// Takes the marks away; whether there were any.
 pub fn clear_marks(state: &mut State) -> bool {
     let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();

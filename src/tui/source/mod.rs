@@ -1,6 +1,7 @@
 //! What the room shows, as an agent tells it: the client's types turned into the room's own.
 
 mod audit;
+mod change;
 mod registry;
 mod runs;
 
@@ -10,12 +11,12 @@ use std::sync::Mutex;
 use futures::StreamExt;
 
 use super::effect::{Hear, Later, Source};
-use super::model::{Change, Envelope, Outcome, Status};
+use super::model::{Envelope, Outcome, Status};
 use super::msg::{Changed, Page, Want};
 use crate::base::Fault;
 use crate::base::fault::Result;
+use crate::capability::Hint;
 use crate::capability::access::Role;
-use crate::capability::{Command, Hint, registry as room};
 use crate::client::Client;
 
 /// How long the agent may take to say how it does.
@@ -60,22 +61,6 @@ impl Agent {
             tracking_uri: s.address,
             read_only,
         })
-    }
-
-    async fn change(&self, envelope: Envelope) -> Result<Outcome> {
-        let Change::Stage { model, version, to } = envelope.change;
-        let command = Command::Registry(room::Command::SetStage { model, version, stage: to, archive_others: false });
-        let sent = crate::capability::Envelope {
-            command,
-            reason: envelope.reason,
-            generation: Some(envelope.generation),
-            idempotency_key: Some(envelope.idempotency_key),
-            dry_run: envelope.dry_run,
-        };
-        let done = self.client.perform(&sent).await?;
-        let verb = if done.dry_run { "would move" } else { "moved" };
-        let said = format!("{} {verb} {} → {}", done.target, done.from, done.to);
-        Ok(Outcome { said, audit: (done.audit > 0).then_some(done.audit) })
     }
 
     /// Tells what hints speak of until the stream breaks.

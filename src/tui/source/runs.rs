@@ -124,7 +124,7 @@ impl Agent {
     }
 }
 
-fn run_id(id: &str) -> Result<RunId> {
+pub(super) fn run_id(id: &str) -> Result<RunId> {
     id.parse().map_err(|()| Fault::not_found(format!("\"{id}\" is not a run's id")))
 }
 
@@ -156,6 +156,7 @@ pub(super) fn run(view: RunView) -> Run {
         metrics: view.metrics.iter().map(|(k, m)| (k.clone(), latest(m))).collect(),
         tags: view.tags,
         inputs: view.inputs.into_iter().map(input).collect(),
+        models: view.models.iter().map(ToString::to_string).collect(),
         artifact_uri: view.artifact_uri,
     }
 }

@@ -178,8 +178,11 @@ fn footer_actions(state: &State) -> Vec<Action> {
     use Action as A;
     if let Some(Overlay::Sheet(sheet)) = &state.overlay {
         let mut actions = vec![A::Confirm, A::Cancel, A::ReasonEdit, A::DryRun, A::CopyCli];
-        if !sheet.rollback {
+        if sheet.ask.ways.len() > 1 {
             actions.push(A::StageNext);
+        }
+        if sheet.ask.way().word.is_some() {
+            actions.insert(1, A::TypeWord);
         }
         return actions;
     }

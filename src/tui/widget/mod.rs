@@ -4,6 +4,8 @@ pub mod chart;
 pub mod frame;
 pub mod overlay;
 pub mod pane;
+pub mod prompt;
+pub mod sheet;
 pub mod table;
 
 use std::borrow::Cow;

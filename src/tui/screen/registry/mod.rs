@@ -48,16 +48,7 @@ impl Registry {
 
     /// The version that was in prod before the one that is: where a rollback leads.
     pub fn before_prod(&self) -> Option<&Version> {
-        let model = self.current()?;
-        let now = model.in_stage(Stage::Prod).next()?;
-        let when_in_prod = |v: &Version| v.moves.iter().filter(|m| m.stage == Some(Stage::Prod)).map(|m| m.at).max();
-        model
-            .versions
-            .iter()
-            .filter(|v| v.number != now.number)
-            .filter_map(|v| Some((when_in_prod(v)?, v)))
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, v)| v)
+        self.current()?.before_prod()
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {

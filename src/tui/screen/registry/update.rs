@@ -3,10 +3,11 @@
 use super::{MODELS, PANES, Registry, VERSIONS};
 use crate::base::Fault;
 use crate::tui::action::Action;
+use crate::tui::ask::{self, Topic};
 use crate::tui::model::Stage;
 use crate::tui::msg::{Effect, Page, Want};
 use crate::tui::overlay::picker::Item;
-use crate::tui::overlay::{Choice, Overlay, Picker, Sheet};
+use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
 use crate::tui::screen::{give, list, open};
@@ -79,20 +80,13 @@ fn promote(state: &mut State) {
         Stage::Staging => Stage::Prod,
         Stage::Prod => Stage::Archived,
     };
-    let sheet = Sheet::new(state.sheets + 1, &state.session, model, version.number, version.stage, to);
-    show(state, sheet);
+    let topic = Topic::Stage { model: model.name.clone(), version: version.number, to };
+    ask::open(state, &topic);
 }
 
 fn roll_back(state: &mut State) {
-    let (Some(model), Some(version)) = (state.registry.current(), state.registry.before_prod()) else { return };
-    let mut sheet = Sheet::new(state.sheets + 1, &state.session, model, version.number, version.stage, Stage::Prod);
-    sheet.rollback = true;
-    show(state, sheet);
-}
-
-fn show(state: &mut State, sheet: Sheet) {
-    state.sheets += 1;
-    state.overlay = Some(Overlay::Sheet(Box::new(sheet)));
+    let Some(model) = state.registry.current().map(|m| m.name.clone()) else { return };
+    ask::open(state, &Topic::Rollback { model });
 }
 
 pub fn set_filter(state: &mut State, text: &str, query: Query) {

@@ -20,7 +20,8 @@ pub fn status(word: &str) -> Option<RunStatus> {
     ours.or_else(|| RunStatus::parse(&word.to_uppercase()))
 }
 
-fn word(status: RunStatus) -> &'static str {
+/// A status as the screen says it.
+pub fn word(status: RunStatus) -> &'static str {
     WORDS.iter().find(|(_, s)| *s == status).map_or("", |(w, _)| w)
 }
 

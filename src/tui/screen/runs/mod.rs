@@ -1,14 +1,16 @@
 //! Runs: which experiment is best, and is it stuck. A live table, the chart of one metric, and what the selected run is.
 
+mod brief;
 mod columns;
 pub mod filter;
 mod update;
 pub mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use brief::Brief;
 pub use columns::Column;
-pub use update::{act, demand, loaded, set_filter, show_experiment, sort_by};
+pub use update::{act, demand, loaded, set_filter, show_experiment, sort_by, targets};
 
 use super::curves::Curves;
 use crate::tui::action::Action;
@@ -101,6 +103,8 @@ pub struct Runs {
     /// The run under the cursor: it stays under it when rows move.
     pub selected: Option<String>,
     pub marks: BTreeSet<String>,
+    /// What was last known of marked runs: they may lie outside of the rows that are loaded.
+    pub marked: BTreeMap<String, Brief>,
     pub range_from: Option<usize>,
     /// `None`: chosen by what the runs have.
     pub columns: Option<Vec<Column>>,
@@ -129,6 +133,7 @@ impl Default for Runs {
             cursor: 0,
             selected: None,
             marks: BTreeSet::new(),
+            marked: BTreeMap::new(),
             range_from: None,
             columns: None,
             metric: None,
@@ -195,10 +200,35 @@ impl Runs {
         self.columns = Some(shown);
     }
 
+    /// What is known of the runs that an action is about.
+    fn meant(&self) -> impl Iterator<Item = Brief> {
+        let of = |id: String| {
+            let known = self.row_of(&id).map(Brief::of).or_else(|| self.marked.get(&id).cloned());
+            known.unwrap_or_else(|| Brief::unknown(&id))
+        };
+        targets(self).into_iter().map(of)
+    }
+
     pub fn why_not(&self, action: Action) -> Option<String> {
         let none = self.current().is_none();
         match action {
-            Action::Open | Action::Mark | Action::MarkRange | Action::MarkInvert | Action::CopyMenu if none => {
+            Action::StopSheet if !self.meant().any(|b| b.status.is_none_or(|s| !s.is_over())) => {
+                Some("no run that goes on is meant".into())
+            }
+            Action::NoteEdit | Action::TagEdit | Action::DeleteSheet | Action::RestoreSheet
+                if none && self.marks.is_empty() =>
+            {
+                Some("no run here".into())
+            }
+            Action::RegisterSheet if self.marks.len() > 1 => Some("one run at a time becomes a version".into()),
+            Action::Open
+            | Action::RegisterSheet
+            | Action::Mark
+            | Action::MarkRange
+            | Action::MarkInvert
+            | Action::CopyMenu
+                if none =>
+            {
                 Some("no run here".into())
             }
             Action::Metric | Action::EmaMore | Action::EmaLess | Action::LogY | Action::Axis

@@ -1,6 +1,6 @@
 //! What happens on the screen of runs.
 
-use super::{CHART, CHARTED_MAX, Column, DETAIL, Runs, WINDOW, columns, filter};
+use super::{Brief, CHART, CHARTED_MAX, Column, DETAIL, Runs, WINDOW, columns, filter};
 use crate::base::Fault;
 use crate::tui::action::Action;
 use crate::tui::format;
@@ -42,11 +42,18 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 state.go(View::Run(id), effects);
             }
         }
-        Action::Mark => mark(runs),
-        Action::MarkRange => mark_range(runs),
+        Action::Mark => {
+            mark(runs);
+            remember_marked(runs);
+        }
+        Action::MarkRange => {
+            mark_range(runs);
+            remember_marked(runs);
+        }
         Action::MarkInvert => {
             let inverted = runs.rows().iter().filter(|r| !runs.marks.contains(&r.id)).map(|r| r.id.clone()).collect();
             runs.marks = inverted;
+            remember_marked(runs);
         }
         Action::SortReverse => {
             runs.descending = !runs.descending;
@@ -195,6 +202,23 @@ fn follow(runs: &mut Runs) {
         runs.selected.as_ref().and_then(|id| window.rows.iter().position(|r| r.id == *id)).map(|i| i + window.offset);
     runs.cursor = found.unwrap_or(runs.cursor).min(window.total.saturating_sub(1));
     runs.selected = runs.current().map(|r| r.id.clone());
+    remember_marked(runs);
+}
+
+/// Keeps what is known of marked runs, for when they scroll out of what is loaded.
+fn remember_marked(runs: &mut Runs) {
+    let marked: Vec<Brief> = runs.rows().iter().filter(|r| runs.marks.contains(&r.id)).map(Brief::of).collect();
+    runs.marked.extend(marked.into_iter().map(|b| (b.id.clone(), b)));
+    let Runs { marked, marks, .. } = runs;
+    marked.retain(|id, _| marks.contains(id));
+}
+
+/// What an action is about: the marked runs, else the one under the cursor.
+pub fn targets(runs: &Runs) -> Vec<String> {
+    if runs.marks.is_empty() {
+        return runs.current().map(|r| r.id.clone()).into_iter().collect();
+    }
+    runs.marks.iter().cloned().collect()
 }
 
 fn pick_order(state: &mut State) {
