@@ -68,6 +68,21 @@ pub fn metric(value: f64) -> String {
     metrics(&[Some(value)]).pop().unwrap_or_default()
 }
 
+/// How far a metric is from another one: the sign always, two significant digits at least.
+pub fn difference(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".to_owned() } else { metric(value) };
+    }
+    #[allow(clippy::cast_possible_truncation)] // logarithms of doubles lie within ±324
+    let magnitude = value.abs().log10().floor() as i32;
+    match usize::try_from(1 - magnitude) {
+        Ok(decimals) if magnitude >= -5 => format!("{value:+.decimals$}"),
+        Ok(_) => format!("{value:+.1e}"),
+        Err(_) if magnitude < 7 => format!("{value:+.0}"),
+        Err(_) => format!("{value:+.2e}"),
+    }
+}
+
 /// A column of metrics: four significant digits of the greatest, and the same decimals all the way down.
 pub fn metrics(column: &[Option<f64>]) -> Vec<String> {
     let finite = || column.iter().flatten().filter(|v| v.is_finite() && **v != 0.0).map(|v| v.abs());
@@ -118,6 +133,12 @@ mod tests {
         assert_eq!(metrics(&[Some(3.0), Some(4.0)]), ["3", "4"]);
         assert_eq!(metrics(&[Some(1e-6), Some(0.5)]), ["1.000e-6", "5.000e-1"]);
         assert_eq!(metric(f64::NEG_INFINITY), "-inf");
+    }
+
+    #[test]
+    fn a_difference_has_its_sign_and_is_never_rounded_away() {
+        let shown = [0.0022, -0.157, 2.2, -12.0, 0.000_001_3, 0.0, 1234.5].map(difference);
+        assert_eq!(shown, ["+0.0022", "-0.16", "+2.2", "-12", "+1.3e-6", "0", "+1234"]);
     }
 
     #[test]

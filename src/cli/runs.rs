@@ -22,14 +22,8 @@ pub enum Verb {
     },
     /// One run with all that it logged
     Show { run: String },
-    /// What differs between runs
-    Compare {
-        #[arg(required = true, num_args = 2..)]
-        runs: Vec<String>,
-        /// Also what is the same
-        #[arg(long)]
-        all: bool,
-    },
+    /// What differs between runs, and whether it is more than luck
+    Compare(compare::Compare),
     /// The course of a metric, or the metrics there are
     History {
         run: String,
@@ -110,7 +104,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
             list(session, &choice).await
         }
         Verb::Show { run } => show(session, &run).await,
-        Verb::Compare { runs, all } => compare::run(session, &runs, all).await,
+        Verb::Compare(wanted) => compare::run(session, wanted).await,
         Verb::History { run, metric, columns } => history(session, &run, metric.as_deref(), columns).await,
         Verb::Export(wanted) => export::run(session, wanted).await,
         Verb::Tag(tag) => runs_change::tag(session, tag).await,

@@ -12,6 +12,8 @@ use crate::base::{Fault, Timestamp};
 use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::ModelView;
+use crate::capability::tracking::compare::{Noises, noises};
+use crate::capability::tracking::view::PAGE_ROWS_MAX;
 use crate::capability::tracking::{ExperimentView, LoggedModel, RunPage, RunQuery, RunView, Series};
 use crate::capability::wire::{ArtifactEntry, BackupRequest, BackupStep, ImportExperiment, ImportRun, Status};
 use crate::capability::{Envelope, Hint, Outcome};
@@ -52,6 +54,21 @@ impl Client {
     /// `NotFound`.
     pub async fn run(&self, id: RunId) -> Result<RunView> {
         self.get(&format!("/api/v1/runs/{id}"), &NOTHING).await
+    }
+
+    /// What luck does to each metric, from the repeats among these runs and the newest ones of their experiments.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn noises(&self, of: &[RunView]) -> Result<Noises> {
+        let mut experiments: Vec<ExperimentId> = of.iter().map(|r| r.experiment).collect();
+        experiments.sort_unstable();
+        experiments.dedup();
+        let query = RunQuery { experiments, limit: PAGE_ROWS_MAX, ..RunQuery::default() };
+        let newest = self.search_runs(&query).await?.runs;
+        let further = newest.iter().filter(|r| of.iter().all(|o| o.id != r.id));
+        let pool: Vec<(String, &RunView)> = of.iter().chain(further).map(|r| (r.id.to_string(), r)).collect();
+        Ok(noises(pool.iter().map(|(id, run)| run.subject(id))))
     }
 
     /// A metric's course for a chart of so many columns.

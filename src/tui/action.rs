@@ -88,6 +88,11 @@ actions! {
     EmaMore "ema.more" Look "smooth" "more smoothing";
     LogY "log.y" Look "log" "logarithmic axis on, off";
     Axis "axis" Look "axis" "x axis: step, time since start, clock";
+    Compare "compare" Look "compare" "compare the marked runs";
+    Base "base" Look "base" "measure against this run";
+    Relative "relative" Look "relative" "differences in per cent on, off";
+    DiffOnly "diff.only" Look "diff only" "only what differs on, off";
+    Better "better" Look "better" "which way this metric is better";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     Freeze "freeze" Look "freeze" "hold the screen still; data still arrives";
     Refresh "refresh" Look "refresh" "load again now";

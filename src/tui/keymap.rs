@@ -12,8 +12,8 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 6] =
-    ["global", "screen.runs", "screen.run", "screen.registry", "screen.audit", "modal.sheet"];
+pub const CONTEXTS: [Context; 7] =
+    ["global", "screen.runs", "screen.run", "screen.compare", "screen.registry", "screen.audit", "modal.sheet"];
 
 /// What a press means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

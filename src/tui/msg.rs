@@ -10,6 +10,7 @@ use super::model::{
 use super::query::Query;
 use super::remote::RequestId;
 use crate::base::Fault;
+use crate::capability::tracking::compare::Noises;
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +73,10 @@ pub enum Want {
     Models,
     Audit(AuditWant),
     Verify,
+    /// These runs, by id, for a comparison.
+    Compared(Vec<String>),
+    /// What luck does to the metrics of these runs.
+    Noise(Vec<String>),
 }
 
 /// A stretch of the list of runs.
@@ -118,6 +123,9 @@ pub enum Page {
     Models(Vec<Model>),
     Audit(Window<Record>),
     Verify(Verdict),
+    /// Those that could be had.
+    Compared(Vec<Run>),
+    Noise(Noises),
 }
 
 /// What the room asks of the outside.

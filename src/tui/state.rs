@@ -12,6 +12,7 @@ use super::msg::Effect;
 use super::overlay::Overlay;
 use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
+use super::screen::compare::Compare;
 use super::screen::registry::Registry;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
@@ -23,6 +24,8 @@ use crate::base::Timestamp;
 pub enum View {
     Runs,
     Run(String),
+    /// Runs side by side, by id.
+    Compare(Vec<String>),
     Registry,
     Audit,
 }
@@ -39,6 +42,7 @@ impl View {
         match self {
             Self::Runs => "screen.runs",
             Self::Run(_) => "screen.run",
+            Self::Compare(_) => "screen.compare",
             Self::Registry => "screen.registry",
             Self::Audit => "screen.audit",
         }
@@ -48,7 +52,7 @@ impl View {
     #[must_use]
     pub fn tab(&self) -> Self {
         match self {
-            Self::Run(_) => Self::Runs,
+            Self::Run(_) | Self::Compare(_) => Self::Runs,
             other => other.clone(),
         }
     }
@@ -129,6 +133,7 @@ pub struct State {
     pub nav: Nav,
     pub runs: Runs,
     pub run: RunDetail,
+    pub compare: Compare,
     pub registry: Registry,
     pub audit: Audit,
     pub overlay: Option<Overlay>,
@@ -165,6 +170,7 @@ impl State {
             nav: Nav { stack: vec![View::Runs], last: None },
             runs: Runs::default(),
             run: RunDetail::default(),
+            compare: Compare::default(),
             registry: Registry::default(),
             audit: Audit::default(),
             overlay: None,
@@ -215,6 +221,7 @@ impl State {
         match self.nav.here() {
             View::Runs => self.runs.why_not(action),
             View::Run(_) => self.run.why_not(action),
+            View::Compare(_) => self.compare.why_not(action, &self.registry),
             View::Registry => self.registry.why_not(action),
             View::Audit => self.audit.why_not(action),
         }
@@ -256,6 +263,12 @@ impl State {
         self.nav.last = Some(self.nav.here().clone());
         if let View::Run(id) = &view {
             self.run = RunDetail::open(id.clone(), self.runs.row_of(id).cloned(), self.now);
+            self.nav.stack.push(view);
+        } else if let View::Compare(ids) = &view {
+            // What was chosen for these runs before is still meant.
+            if self.compare.ids != *ids {
+                self.compare = Compare::open(ids.clone(), &self.runs, self.now);
+            }
             self.nav.stack.push(view);
         } else {
             self.nav.stack = vec![view];

@@ -119,6 +119,9 @@ pub fn touch(state: &mut State, changed: &Changed) {
             if state.run.id == *id {
                 state.run.row.touch();
             }
+            if state.compare.ids.contains(id) {
+                state.compare.rows.touch();
+            }
         }
         Changed::Model(_) => state.registry.models.touch(),
         Changed::Audit => state.audit.page.touch(),
@@ -127,6 +130,8 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.runs.experiments.touch();
             state.runs.page.touch();
             state.run.row.touch();
+            state.compare.rows.touch();
+            state.compare.noise.touch();
             state.registry.models.touch();
             state.audit.page.touch();
         }
@@ -166,6 +171,7 @@ fn lost(state: &mut State, why: &str) {
     state.control.fail(why);
     state.runs.page.remote.stale(why);
     state.run.row.remote.stale(why);
+    state.compare.rows.remote.stale(why);
     state.registry.models.remote.stale(why);
     state.audit.page.remote.stale(why);
 }
@@ -206,6 +212,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
     let here = match state.nav.here() {
         View::Runs => state.runs.page.due_at(),
         View::Run(_) => state.run.row.due_at(),
+        View::Compare(_) => state.compare.rows.due_at(),
         View::Registry => state.registry.models.due_at(),
         View::Audit => state.audit.page.due_at(),
     };

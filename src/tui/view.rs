@@ -85,6 +85,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
     match state.nav.here() {
         View::Runs => screen::runs::view::view(&look, buf, at.body, state, scroll),
         View::Run(_) => screen::run::view::view(&look, buf, at.body, state, scroll),
+        View::Compare(_) => screen::compare::view::view(&look, buf, at.body, state, scroll),
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
     }
@@ -118,6 +119,7 @@ fn filter_note(state: &State) -> String {
         View::Audit => format!("{} records", format::count(state.audit.total() as u64)),
         View::Registry => format!("{} models", state.registry.shown().len()),
         View::Run(_) => String::new(),
+        View::Compare(_) => String::new(),
     }
 }
 
@@ -174,6 +176,7 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             ));
             lines.extend(state.runs.current().map(|r| (format!("▸ {}", r.name), Token::Text)));
         }
+        View::Compare(_) => lines.extend(state.compare.result.as_ref().map(|c| (c.verdict.text.clone(), Token::Text))),
         View::Registry => {
             lines.extend(state.registry.current().map(|m| {
                 let prod = m

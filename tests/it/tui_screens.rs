@@ -6,9 +6,12 @@ use opsroom::tui::theme::Theme;
 use super::tui_fixture::{ASCII, Room, UNICODE, nothing, text_of};
 
 /// A screen and the keys that lead there.
-const SCREENS: [(&str, &str); 10] = [
+const SCREENS: [(&str, &str); 13] = [
     ("runs", "j"),
     ("runs_marked", "space space ] L"),
+    ("compare", "space space space = l"),
+    ("compare_config", "space space space = tab tab z d"),
+    ("compare_many", "space j j j j j j j j j j j V = l l l l l l l % ]"),
     ("run", "enter"),
     ("run_artifacts", "enter tab tab tab tab enter"),
     ("registry", "3 j tab j"),

@@ -9,6 +9,7 @@
 pub mod artifacts;
 mod columns;
 pub mod command;
+pub mod compare;
 mod effect;
 pub mod experiments;
 pub mod filter;

@@ -1,6 +1,7 @@
 //! The screens, and how the frame speaks to the one that is open.
 
 pub mod audit;
+pub mod compare;
 pub mod curves;
 pub mod list;
 pub mod plot;
@@ -22,6 +23,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match state.nav.here() {
         View::Runs => runs::act(state, action, effects),
         View::Run(_) => run::act(state, action, effects),
+        View::Compare(_) => compare::act(state, action, effects),
         View::Registry => registry::act(state, action, effects),
         View::Audit => audit::act(state, action, effects),
     }
@@ -32,6 +34,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     match state.nav.here() {
         View::Runs => runs::demand(state, effects),
         View::Run(_) => run::demand(state, effects),
+        View::Compare(_) => compare::demand(state, effects),
         View::Registry => registry::demand(state, effects),
         View::Audit => audit::demand(state, effects),
     }
@@ -41,6 +44,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> Option<String> {
     runs::loaded(state, id, reply);
     run::loaded(state, id, reply);
+    compare::loaded(state, id, reply);
     registry::loaded(state, id, reply);
     audit::loaded(state, id, reply)
 }
@@ -70,6 +74,7 @@ pub fn filter_text(state: &State) -> &str {
         View::Audit => &state.audit.filter_text,
         View::Registry => &state.registry.filter_text,
         View::Run(_) => &state.run.filter_text,
+        View::Compare(_) => &state.compare.filter_text,
     }
 }
 
@@ -79,6 +84,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
         View::Audit => audit::set_filter(state, text, query),
         View::Registry => registry::set_filter(state, text, query),
         View::Run(_) => run::set_filter(state, text, query),
+        View::Compare(_) => compare::set_filter(state, text, query),
     }
     demand(state, effects);
 }
@@ -110,6 +116,7 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
         Choice::Experiment(experiment) => runs::show_experiment(state, experiment),
         Choice::Metric(key) => match state.nav.here() {
             View::Run(_) => state.run.metric = Some(key),
+            View::Compare(_) => state.compare.metric = Some(key),
             _ => state.runs.metric = Some(key),
         },
     }

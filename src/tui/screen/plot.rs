@@ -57,13 +57,18 @@ pub fn plot(
         #[allow(clippy::cast_possible_truncation)] // a label
         Axis::Clock => |x: f64| format::clock(Timestamp((x * 1e6) as i64)),
     };
-    let plot_area = Rect { height: inner.height.saturating_sub(1), ..inner };
+    let told = lines.iter().filter(|l| l.token != Token::Border).count();
+    // A name and a value take about 30 columns; the curves keep most of the height.
+    let wanted = u16::try_from(told * 30).unwrap_or(u16::MAX).div_ceil(inner.width.max(30));
+    let legends = wanted.clamp(1, (inner.height / 5).clamp(1, 3));
+    let plot_area = Rect { height: inner.height.saturating_sub(legends), ..inner };
     let drawn = chart(look, buf, plot_area, &Chart { series: &series, log: chart_look.log, x_label, probe });
     if !drawn {
         single(look, buf, inner, lines);
         return;
     }
-    legend(look, buf, Rect { y: inner.bottom() - 1, height: 1, ..inner }, lines, &series, probe, x_label);
+    let foot = Rect { y: inner.bottom() - legends, height: legends, ..inner };
+    legend(look, buf, foot, lines, &series, probe, x_label);
 }
 
 #[allow(clippy::cast_precision_loss)] // an axis
@@ -95,10 +100,11 @@ fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>])
     }
 }
 
+/// Names and values of the coloured lines, at the probe where there is one. Lines in grey are the crowd behind them.
 fn legend(
     look: &Look<'_>,
     buf: &mut Buffer,
-    line: Rect,
+    foot: Rect,
     lines: &[Plotted<'_>],
     series: &[Series],
     probe: Option<f64>,
@@ -108,8 +114,12 @@ fn legend(
     let xs = || series.iter().flat_map(|s| &s.points).map(|p| p.0);
     let (low, high) = xs().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     let at = probe.map(|share| low + share * (high - low));
-    let mut x = line.x + 2;
-    for (l, s) in lines.iter().zip(series) {
+    let (mut x, mut y) = (foot.x + 2, foot.y);
+    if let Some(at) = at {
+        let text = format!("@ {}   ", x_label(at));
+        x += put(look, buf, x, y, foot.right().saturating_sub(x), &text, look.style(Token::Accent));
+    }
+    for (l, s) in lines.iter().zip(series).filter(|(l, _)| l.token != Token::Border) {
         let value = match at {
             Some(at) => nearest(&s.points, at).map_or("-".to_owned(), format::number),
             None => l.latest.map_or("-".to_owned(), format::number),
@@ -123,18 +133,11 @@ fn legend(
             (value.as_str(), Token::Text),
             ("   ", Token::Text),
         ];
-        x += put_all(look, buf, x, line.y, line.right().saturating_sub(x), &pieces);
-    }
-    if let Some(at) = at {
-        put(
-            look,
-            buf,
-            x,
-            line.y,
-            line.right().saturating_sub(x),
-            &format!("@ {}", x_label(at)),
-            look.style(Token::Accent),
-        );
+        let wide = pieces.iter().map(|(t, _)| format::width(t)).sum::<usize>().saturating_sub(3);
+        if usize::from(foot.right().saturating_sub(x)) < wide && y + 1 < foot.bottom() && x > foot.x + 2 {
+            (x, y) = (foot.x + 2, y + 1);
+        }
+        x += put_all(look, buf, x, y, foot.right().saturating_sub(x), &pieces);
     }
 }
 

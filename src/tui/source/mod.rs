@@ -46,6 +46,8 @@ impl Agent {
             Want::Models => Page::Models(self.models().await?),
             Want::Audit(want) => Page::Audit(self.audit(&want).await?),
             Want::Verify => Page::Verify(self.verify().await?),
+            Want::Compared(ids) => Page::Compared(self.views(&ids).await?.into_iter().map(runs::run).collect()),
+            Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
         })
     }
 

@@ -74,6 +74,22 @@ impl Agent {
         Ok(run(self.client.run(run_id(id)?).await?))
     }
 
+    /// Several runs at once; one that cannot be had is left out, unless none can.
+    pub(super) async fn views(&self, ids: &[String]) -> Result<Vec<RunView>> {
+        let one = |id: &String| {
+            let id = run_id(id);
+            async move { self.client.run(id?).await }
+        };
+        let all: Vec<Result<RunView>> =
+            futures::stream::iter(ids.iter().map(one)).buffered(CURVES_AT_ONCE).collect().await;
+        let fault = all.iter().find_map(|r| r.as_ref().err().cloned());
+        let found: Vec<RunView> = all.into_iter().flatten().collect();
+        match fault {
+            Some(fault) if found.is_empty() => Err(fault),
+            _ => Ok(found),
+        }
+    }
+
     /// What one of them lacks must not hide the others: a history that cannot be had comes as an empty curve.
     pub(super) async fn curves(&self, of: Vec<(String, String)>, points: usize) -> Result<Vec<Curve>> {
         let one = |(id, key): (String, String)| async move {

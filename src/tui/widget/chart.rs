@@ -110,7 +110,12 @@ pub fn chart(look: &Look<'_>, buf: &mut Buffer, area: Rect, chart: &Chart<'_>) -
                 stroke(ctx, &s.raw, muted);
             }
             ctx.layer();
-            for s in &drawn {
+            let (behind, before): (Vec<&Series>, Vec<&Series>) = drawn.iter().partition(|s| s.token == Token::Border);
+            for s in behind {
+                stroke(ctx, &s.points, muted);
+            }
+            ctx.layer();
+            for s in before {
                 stroke(ctx, &s.points, look.theme.paint(s.token));
             }
         })

@@ -44,6 +44,7 @@ fn crumbs(state: &State) -> Vec<String> {
             let name = state.run.row.value().map_or_else(|| id.clone(), |r| r.name.clone());
             vec!["runs".into(), name]
         }
+        View::Compare(ids) => vec!["runs".into(), format!("compare {}", ids.len())],
         View::Registry => {
             std::iter::once("registry".to_owned()).chain(state.registry.current().map(|m| m.name.clone())).collect()
         }
@@ -191,6 +192,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
             vec![
                 A::Open,
                 A::Mark,
+                A::Compare,
                 A::Filter,
                 A::SortPick,
                 A::Columns,
@@ -214,6 +216,20 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::PaneZoom,
             A::Filter,
             A::CopyMenu,
+        ],
+        View::Compare(_) => vec![
+            A::StepOut,
+            A::PaneNext,
+            A::Base,
+            A::Metric,
+            A::Relative,
+            A::DiffOnly,
+            A::EmaMore,
+            A::LogY,
+            A::PromoteSheet,
+            A::Open,
+            A::Filter,
+            A::PaneZoom,
         ],
         View::Registry => {
             vec![A::Open, A::PromoteSheet, A::RollbackSheet, A::PaneNext, A::Filter, A::PaneZoom, A::CopyMenu]

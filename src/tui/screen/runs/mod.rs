@@ -184,6 +184,15 @@ impl Runs {
         self.rows().iter().filter(|r| self.marks.contains(&r.id)).take(CHARTED_MAX).collect()
     }
 
+    /// The runs that a comparison would show: the marked ones, and where one alone is marked the one under the cursor.
+    pub fn compared(&self) -> Vec<String> {
+        let alone = (self.marks.len() == 1).then(|| self.current().map(|r| r.id.clone())).flatten();
+        let mut ids: Vec<String> = self.marks.iter().cloned().chain(alone).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     pub fn shown_columns(&self) -> Vec<Column> {
         self.columns.clone().unwrap_or_else(|| columns::automatic(self.rows(), self.experiment.is_none()))
     }
@@ -230,6 +239,10 @@ impl Runs {
                 if none =>
             {
                 Some("no run here".into())
+            }
+            Action::Compare if self.compared().len() < 2 => Some("mark 2 to 20 runs with Space first".into()),
+            Action::Compare if self.compared().len() > super::compare::RUNS_MAX => {
+                Some(format!("{} runs are marked, 20 at most can be compared", self.marks.len()))
             }
             Action::Metric | Action::EmaMore | Action::EmaLess | Action::LogY | Action::Axis
                 if self.charted_metric().is_none() =>

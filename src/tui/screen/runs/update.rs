@@ -42,6 +42,10 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 state.go(View::Run(id), effects);
             }
         }
+        Action::Compare => {
+            let ids = runs.compared();
+            state.go(View::Compare(ids), effects);
+        }
         Action::Mark => {
             mark(runs);
             remember_marked(runs);
