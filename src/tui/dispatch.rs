@@ -61,6 +61,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     if let Some(why) = state.why_not(action) {
         return state.warn(format!("{}: {why}", action.short()));
     }
+    state.moved = moves_cursor(action).then_some(state.now);
     match action {
         Action::PlaceRuns => state.go(View::Runs, effects),
         Action::PlaceRegistry => state.go(View::Registry, effects),
@@ -104,6 +105,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Suspend => effects.push(Effect::Suspend),
         other => screen::act(state, other, effects),
     }
+}
+
+fn moves_cursor(action: Action) -> bool {
+    use Action as A;
+    matches!(action, A::RowNext | A::RowPrev | A::HalfDown | A::HalfUp | A::PageDown | A::PageUp | A::Top | A::Bottom)
 }
 
 /// One step out, in this order: zoom, filter, marks, place. It never quits.

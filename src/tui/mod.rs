@@ -27,6 +27,7 @@ pub mod undo;
 pub mod update;
 pub mod view;
 pub mod widget;
+pub mod wire;
 
 use std::sync::Arc;
 

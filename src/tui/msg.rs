@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::query::Query;
 use super::remote::RequestId;
+use super::widget::Spot;
 use crate::base::Fault;
 use crate::capability::tracking::compare::Noises;
 
@@ -17,10 +18,14 @@ use crate::capability::tracking::compare::Noises;
 pub enum Msg {
     Key(Key),
     Paste(String),
+    /// The first mouse button; `spot` is what was drawn there.
     Click {
         x: u16,
         y: u16,
+        spot: Option<Spot>,
     },
+    /// The terminal came to the front, or went behind.
+    Focus(bool),
     Wheel {
         down: bool,
     },

@@ -129,7 +129,10 @@ impl Room {
     }
 
     /// Takes a message and does what follows; `true` ends the room.
-    fn take(&mut self, msg: Msg, screen: &mut Screen) -> anyhow::Result<bool> {
+    fn take(&mut self, mut msg: Msg, screen: &mut Screen) -> anyhow::Result<bool> {
+        if let Msg::Click { x, y, spot } = &mut msg {
+            *spot = self.scroll.zones().at(*x, *y);
+        }
         for effect in update(&mut self.state, SystemClock.now(), msg) {
             match self.outside.start(effect) {
                 None => {}
@@ -147,6 +150,10 @@ impl Room {
         let area = Rect::new(0, 0, self.state.size.0, self.state.size.1);
         let mut frame = Buffer::empty(area);
         view(&self.state, &mut self.scroll, &self.theme, area, &mut frame);
+        if self.state.is_moving() {
+            let body = super::view::areas(&self.state, area).body;
+            screen.wire.hold(&mut frame, body, self.scroll.zones().focus());
+        }
         let flush = Stopwatch::start();
         screen.show(frame)?;
         slot.shut(flush.elapsed());

@@ -149,6 +149,10 @@ pub struct State {
     pub zoom: bool,
     pub frozen: bool,
     pub mouse: bool,
+    /// Whether the terminal is in front, as far as it tells.
+    pub focused: bool,
+    /// When the cursor last moved; what follows the cursor is shown once it rests.
+    pub moved: Option<Timestamp>,
     pub quit_asked: Option<Timestamp>,
     pub ids: RequestId,
     pub sheets: u64,
@@ -183,6 +187,8 @@ impl State {
             zoom: false,
             frozen: false,
             mouse: false,
+            focused: true,
+            moved: None,
             quit_asked: None,
             ids: 0,
             sheets: 0,
@@ -276,14 +282,22 @@ impl State {
         super::update::demand(self, effects);
     }
 
+    /// Whether the cursor is on its way: the panes that follow it wait until it rests, so that a move costs little.
+    pub fn is_moving(&self) -> bool {
+        self.overlay.is_none() && self.moved.is_some_and(|at| self.now.0 - at.0 < REST_US)
+    }
+
     /// When something on the screen changes by itself, beside the clock's seconds.
     pub fn deadline(&self) -> Option<Timestamp> {
         let sheet = self.sheet().and_then(|s| s.due_at(self.now));
         let popup = self.prefix.map(|(_, at)| Timestamp(at.0 + PREFIX_POPUP_US)).filter(|at| *at > self.now);
         let slots = super::update::due_times(self);
-        [sheet, popup, self.toast.as_ref().map(|t| t.until)].into_iter().flatten().chain(slots).min()
+        let rest = self.moved.map(|at| Timestamp(at.0 + REST_US)).filter(|at| *at > self.now);
+        [sheet, popup, rest, self.toast.as_ref().map(|t| t.until)].into_iter().flatten().chain(slots).min()
     }
 }
 
+/// How long the cursor must have stood still before what follows it is drawn, microseconds.
+pub const REST_US: i64 = 150_000;
 /// How long a first key waits before the room shows what may follow.
 pub const PREFIX_POPUP_US: i64 = 400_000;

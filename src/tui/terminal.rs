@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, MouseEventKind,
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+    EnableMouseCapture, Event, MouseEventKind,
 };
 use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
-use crossterm::{cursor, execute, queue};
-use ratatui::backend::{Backend, CrosstermBackend};
+use crossterm::{cursor, execute};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags};
 use tokio::sync::mpsc::Sender;
 
 use super::key;
 use super::msg::Msg;
+use super::wire::Wire;
 
 /// Whether the terminal is ours now, so that giving it back twice does no harm.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -28,8 +28,7 @@ static READING: AtomicBool = AtomicBool::new(false);
 /// The drawn screen, and what it showed before: only what changed is written.
 pub struct Screen {
     out: Stdout,
-    shown: Buffer,
-    fresh: bool,
+    pub wire: Wire,
 }
 
 impl Screen {
@@ -47,7 +46,7 @@ impl Screen {
             give_back();
             before(panic);
         }));
-        Ok(Self { out: io::stdout(), shown: Buffer::empty(Rect::ZERO), fresh: true })
+        Ok(Self { out: io::stdout(), wire: Wire::default() })
     }
 
     pub fn size() -> (u16, u16) {
@@ -56,33 +55,20 @@ impl Screen {
 
     /// The next frame is drawn whole.
     pub fn forget(&mut self) {
-        self.fresh = true;
+        self.wire.forget();
     }
 
-    /// Writes what differs from the last frame in one piece, as a synchronized update; nothing at all when nothing differs.
+    /// Writes what differs from the last frame in one piece; nothing at all when nothing differs.
     ///
     /// # Errors
     /// The terminal cannot be written to.
     pub fn show(&mut self, frame: Buffer) -> io::Result<()> {
-        let mut piece = Vec::new();
-        let mut backend = CrosstermBackend::new(&mut piece);
-        queue!(backend, terminal::BeginSynchronizedUpdate)?;
-        let whole = self.fresh || self.shown.area != frame.area;
-        if whole {
-            self.shown = Buffer::empty(frame.area);
-            queue!(backend, terminal::Clear(terminal::ClearType::All))?;
-        }
-        let changes = self.shown.diff(&frame);
-        if changes.is_empty() && !whole {
+        let bytes = self.wire.write(frame);
+        if bytes.is_empty() {
             return Ok(());
         }
-        backend.draw(changes.into_iter())?;
-        queue!(backend, terminal::EndSynchronizedUpdate)?;
-        self.out.write_all(&piece)?;
-        self.out.flush()?;
-        self.shown = frame;
-        self.fresh = false;
-        Ok(())
+        self.out.write_all(&bytes)?;
+        self.out.flush()
     }
 
     /// Gives the terminal to the shell until `fg`.
@@ -107,7 +93,7 @@ impl Drop for Screen {
 fn take() -> io::Result<()> {
     terminal::enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, cursor::Hide)
 }
 
 /// Gives the terminal back as it was. Does nothing when it is not taken.
@@ -118,6 +104,7 @@ pub fn give_back() {
             io::stdout(),
             terminal::EndSynchronizedUpdate,
             DisableMouseCapture,
+            DisableFocusChange,
             DisableBracketedPaste,
             LeaveAlternateScreen,
             cursor::Show
@@ -164,10 +151,11 @@ fn message(event: Event) -> Option<Msg> {
         Event::Mouse(m) => match m.kind {
             MouseEventKind::ScrollDown => Msg::Wheel { down: true },
             MouseEventKind::ScrollUp => Msg::Wheel { down: false },
-            MouseEventKind::Down(_) => Msg::Click { x: m.column, y: m.row },
+            MouseEventKind::Down(_) => Msg::Click { x: m.column, y: m.row, spot: None },
             _ => return None,
         },
-        Event::FocusGained | Event::FocusLost => return None,
+        Event::FocusGained => Msg::Focus(true),
+        Event::FocusLost => Msg::Focus(false),
     })
 }
 

@@ -22,6 +22,7 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Key(key) => dispatch::key(state, key, &mut effects),
         Msg::Paste(text) => paste(state, &text, &mut effects),
         Msg::Click { .. } => {}
+        Msg::Focus(focused) => state.focused = focused,
         Msg::Wheel { down } => dispatch::act(state, if down { Action::RowNext } else { Action::RowPrev }, &mut effects),
         Msg::Resize(width, height) => state.size = (width, height),
         Msg::Tick => tick(state),

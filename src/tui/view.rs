@@ -59,7 +59,8 @@ pub fn areas(state: &State, area: Rect) -> Areas {
 
 /// Draws everything.
 pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let look = Look { theme, glyphs: &state.glyphs };
+    let zones = scroll.begin();
+    let look = Look { theme, glyphs: &state.glyphs, zones: &zones };
     buf.set_style(area, look.style(Token::Text));
     if area.width < MINI.0 || area.height < MINI.1 {
         return mini(&look, buf, area, state);

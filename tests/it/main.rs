@@ -40,3 +40,4 @@ mod support;
 mod tui_fixture;
 mod tui_safety;
 mod tui_screens;
+mod tui_terminal;

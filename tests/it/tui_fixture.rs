@@ -285,7 +285,7 @@ fn window<T>(offset: usize, limit: usize, total: usize, row: impl Fn(usize) -> T
     Window { offset, total, rows: (offset.min(end)..end).map(row).collect() }
 }
 
-fn curve(id: &str, key: &str, points: usize) -> Curve {
+pub fn curve(id: &str, key: &str, points: usize) -> Curve {
     let seed = id.bytes().map(usize::from).sum::<usize>();
     let point = |p: usize| {
         let share = p as f64 / points as f64;

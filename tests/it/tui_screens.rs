@@ -3,7 +3,7 @@
 use opsroom::base::Timestamp;
 use opsroom::tui::theme::Theme;
 
-use super::tui_fixture::{ASCII, Room, UNICODE, nothing, text_of};
+use super::tui_fixture::{ASCII, Room, UNICODE, answer, curve, nothing, text_of};
 
 /// A screen and the keys that lead there.
 const SCREENS: [(&str, &str); 13] = [
@@ -112,4 +112,36 @@ fn idle_seconds_change_the_clock_alone() {
     let changed = before.diff(&after);
     // The clock, and the lengths of the runs that go on.
     assert!(changed.len() <= 12, "{} cells changed", changed.len());
+}
+
+#[test]
+fn a_tick_of_three_curves_costs_little_on_the_wire() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.keys("space space space");
+    room.wait(1_000_000);
+    let mut wire = opsroom::tui::wire::Wire::default();
+    let whole = wire.write(room.draw()).len();
+    assert!(whole <= 16 * 1024, "{whole} bytes for a whole screen");
+    // Each of the three has logged some more: every curve is drawn anew, and the table's figures with it.
+    room.answer = Some(|want| match want {
+        opsroom::tui::msg::Want::Curves { of, points } => {
+            opsroom::tui::msg::Page::Curves(of.iter().map(|(run, key)| curve(run, key, points - points / 50)).collect())
+        }
+        opsroom::tui::msg::Want::Runs(w) => match answer(want) {
+            opsroom::tui::msg::Page::Runs(mut window) => {
+                for row in window.rows.iter_mut().take(3) {
+                    row.metrics.values_mut().for_each(|m| m.count += 20);
+                }
+                assert_eq!(w.offset, window.offset);
+                opsroom::tui::msg::Page::Runs(window)
+            }
+            other => other,
+        },
+        other => answer(other),
+    });
+    room.give(opsroom::tui::msg::Msg::Hint(opsroom::tui::msg::Changed::Everything));
+    room.wait(1_000_000);
+    room.wait(1_000_000);
+    let tick = wire.write(room.draw()).len();
+    assert!((200..=4 * 1024).contains(&tick), "{tick} bytes for a tick of three curves");
 }

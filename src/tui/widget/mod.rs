@@ -9,11 +9,17 @@ pub mod sheet;
 pub mod table;
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
 use super::format;
 use super::glyph::Glyphs;
 use super::theme::{Theme, Token};
@@ -23,6 +29,47 @@ use super::theme::{Theme, Token};
 pub struct Look<'a> {
     pub theme: &'a Theme,
     pub glyphs: &'a Glyphs,
+    pub zones: &'a Zones,
+}
+
+/// What lies where on the frame that was drawn last: for the mouse, and for what follows the cursor.
+#[derive(Debug, Default)]
+pub struct Zones {
+    focus: Cell<Rect>,
+    spots: RefCell<Vec<(Rect, Spot)>>,
+}
+
+/// What a click may land on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spot {
+    /// A row of the focused list, counted from the one under the cursor.
+    Row(i64),
+    /// The title of a column.
+    Column(String),
+    /// Something with a key of its own: a tab, an entry of the footer.
+    Action(Action),
+}
+
+impl Zones {
+    fn clear(&self) {
+        self.focus.set(Rect::ZERO);
+        self.spots.borrow_mut().clear();
+    }
+
+    pub fn add(&self, at: Rect, spot: Spot) {
+        self.spots.borrow_mut().push((at, spot));
+    }
+
+    /// The pane that has the keyboard.
+    pub fn focus(&self) -> Rect {
+        self.focus.get()
+    }
+
+    /// What was drawn at this place, the last on top.
+    pub fn at(&self, x: u16, y: u16) -> Option<Spot> {
+        let spots = self.spots.borrow();
+        spots.iter().rev().find(|(at, _)| at.contains((x, y).into())).map(|(_, spot)| spot.clone())
+    }
 }
 
 impl Look<'_> {
@@ -37,14 +84,27 @@ impl Look<'_> {
     }
 }
 
-/// Where the lists stand: the only thing that drawing may move.
+/// Where the lists stand, and what was drawn where: the only things that drawing may change.
 #[derive(Debug, Clone, Default)]
-pub struct Scroll(BTreeMap<&'static str, usize>);
+pub struct Scroll {
+    firsts: BTreeMap<&'static str, usize>,
+    zones: Rc<Zones>,
+}
 
 impl Scroll {
+    pub fn zones(&self) -> Rc<Zones> {
+        self.zones.clone()
+    }
+
+    /// A new frame begins.
+    pub fn begin(&self) -> Rc<Zones> {
+        self.zones.clear();
+        self.zones()
+    }
+
     /// The first row to draw so that the cursor is inside, moving as little as possible.
     pub fn keep(&mut self, list: &'static str, cursor: usize, len: usize, height: usize) -> usize {
-        let first = self.0.entry(list).or_default();
+        let first = self.firsts.entry(list).or_default();
         let margin = usize::from(height > 6) * 2;
         let low = (cursor + margin + 1).saturating_sub(height);
         let high = cursor.saturating_sub(margin);

@@ -11,6 +11,9 @@ pub fn pane(look: &Look<'_>, buf: &mut Buffer, area: Rect, focused: bool, title:
     if area.width < 4 || area.height < 2 {
         return Rect::new(area.x, area.y, 0, 0);
     }
+    if focused {
+        look.zones.focus.set(area);
+    }
     let lines = if focused { look.glyphs.heavy } else { look.glyphs.light };
     let style = look.style(if focused { Token::BorderFocus } else { Token::Border });
     let (right, bottom) = (area.right() - 1, area.bottom() - 1);

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::{Look, put, put_right};
+use super::{Look, Spot, put, put_right};
 use crate::tui::format;
 use crate::tui::theme::Token;
 
@@ -128,10 +128,20 @@ pub fn table<'a>(
         let title = format!("{}{arrow}", format::cut_middle(&look.spell(&column.title), room, look.glyphs.ellipsis));
         let style = look.style(if column.sorted.is_some() { Token::Accent } else { Token::Muted });
         place(look, buf, x, area.y, *width, column.right, &title, style);
+        if focused {
+            look.zones.add(Rect::new(x, area.y, *width, 1), Spot::Column(column.title.clone()));
+        }
         x += width + GAP;
     }
+    let mut drawn = Vec::new();
     for (y, row) in (area.y + 1..area.bottom()).zip(rows) {
-        draw_row(look, buf, Rect::new(area.x, y, area.width, 1), columns, &fitted, &row, focused);
+        let line = Rect::new(area.x, y, area.width, 1);
+        draw_row(look, buf, line, columns, &fitted, &row, focused);
+        drawn.push((line, row.at_cursor));
+    }
+    if focused && let Some(cursor) = drawn.iter().position(|(_, at_cursor)| *at_cursor) {
+        let from = i64::try_from(cursor).unwrap_or(0);
+        drawn.iter().zip(-from..).for_each(|((line, _), by)| look.zones.add(*line, Spot::Row(by)));
     }
 }
 
@@ -153,7 +163,12 @@ fn draw_row(
             } else {
                 text
             };
-            place(look, buf, x, line.y, *width, columns[*i].right, &text, look.style(cell.token));
+            // On the cursor's ground only what says how something stands keeps its colour: quieter tones would be hard to
+            // read there, and each change of colour costs a move of the cursor 20 bytes.
+            let chosen = row.at_cursor && focused;
+            let quiet = matches!(cell.token, Token::Muted | Token::Series(_) | Token::Accent);
+            let token = if chosen && quiet { Token::Text } else { cell.token };
+            place(look, buf, x, line.y, *width, columns[*i].right, &text, look.style(token));
         }
         x += width + GAP;
     }

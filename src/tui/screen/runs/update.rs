@@ -177,6 +177,11 @@ fn curves(state: &mut State, height: usize, effects: &mut Vec<Effect>) {
     let near = (from..=to).filter_map(|i| window.get(i)).filter(|r| with_metric(r));
     let near = near.filter_map(|r| r.metrics.get(&key).map(|m| (r.id.as_str(), key.as_str(), m)));
     effects.extend(runs.sparks.demand(near, &mut state.ids, state.now).map(|(id, want)| Effect::Load(id, want)));
+    // What follows the cursor is asked for once it rests.
+    if state.is_moving() {
+        return;
+    }
+    let runs = &mut state.runs;
     let charted: Vec<Run> = runs.charted().into_iter().take(CHARTED_MAX).cloned().collect();
     let on_chart = charted.iter().filter_map(|r| r.metrics.get(&key).map(|m| (r.id.as_str(), key.as_str(), m)));
     effects.extend(runs.charts.demand(on_chart, &mut state.ids, state.now).map(|(id, want)| Effect::Load(id, want)));
