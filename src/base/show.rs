@@ -2,10 +2,61 @@
 
 use std::time::Duration;
 
+use chrono::{Datelike, Timelike};
+
 use super::Timestamp;
 
 /// What is missing; unknown is `?`.
 pub const MISSING: &str = "-";
+
+/// How the numbers of one column are written: the same decimals from top to bottom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decimals {
+    Fixed(usize),
+    Scientific,
+}
+
+impl Decimals {
+    /// Four significant digits for the largest value, unless the smallest would then read as zero.
+    pub fn fit(values: impl Iterator<Item = f64>) -> Self {
+        let (mut largest, mut smallest, mut whole) = (0.0_f64, f64::INFINITY, true);
+        for v in values.filter(|v| v.is_finite() && *v != 0.0).map(f64::abs) {
+            largest = largest.max(v);
+            smallest = smallest.min(v);
+            whole &= v.fract() == 0.0;
+        }
+        if largest == 0.0 || (whole && largest < 1e7) {
+            return Self::Fixed(0);
+        }
+        if !(1e-4..1e7).contains(&largest) || smallest < 1e-4 {
+            return Self::Scientific;
+        }
+        #[allow(clippy::cast_possible_truncation)] // log10 of a double lies in ±324
+        let magnitude = largest.log10().floor() as i32;
+        Self::Fixed(usize::try_from(3 - magnitude).unwrap_or(0).max(usize::from(magnitude < 3)))
+    }
+
+    pub fn write(self, v: f64) -> String {
+        match self {
+            _ if v.is_nan() => "nan".into(),
+            _ if v.is_infinite() => if v > 0.0 { "inf" } else { "-inf" }.into(),
+            Self::Fixed(d) => format!("{v:.d$}"),
+            Self::Scientific if v == 0.0 => "0".into(),
+            Self::Scientific => format!("{v:.3e}"),
+        }
+    }
+}
+
+/// One number alone: four significant digits, `nan` and `inf` as such.
+pub fn metric(v: f64) -> String {
+    Decimals::fit(std::iter::once(v)).write(v)
+}
+
+/// A column of numbers: four significant digits of the greatest, and the same decimals all the way down.
+pub fn metrics(column: &[Option<f64>]) -> Vec<String> {
+    let decimals = Decimals::fit(column.iter().flatten().copied());
+    column.iter().map(|v| v.map_or_else(|| MISSING.to_owned(), |v| decimals.write(v))).collect()
+}
 
 /// Thin groups: `1 204 331`.
 pub fn count(n: u64) -> String {
@@ -20,12 +71,27 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// `41.2k`, `1.20M`: for tight columns.
+pub fn short_count(n: i64) -> String {
+    #[allow(clippy::cast_precision_loss)] // three digits are shown
+    let v = n as f64;
+    match n.unsigned_abs() {
+        0..=9_999 => n.to_string(),
+        10_000..=99_999 => format!("{:.1}k", v / 1e3),
+        100_000..=999_999 => format!("{:.0}k", v / 1e3),
+        1_000_000..=9_999_999 => format!("{:.2}M", v / 1e6),
+        10_000_000..=999_999_999 => format!("{:.0}M", v / 1e6),
+        _ => format!("{v:.2e}"),
+    }
+}
+
 /// IEC: `412 MiB`, three digits at least where there are any.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if n < 1024 {
         return format!("{n} B");
     }
+    #[allow(clippy::cast_precision_loss)] // three digits are shown
     let mut value = n as f64 / 1024.0;
     let mut unit = 0;
     while value >= 1023.5 && unit + 1 < UNITS.len() {
@@ -53,9 +119,26 @@ fn two(great: u64, unit: char, small: u64, small_unit: char, both: bool) -> Stri
     if both && small > 0 { format!("{great}{unit}{small:02}{small_unit}") } else { format!("{great}{unit}") }
 }
 
+/// A length in seconds, with its sign.
+pub fn span(seconds: f64) -> String {
+    let text = Duration::try_from_secs_f64(seconds.abs()).map_or_else(|_| "?".to_owned(), length);
+    if seconds < 0.0 { format!("-{text}") } else { text }
+}
+
 /// Between two moments; nothing when the second is earlier.
 pub fn between(from: Timestamp, to: Timestamp) -> String {
     length(Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0)))
+}
+
+/// How long ago, in one unit: `40s`, `6m`, `12d`.
+pub fn age(now: Timestamp, then: Timestamp) -> String {
+    let whole = u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0) / 1_000_000;
+    match whole {
+        0..=59 => format!("{whole}s"),
+        60..=3_599 => format!("{}m", whole / 60),
+        3_600..=172_799 => format!("{}h", whole / 3600),
+        _ => format!("{}d", whole / 86_400),
+    }
 }
 
 /// `2026-05-03 14:05:09Z`.
@@ -63,9 +146,9 @@ pub fn moment(t: Timestamp) -> String {
     t.utc().map_or_else(|| "?".to_owned(), |t| t.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// A metric by itself: four significant digits, `nan` and `inf` as such.
-pub fn metric(value: f64) -> String {
-    metrics(&[Some(value)]).pop().unwrap_or_default()
+/// The whole moment, to the millisecond, for details and copies.
+pub fn full(t: Timestamp) -> String {
+    t.utc().map_or_else(|| "?".to_owned(), |t| t.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }
 
 /// How far a metric is from another one: the sign always, two significant digits at least.
@@ -83,23 +166,20 @@ pub fn difference(value: f64) -> String {
     }
 }
 
-/// A column of metrics: four significant digits of the greatest, and the same decimals all the way down.
-pub fn metrics(column: &[Option<f64>]) -> Vec<String> {
-    let finite = || column.iter().flatten().filter(|v| v.is_finite() && **v != 0.0).map(|v| v.abs());
-    let (least, greatest) = finite().fold((f64::INFINITY, 0.0_f64), |(l, g), v| (l.min(v), g.max(v)));
-    let powers = greatest >= 1e7 || (greatest > 0.0 && least < 1e-4);
-    #[allow(clippy::cast_possible_truncation)] // logarithms of doubles lie within ±324
-    let magnitude = if greatest > 0.0 { greatest.log10().floor() as i32 } else { 0 };
-    let whole = column.iter().flatten().all(|v| v.fract() == 0.0);
-    let decimals = if whole { 0 } else { usize::try_from((3 - magnitude.max(-1)).max(0)).unwrap_or(0) };
-    let one = |value: &Option<f64>| match value {
-        None => MISSING.to_owned(),
-        Some(v) if v.is_nan() => "nan".to_owned(),
-        Some(v) if v.is_infinite() => if *v > 0.0 { "inf" } else { "-inf" }.to_owned(),
-        Some(v) if powers && *v != 0.0 => format!("{v:.3e}"),
-        Some(v) => format!("{v:.decimals$}"),
-    };
-    column.iter().map(one).collect()
+/// An event's time in little room: `03:08:22Z` today, `Sat 21` this week, `Nov 09` this year, else the date.
+pub fn short_moment(now: Timestamp, t: Timestamp) -> String {
+    let (Some(n), Some(d)) = (now.utc(), t.utc()) else { return "?".into() };
+    match (n.date_naive() - d.date_naive()).num_days() {
+        0 => format!("{:02}:{:02}:{:02}Z", d.hour(), d.minute(), d.second()),
+        1..=6 => d.format("%a %d").to_string(),
+        _ if n.year() == d.year() => d.format("%b %d").to_string(),
+        _ => d.format("%Y-%m-%d").to_string(),
+    }
+}
+
+/// The clock alone: `03:14:07Z`.
+pub fn clock(t: Timestamp) -> String {
+    t.utc().map_or_else(|| "?".into(), |d| d.format("%H:%M:%SZ").to_string())
 }
 
 /// One line without control characters, so that a name cannot drive the terminal.
@@ -133,6 +213,14 @@ mod tests {
         assert_eq!(metrics(&[Some(3.0), Some(4.0)]), ["3", "4"]);
         assert_eq!(metrics(&[Some(1e-6), Some(0.5)]), ["1.000e-6", "5.000e-1"]);
         assert_eq!(metric(f64::NEG_INFINITY), "-inf");
+    }
+
+    #[test]
+    fn one_number_has_four_digits() {
+        assert_eq!([0.941, 0.0003, 1024.0, 41.25, 3e-9].map(metric), ["0.9410", "0.0003000", "1024", "41.25", "3.000e-9"]);
+        assert_eq!(Decimals::fit([0.18, 12.5].into_iter()).write(0.18), "0.18");
+        assert_eq!([41_234, 12, -1_204_331].map(short_count), ["41.2k", "12", "-1.20M"]);
+        assert_eq!([-75.0, f64::NAN, 0.0].map(span), ["-1m15s", "?", "0 s"]);
     }
 
     #[test]
