@@ -220,7 +220,14 @@ async fn apply(
     let now = ctx.clock.now();
     match (&envelope.command, prepared) {
         (Command::Registry(_), Some(registry::Prepared { command, artifact, .. })) => {
-            let by = registry::Decider { actor: &actor.who.name, reason, now, generation: envelope.generation };
+            let record = audit::next(tx).await?;
+            let by = registry::Decider {
+                actor: &actor.who.name,
+                reason,
+                now,
+                generation: envelope.generation,
+                audit: record,
+            };
             let applied = registry::apply(tx, &command, artifact, by).await?;
             let outcome = Outcome {
                 from: applied.from,

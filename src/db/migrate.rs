@@ -12,6 +12,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("registry", include_str!("migrations/0002_registry.sql")),
     ("audit", include_str!("migrations/0003_audit.sql")),
     ("access", include_str!("migrations/0004_access.sql")),
+    ("history-audit", include_str!("migrations/0005_history_audit.sql")),
 ];
 
 /// What this binary reads and writes.

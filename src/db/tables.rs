@@ -83,6 +83,7 @@ pub const TABLES: &[Table] = &[
             ("value", Text),
             ("actor", Text),
             ("reason", Text),
+            ("audit", Integer),
         ],
     },
     Table {

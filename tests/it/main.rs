@@ -33,6 +33,7 @@ mod store_backup;
 mod store_engines;
 mod store_faults;
 mod store_figures;
+mod store_past;
 mod store_schema;
 mod store_simulation;
 mod stores;

@@ -169,6 +169,14 @@ pub async fn append(tx: &mut Tx, entry: Entry) -> Result<i64> {
     Ok(record.seq)
 }
 
+/// The number that the next record of this transaction gets.
+///
+/// # Errors
+/// The store's.
+pub async fn next(tx: &mut Tx) -> Result<i64> {
+    Ok(store::tip(Source::Tx(tx)).await?.map_or(0, |(last, _)| last) + 1)
+}
+
 /// What the first record has before it.
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

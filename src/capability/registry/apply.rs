@@ -29,6 +29,8 @@ pub struct Decider<'a> {
     pub now: Timestamp,
     /// The generation that the decider saw, when it must still hold.
     pub generation: Option<i64>,
+    /// The audit record that the command will leave.
+    pub audit: i64,
 }
 
 /// Applies a command. `artifact` is the frozen tree of a registration.
@@ -136,6 +138,7 @@ impl Change<'_, '_> {
             value: value.map(ToOwned::to_owned),
             actor: self.by.actor.to_owned(),
             reason: self.by.reason.to_owned(),
+            audit: Some(self.by.audit),
         };
         store::add_history(self.tx, &entry).await
     }

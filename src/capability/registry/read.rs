@@ -20,30 +20,44 @@ pub async fn models(mut source: Source<'_>, as_of: Option<Timestamp>) -> Result<
     for entry in store::history_until(source, at).await? {
         until.entry(entry.model.clone()).or_default().push(entry);
     }
-    let mut then: Vec<ModelView> =
-        views.filter_map(|v| Some(at_moment(v.clone(), &until.remove(&v.model.name)?, at))).collect();
+    let mut then: Vec<ModelView> = views
+        .map(|v| {
+            let entries = until.remove(&v.model.name).unwrap_or_default();
+            at_moment(v, &entries, at)
+        })
+        .collect();
     // Models that are gone today stood there then.
     then.extend(until.into_iter().map(|(name, entries)| at_moment(gone(name), &entries, at)));
-    then.retain(|v| !v.versions.is_empty());
+    then.retain(|v| !v.versions.is_empty() || v.model.created <= at && v.model.generation > 0);
     then.sort_by(|a, b| a.model.name.cmp(&b.model.name));
     Ok(then)
 }
 
-/// One model with its history.
+/// Entries of a model's history that are shown; a past state is played from all of them.
+const HISTORY_SHOWN_MAX: usize = 2000;
+
+/// One model with the newest entries of its history.
 ///
 /// # Errors
 /// `NotFound`, or the store's.
 pub async fn model(mut source: Source<'_>, name: &str, as_of: Option<Timestamp>) -> Result<ModelView> {
     let now = store::load(source.again(), Some(name)).await?.pop();
-    let history = store::history(source, name).await?;
-    let view = match now {
-        Some((model, versions)) => ModelView { model, versions, history, as_of: None },
-        None if as_of.is_some() && !history.is_empty() => ModelView { history, ..gone(name.to_owned()) },
-        None => return Err(missing(name)),
+    let Some(at) = as_of else {
+        let (model, versions) = now.ok_or_else(|| missing(name))?;
+        let history = store::history(source, name).await?;
+        return Ok(ModelView { model, versions, history, as_of: None });
     };
-    let Some(at) = as_of else { return Ok(view) };
-    let entries: Vec<HistoryEntry> = view.history.iter().rev().filter(|e| e.at <= at).cloned().collect();
-    Ok(at_moment(view, &entries, at))
+    let entries = store::history_of_until(source, name, at).await?;
+    let now = now.map(|(model, versions)| ModelView { model, versions, history: Vec::new(), as_of: None });
+    let here_then = now.as_ref().is_some_and(|v| v.model.created <= at);
+    if entries.is_empty() && !here_then {
+        return Err(Fault::not_found(format!("Registered Model with name={name} not found"))
+            .why(format!("it was not there at {at}"))
+            .next("see `opsroom model list --as-of TIME`"));
+    }
+    let mut view = at_moment(now.unwrap_or_else(|| gone(name.to_owned())), &entries, at);
+    view.history = entries.into_iter().rev().take(HISTORY_SHOWN_MAX).collect();
+    Ok(view)
 }
 
 pub(super) async fn load(source: Source<'_>, name: &str) -> Result<(RegisteredModel, Vec<ModelVersion>)> {
@@ -82,7 +96,8 @@ fn gone_version(model: &str, version: u32, at: Timestamp) -> ModelVersion {
     ModelVersion { model, version, created: at, updated: at, stage: Stage::Dev, doc, aliases: Vec::new() }
 }
 
-/// Plays stage and alias changes, oldest first, up to the moment.
+/// Plays stage and alias changes, oldest first, up to the moment. What the view holds of a name or number that was
+/// given again later is not what stood there then.
 fn at_moment(view: ModelView, entries: &[HistoryEntry], at: Timestamp) -> ModelView {
     let mut stages: BTreeMap<u32, Stage> = BTreeMap::new();
     let mut aliases: BTreeMap<String, u32> = BTreeMap::new();
@@ -94,16 +109,17 @@ fn at_moment(view: ModelView, entries: &[HistoryEntry], at: Timestamp) -> ModelV
             (None, None) => drop(stages.remove(&entry.version)),
         }
     }
+    let ModelView { model, versions, .. } = if view.model.created > at { gone(view.model.name) } else { view };
     let then = |mut v: ModelVersion| {
         v.stage = *stages.get(&v.version)?;
         v.aliases = aliases.iter().filter(|(_, n)| **n == v.version).map(|(a, _)| a.clone()).collect();
         Some(v)
     };
-    let known: BTreeSet<u32> = view.versions.iter().map(|v| v.version).collect();
+    let kept: Vec<ModelVersion> = versions.into_iter().filter(|v| v.created <= at).collect();
+    let known: BTreeSet<u32> = kept.iter().map(|v| v.version).collect();
     let first = |version: u32| entries.iter().find(|e| e.version == version).map_or(at, |e| e.at);
-    let lost = stages.keys().filter(|v| !known.contains(v)).map(|v| gone_version(&view.model.name, *v, first(*v)));
-    let mut versions: Vec<ModelVersion> = lost.chain(view.versions).filter_map(then).collect();
+    let lost = stages.keys().filter(|v| !known.contains(v)).map(|v| gone_version(&model.name, *v, first(*v)));
+    let mut versions: Vec<ModelVersion> = lost.chain(kept).filter_map(then).collect();
     versions.sort_by_key(|v| std::cmp::Reverse(v.version));
-    let history = view.history.into_iter().filter(|e| e.at <= at).collect();
-    ModelView { model: RegisteredModel { aliases, ..view.model }, versions, history, as_of: Some(at) }
+    ModelView { model: RegisteredModel { aliases, ..model }, versions, history: Vec::new(), as_of: Some(at) }
 }

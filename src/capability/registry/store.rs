@@ -37,12 +37,14 @@ const DELETE_VERSION: &str = "delete from model_versions where model = $1 and ve
 const PUT_ALIAS: &str = "insert into model_aliases (model, alias, version) values ($1, $2, $3) \
      on conflict (model, alias) do update set version = excluded.version";
 const DELETE_ALIAS: &str = "delete from model_aliases where model = $1 and alias = $2";
-const ADD_HISTORY: &str = "insert into registry_history (seq, at, model, version, what, value, actor, reason) \
-     values ((select coalesce(max(seq), 0) + 1 from registry_history), $1, $2, $3, $4, $5, $6, $7)";
-const HISTORY: &str = "select seq, at, model, version, what, value, actor, reason from registry_history \
+const ADD_HISTORY: &str = "insert into registry_history (seq, at, model, version, what, value, actor, reason, audit) \
+     values ((select coalesce(max(seq), 0) + 1 from registry_history), $1, $2, $3, $4, $5, $6, $7, $8)";
+const HISTORY: &str = "select seq, at, model, version, what, value, actor, reason, audit from registry_history \
      where model = $1 order by seq desc limit 2000";
-const HISTORY_UNTIL: &str = "select seq, at, model, version, what, value, actor, reason from registry_history \
+const HISTORY_UNTIL: &str = "select seq, at, model, version, what, value, actor, reason, audit from registry_history \
      where at <= $1 order by seq";
+const HISTORY_OF_UNTIL: &str = "select seq, at, model, version, what, value, actor, reason, audit \
+     from registry_history where model = $1 and at <= $2 order by seq";
 
 /// Every statement, for the test that prepares each on both engines.
 pub const STATEMENTS: &[&str] = &[
@@ -65,6 +67,7 @@ pub const STATEMENTS: &[&str] = &[
     ADD_HISTORY,
     HISTORY,
     HISTORY_UNTIL,
+    HISTORY_OF_UNTIL,
 ];
 
 #[derive(FromRow)]
@@ -97,6 +100,7 @@ struct HistoryRow {
     value: Option<String>,
     actor: String,
     reason: String,
+    audit: Option<i64>,
 }
 
 fn number(version: i64) -> u32 {
@@ -227,7 +231,7 @@ pub(super) async fn set_alias(tx: &mut Tx, model: &str, alias: &str, version: Op
 pub(super) async fn add_history(tx: &mut Tx, entry: &HistoryEntry) -> Result<()> {
     on_tx!(tx, t => sqlx::query(ADD_HISTORY)
         .bind(entry.at.0).bind(&entry.model).bind(i64::from(entry.version)).bind(&entry.what).bind(&entry.value)
-        .bind(&entry.actor).bind(&entry.reason).execute(&mut *t).await.map(drop))
+        .bind(&entry.actor).bind(&entry.reason).bind(entry.audit).execute(&mut *t).await.map(drop))
     .map_err(fault)
 }
 
@@ -241,10 +245,11 @@ fn entry_of(row: HistoryRow) -> HistoryEntry {
         value: row.value,
         actor: row.actor,
         reason: row.reason,
+        audit: row.audit,
     }
 }
 
-/// Newest first.
+/// The newest entries of a model, newest first.
 pub(super) async fn history(source: Source<'_>, model: &str) -> Result<Vec<HistoryEntry>> {
     let rows: Vec<HistoryRow> =
         on_source!(source, e => sqlx::query_as(HISTORY).bind(model).fetch_all(e).await).map_err(fault)?;
@@ -255,5 +260,13 @@ pub(super) async fn history(source: Source<'_>, model: &str) -> Result<Vec<Histo
 pub(super) async fn history_until(source: Source<'_>, at: Timestamp) -> Result<Vec<HistoryEntry>> {
     let rows: Vec<HistoryRow> =
         on_source!(source, e => sqlx::query_as(HISTORY_UNTIL).bind(at.0).fetch_all(e).await).map_err(fault)?;
+    Ok(rows.into_iter().map(entry_of).collect())
+}
+
+/// What began or ended with one model up to a moment, oldest first: all of it, for the state then follows from it.
+pub(super) async fn history_of_until(source: Source<'_>, model: &str, at: Timestamp) -> Result<Vec<HistoryEntry>> {
+    let rows: Vec<HistoryRow> =
+        on_source!(source, e => sqlx::query_as(HISTORY_OF_UNTIL).bind(model).bind(at.0).fetch_all(e).await)
+            .map_err(fault)?;
     Ok(rows.into_iter().map(entry_of).collect())
 }

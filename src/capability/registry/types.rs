@@ -130,6 +130,9 @@ pub struct HistoryEntry {
     pub value: Option<String>,
     pub actor: String,
     pub reason: String,
+    /// Number of the audit record under which it changed, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<i64>,
 }
 
 /// A model with its versions (newest first): now, or at a past moment.
