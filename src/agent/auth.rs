@@ -171,7 +171,7 @@ fn user_name(uid: u32) -> String {
 
 /// Requests that change nothing, whatever their method.
 fn is_read(method: &Method, path: &str) -> bool {
-    let asks = ["/search", "/get-latest-versions", "/search-datasets"];
+    let asks = ["/search", "/runs/groups", "/get-latest-versions", "/search-datasets"];
     method == Method::GET
         || method == Method::HEAD
         || method == Method::OPTIONS

@@ -217,7 +217,10 @@ mod tests {
 
     #[test]
     fn one_number_has_four_digits() {
-        assert_eq!([0.941, 0.0003, 1024.0, 41.25, 3e-9].map(metric), ["0.9410", "0.0003000", "1024", "41.25", "3.000e-9"]);
+        assert_eq!(
+            [0.941, 0.0003, 1024.0, 41.25, 3e-9].map(metric),
+            ["0.9410", "0.0003000", "1024", "41.25", "3.000e-9"]
+        );
         assert_eq!(Decimals::fit([0.18, 12.5].into_iter()).write(0.18), "0.18");
         assert_eq!([41_234, 12, -1_204_331].map(short_count), ["41.2k", "12", "-1.20M"]);
         assert_eq!([-75.0, f64::NAN, 0.0].map(span), ["-1m15s", "?", "0 s"]);

@@ -14,7 +14,9 @@ use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verifi
 use crate::capability::registry::ModelView;
 use crate::capability::tracking::compare::{Noises, noises};
 use crate::capability::tracking::view::PAGE_ROWS_MAX;
-use crate::capability::tracking::{ExperimentView, LoggedModel, RunPage, RunQuery, RunView, Series};
+use crate::capability::tracking::{
+    ExperimentView, GroupQuery, LoggedModel, RunGroups, RunPage, RunQuery, RunView, Series,
+};
 use crate::capability::wire::{ArtifactEntry, BackupRequest, BackupStep, ImportExperiment, ImportRun, Status};
 use crate::capability::{Envelope, Hint, Outcome};
 
@@ -48,6 +50,12 @@ impl Client {
     /// `Invalid` for a filter that cannot be read.
     pub async fn search_runs(&self, query: &RunQuery) -> Result<RunPage> {
         self.post("/api/v1/runs/search", query).await
+    }
+
+    /// # Errors
+    /// `Invalid` for a filter that cannot be read.
+    pub async fn run_groups(&self, query: &GroupQuery) -> Result<RunGroups> {
+        self.post("/api/v1/runs/groups", query).await
     }
 
     /// # Errors

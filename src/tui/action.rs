@@ -82,6 +82,9 @@ actions! {
     SortPick "sort.pick" Look "sort" "sort by a column…";
     SortReverse "sort.reverse" Look "reverse" "reverse the order";
     Columns "columns" Look "columns" "choose the columns…";
+    GroupPick "group.pick" Look "group" "put runs together by experiment, parent or a param…";
+    Views "views" Look "views" "saved views: show, save, forget…";
+    ShowDeleted "show.deleted" Look "bin" "deleted runs instead of active ones, and back";
     Experiment "experiment" Look "experiment" "show one experiment or all…";
     Metric "metric" Look "metric" "choose the charted metric…";
     EmaLess "ema.less" Look "rougher" "less smoothing";

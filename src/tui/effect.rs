@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::model::{Envelope, Outcome};
 use super::msg::{Changed, Effect, Msg, Page, Want};
+use super::views;
 use crate::base::Fault;
 
 /// What is answered later.
@@ -57,6 +58,11 @@ impl Outside {
             Effect::Copy(text) => {
                 tokio::task::spawn_blocking(move || {
                     let _ = to.blocking_send(Msg::Copied(copy(&text)));
+                });
+            }
+            Effect::SaveViews(all) => {
+                tokio::task::spawn_blocking(move || {
+                    let _ = to.blocking_send(Msg::Saved(views::save(&all)));
                 });
             }
             other => return Some(other),

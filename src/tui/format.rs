@@ -3,8 +3,17 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub use crate::base::show::{Decimals, age, bytes, clock, count, full, metric as number, short_count, span};
 pub use crate::base::show::short_moment as moment;
+pub use crate::base::show::{Decimals, age, bytes, clock, count, full, metric as number, short_count, span};
+
+use crate::base::Timestamp;
+
+/// A length of time in one unit: `34m`, `6h`, `12d`.
+pub fn rough_span(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation)] // f64 to i64 saturates
+    let micros = (seconds * 1e6) as i64;
+    age(Timestamp(micros), Timestamp(0))
+}
 
 /// Foreign text made safe for a cell: control characters and direction overrides become spaces, so a name can neither
 /// move the cursor nor mirror the line.

@@ -26,6 +26,7 @@ pub mod theme;
 pub mod undo;
 pub mod update;
 pub mod view;
+pub mod views;
 pub mod widget;
 pub mod wire;
 

@@ -8,6 +8,7 @@ use crate::base::Timestamp;
 use crate::capability::Command;
 pub use crate::capability::registry::Stage;
 pub use crate::capability::tracking::RunStatus;
+use crate::capability::tracking::health::{Health, Sign, health};
 
 /// Who answers, and as whom we speak to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,13 @@ impl Run {
     /// When it last logged a metric.
     pub fn last_logged(&self) -> Option<Timestamp> {
         self.metrics.values().map(|m| m.at).max()
+    }
+
+    /// How it does beyond its status.
+    pub fn health(&self, now: Timestamp) -> Health {
+        let sign = |key, m: &Latest| Sign { key, value: m.value, step: m.step, at: m.at, count: m.count };
+        let signs = self.metrics.iter().map(|(key, m)| sign(key.as_str(), m));
+        health(self.status, self.started, now, signs)
     }
 
     pub fn is_live(&self) -> bool {

@@ -9,9 +9,11 @@ use super::model::{
 };
 use super::query::Query;
 use super::remote::RequestId;
+use super::views::SavedView;
 use super::widget::Spot;
 use crate::base::Fault;
 use crate::capability::tracking::compare::Noises;
+use crate::capability::tracking::{GroupBy, RunGroups};
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub enum Msg {
     Performed(RequestId, Result<Outcome, Fault>),
     /// How a copy went: the way it took, or why not.
     Copied(Result<String, String>),
+    /// Where the views were saved, or why not.
+    Saved(Result<String, String>),
     /// The stream of hints is open, alive, or broken with a cause.
     Events(Result<(), String>),
     /// The process has been told to end.
@@ -61,6 +65,7 @@ pub enum Want {
     Status,
     Experiments,
     Runs(RunsWant),
+    RunGroups(GroupsWant),
     Run(String),
     /// Thinned histories of (run, metric) pairs, at most `points` each.
     Curves {
@@ -94,6 +99,20 @@ pub struct RunsWant {
     pub descending: bool,
     pub offset: usize,
     pub limit: usize,
+    /// Deleted runs instead of active ones.
+    pub deleted: bool,
+    /// Only the runs of one group: what puts them together, and their value.
+    pub within: Option<(GroupBy, Option<String>)>,
+}
+
+/// Runs put together, with mean and spread of these metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupsWant {
+    pub experiment: Option<String>,
+    pub filter: Query,
+    pub deleted: bool,
+    pub by: GroupBy,
+    pub metrics: Vec<String>,
 }
 
 /// By what runs are sorted.
@@ -121,6 +140,7 @@ pub enum Page {
     Status(Status),
     Experiments(Vec<Experiment>),
     Runs(Window<Run>),
+    RunGroups(RunGroups),
     Run(Box<Run>),
     Curves(Vec<Curve>),
     Artifacts(Vec<Artifact>),
@@ -139,6 +159,7 @@ pub enum Effect {
     Load(RequestId, Want),
     Perform(RequestId, Envelope),
     Copy(String),
+    SaveViews(Vec<SavedView>),
     Mouse(bool),
     Redraw,
     Suspend,

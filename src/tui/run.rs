@@ -17,6 +17,7 @@ use super::terminal::{self, Screen};
 use super::theme::{self, Surroundings, Theme};
 use super::update::update;
 use super::view::{shows_sheet, view};
+use super::views;
 use super::widget::Scroll;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 
@@ -45,7 +46,11 @@ pub async fn run_on(source: Arc<dyn Source>, options: Options) -> anyhow::Result
     terminal::read_input(to.clone());
     let outside = Outside { source, to };
     outside.listen();
-    let state = State::new(setup, Screen::size(), SystemClock.now());
+    let mut state = State::new(setup, Screen::size(), SystemClock.now());
+    match views::load() {
+        Ok(views) => state.views = views,
+        Err(why) => state.banners.push(why),
+    }
     let result = Room { state, theme, scroll: Scroll::default(), outside, armed: 0 }.live(&mut screen, from).await;
     terminal::stop_input();
     drop(screen);

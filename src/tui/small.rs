@@ -73,6 +73,7 @@ pub fn typed(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
             }
             None => state.warn("a tag is written key=value; -key removes one"),
         },
+        Prompted::ViewName => super::screen::runs::saved::save(state, &text, effects),
         Prompted::ModelOf(run) => match text.trim() {
             "" => state.warn("a model needs a name"),
             model => ask::open(state, &Topic::Register { model: model.to_owned(), run }),

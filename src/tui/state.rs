@@ -17,6 +17,7 @@ use super::screen::registry::Registry;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
 use super::undo::{Doing, Undo};
+use super::views::SavedView;
 use crate::base::Timestamp;
 
 /// A screen to stand on.
@@ -143,6 +144,8 @@ pub struct State {
     pub undo: Option<Undo>,
     /// A sheet that waits for the registry to be loaded.
     pub sheet_wanted: Option<Topic>,
+    /// Saved views of the runs.
+    pub views: Vec<SavedView>,
     pub banners: Vec<String>,
     /// The first key of a sequence, and when it came.
     pub prefix: Option<(Key, Timestamp)>,
@@ -182,6 +185,7 @@ impl State {
             doing: BTreeMap::new(),
             undo: None,
             sheet_wanted: None,
+            views: Vec::new(),
             banners: setup.banners,
             prefix: None,
             zoom: false,

@@ -32,6 +32,8 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Performed(id, answer) => performed(state, id, &answer),
         Msg::Copied(Ok(how)) => state.say(how),
         Msg::Copied(Err(why)) => state.warn(format!("not copied: {why}")),
+        Msg::Saved(Ok(how)) => state.say(how),
+        Msg::Saved(Err(why)) => state.warn(format!("not saved: {why}")),
         Msg::Events(Ok(())) => events_up(state),
         Msg::Events(Err(why)) => state.events.fail(&why),
         Msg::Terminate => effects.push(Effect::Quit),
@@ -116,7 +118,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
     match changed {
         Changed::Experiments => state.runs.experiments.touch(),
         Changed::Run(id) => {
-            state.runs.page.touch();
+            state.runs.touch();
             if state.run.id == *id {
                 state.run.row.touch();
             }
@@ -129,7 +131,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
         Changed::Everything => {
             state.status_asked = Timestamp(i64::MIN / 2);
             state.runs.experiments.touch();
-            state.runs.page.touch();
+            state.runs.touch();
             state.run.row.touch();
             state.compare.rows.touch();
             state.compare.noise.touch();
@@ -170,7 +172,7 @@ fn loaded(state: &mut State, id: RequestId, reply: Result<Page, Fault>, effects:
 /// The agent does not answer: what is known stays, marked as what it is.
 fn lost(state: &mut State, why: &str) {
     state.control.fail(why);
-    state.runs.page.remote.stale(why);
+    state.runs.stale(why);
     state.run.row.remote.stale(why);
     state.compare.rows.remote.stale(why);
     state.registry.models.remote.stale(why);
@@ -211,7 +213,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         return vec![retry_at(state)];
     }
     let here = match state.nav.here() {
-        View::Runs => state.runs.page.due_at(),
+        View::Runs => state.runs.due_at(),
         View::Run(_) => state.run.row.due_at(),
         View::Compare(_) => state.compare.rows.due_at(),
         View::Registry => state.registry.models.due_at(),

@@ -38,6 +38,7 @@ mod store_schema;
 mod store_simulation;
 mod stores;
 mod support;
+mod tui_changes;
 mod tui_fixture;
 mod tui_safety;
 mod tui_screens;

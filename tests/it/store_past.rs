@@ -57,11 +57,9 @@ async fn versions_and_models_that_are_gone_stood_there_then() {
         act(&ctx, R::DeleteModel { model: "m".into() }).await;
         let last = ctx.clock.now();
 
-        for (moment, expected) in [
-            (first, "v2 dev, v1 prod best"),
-            (second, "v2 prod best, v1 archived"),
-            (third, "v2 prod best"),
-        ] {
+        for (moment, expected) in
+            [(first, "v2 dev, v1 prod best"), (second, "v2 prod best, v1 archived"), (third, "v2 prod best")]
+        {
             let one = at(&ctx, "m", moment).await;
             assert_eq!(told(&one), expected);
             assert_eq!((one.as_of, one.model.description.as_str()), (Some(moment), "deleted since then"));
@@ -131,7 +129,10 @@ async fn history_names_the_audit_record_of_each_change() {
         let moved = stage(&ctx, "m", 1, Stage::Prod).await;
         let view = registry::model(Source::Pool(ctx.db.read()), "m", None).await.unwrap();
         let shown: Vec<_> = view.history.iter().map(|h| (h.value.as_deref(), h.audit, h.reason.as_str())).collect();
-        assert_eq!(shown, [(Some("prod"), Some(moved.audit), "as the test says"), (Some("dev"), Some(1), "as the test says")]);
+        assert_eq!(
+            shown,
+            [(Some("prod"), Some(moved.audit), "as the test says"), (Some("dev"), Some(1), "as the test says")]
+        );
     })
     .await;
 }

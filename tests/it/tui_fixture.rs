@@ -28,6 +28,8 @@ pub struct Room {
     pub scroll: Scroll,
     pub now: Timestamp,
     pub performed: Vec<Envelope>,
+    /// The number of the last change that was sent.
+    pub last_request: u64,
     pub copied: Vec<String>,
     pub quit: bool,
     /// What loads are answered with; `None` is an agent that does not answer.
@@ -44,8 +46,16 @@ impl Room {
             Setup { keys: Keymap::shipped(), glyphs, session: "5e55".into(), read_only: None, banners: Vec::new() };
         let state = State::new(setup, size, NOW);
         let (performed, copied) = (Vec::new(), Vec::new());
-        let mut room =
-            Self { state, scroll: Scroll::default(), now: NOW, performed, copied, quit: false, answer: Some(answer) };
+        let mut room = Self {
+            state,
+            scroll: Scroll::default(),
+            now: NOW,
+            performed,
+            last_request: 0,
+            copied,
+            quit: false,
+            answer: Some(answer),
+        };
         room.give(Msg::Events(Ok(())));
         room.give(Msg::Tick);
         room
@@ -64,7 +74,10 @@ impl Room {
                         let gone = opsroom::base::Fault::unavailable("no agent answers").why("connection refused");
                         waiting.push(Msg::Loaded(id, Box::new(Err(gone))));
                     }
-                    (Effect::Perform(_, envelope), _) => self.performed.push(envelope),
+                    (Effect::Perform(id, envelope), _) => {
+                        self.last_request = id;
+                        self.performed.push(envelope);
+                    }
                     (Effect::Copy(text), _) => self.copied.push(text),
                     (Effect::Quit, _) => self.quit = true,
                     _ => {}
@@ -318,7 +331,9 @@ pub fn answer(want: &Want) -> Page {
             let one = |id: &str, name: &str| Experiment { id: id.into(), name: name.into() };
             Page::Experiments(vec![one("1", "flight-delay"), one("2", "flights-trees")])
         }
+        Want::Runs(w) if w.within.is_some() => Page::Runs(window(w.offset, w.limit, 7, |i| run(i * 3))),
         Want::Runs(w) => Page::Runs(window(w.offset, w.limit, 418, run)),
+        Want::RunGroups(want) => Page::RunGroups(groups(want)),
         Want::Run(id) => Page::Run(Box::new((0..418).map(run).find(|r| r.id == *id).unwrap_or_else(|| run(0)))),
         Want::Curves { of, points } => Page::Curves(of.iter().map(|(run, key)| curve(run, key, *points)).collect()),
         Want::Artifacts { path, .. } => Page::Artifacts(artifacts(path)),
@@ -339,6 +354,26 @@ pub fn answer(want: &Want) -> Page {
 fn noises() -> Noises {
     let of = |key: &str, sigma| (key.to_owned(), Noise { sigma, freedom: 4, groups: 2, runs: 6 });
     Noises::from([of("val_auc", 0.0004), of("val_loss", 0.002)])
+}
+
+/// The first sixty runs put together as the agent would.
+fn groups(want: &opsroom::tui::msg::GroupsWant) -> opsroom::capability::tracking::RunGroups {
+    use opsroom::capability::tracking::{GroupBy, groups::Grouping};
+    let mut grouping = Grouping::default();
+    for run in (0..60).map(run) {
+        let value = match &want.by {
+            GroupBy::Experiment => Some(run.experiment.as_str()),
+            GroupBy::Parent => run.tags.get("mlflow.parentRunId").map(String::as_str),
+            GroupBy::Param(key) => run.params.get(key).map(String::as_str),
+        };
+        let group = grouping.add(value, run.status, run.started);
+        for key in &want.metrics {
+            if let Some(latest) = run.metrics.get(key) {
+                group.metrics.entry(key.clone()).or_default().add(latest.value);
+            }
+        }
+    }
+    grouping.finish(&want.by)
 }
 
 fn artifacts(path: &str) -> Vec<Artifact> {

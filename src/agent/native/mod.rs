@@ -22,6 +22,7 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/stop", post(status::stop))
         .route("/api/v1/experiments", get(reads::experiments))
         .route("/api/v1/runs/search", post(reads::search_runs))
+        .route("/api/v1/runs/groups", post(reads::run_groups))
         .route("/api/v1/runs/{id}", get(reads::run))
         .route("/api/v1/runs/{id}/history", get(reads::history))
         .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))

@@ -15,6 +15,7 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("post", "/api/v1/stop", "Asks the agent to drain and end.", "admin"),
     ("get", "/api/v1/experiments", "Experiments with their numbers of runs.", "viewer"),
     ("post", "/api/v1/runs/search", "A page of runs: filter and order in MLflow's grammar.", "viewer"),
+    ("post", "/api/v1/runs/groups", "Runs by experiment, parent or param, with mean and spread of metrics.", "viewer"),
     ("get", "/api/v1/runs/{id}", "One run.", "viewer"),
     ("get", "/api/v1/runs/{id}/history", "A metric's course (query: key, columns), thinned for a chart.", "viewer"),
     ("get", "/api/v1/runs/{id}/artifacts", "Entries of a folder of a run's artifacts (query: path).", "viewer"),

@@ -14,7 +14,7 @@ use crate::capability::access::{self, Role, Token};
 use crate::capability::audit::{self, AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::{self, ModelView};
 use crate::capability::tracking::runs::{self, Batch};
-use crate::capability::tracking::{ExperimentView, RunPage, RunQuery, RunView, Series};
+use crate::capability::tracking::{ExperimentView, GroupQuery, RunGroups, RunPage, RunQuery, RunView, Series};
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
@@ -53,6 +53,10 @@ pub(super) async fn experiments(State(app): State<App>) -> Json<Vec<ExperimentVi
 
 pub(super) async fn search_runs(State(app): State<App>, Body(query): Body<RunQuery>) -> Answer<RunPage> {
     Ok(Json(app.ctx().tracking.run_page(&query)?))
+}
+
+pub(super) async fn run_groups(State(app): State<App>, Body(query): Body<GroupQuery>) -> Answer<RunGroups> {
+    Ok(Json(app.ctx().tracking.run_groups(&query)?))
 }
 
 pub(super) async fn run(State(app): State<App>, Path(id): Path<String>) -> Answer<RunView> {

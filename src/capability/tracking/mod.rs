@@ -14,6 +14,8 @@ mod effect;
 pub mod experiments;
 pub mod filter;
 mod fold;
+pub mod groups;
+pub mod health;
 mod history;
 pub mod models;
 pub mod parts;
@@ -31,6 +33,7 @@ mod writer;
 
 pub use artifacts::Artifacts;
 pub use command::Command;
+pub use groups::{GroupBy, GroupQuery, RunGroup, RunGroups, Spread};
 pub use search::DatasetSummary;
 pub use state::{Staged, State};
 pub use store::STATEMENTS;

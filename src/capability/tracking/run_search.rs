@@ -16,15 +16,11 @@ impl Tracking {
     pub fn search_runs(&self, query: &Query) -> Page<Arc<Run>> {
         self.read(|state| {
             let matching = Matching::new(state, query);
-            let places: Box<dyn Iterator<Item = u32> + '_> = match &query.experiments {
-                Some(ids) => {
-                    let ids: BTreeSet<ExperimentId> = ids.iter().copied().collect();
-                    Box::new(ids.into_iter().flat_map(|id| state.places_of(id).iter().copied()))
-                }
-                None => Box::new(0..u32::try_from(state.runs().len()).unwrap_or(u32::MAX)),
-            };
-            let mut found: Vec<(SortKey, u32)> =
-                places.filter(|place| matching.holds(*place)).map(|place| (matching.first_key(place), place)).collect();
+            let mut found: Vec<(SortKey, u32)> = matching
+                .places()
+                .filter(|place| matching.holds(*place))
+                .map(|place| (matching.first_key(place), place))
+                .collect();
             let matched = found.len();
             let end = query.offset.saturating_add(query.limit).min(matched);
             if query.offset >= end {
@@ -38,6 +34,15 @@ impl Tracking {
             found.sort_unstable_by(|a, b| matching.order(a, b));
             let items = found.drain(query.offset..).map(|(_, place)| state.runs()[place as usize].clone()).collect();
             Page { items, matched }
+        })
+    }
+
+    /// Every run that a question matches, in no order and on no page.
+    pub fn matching_runs(&self, query: &Query) -> Vec<Arc<Run>> {
+        self.read(|state| {
+            let matching = Matching::new(state, query);
+            let found = matching.places().filter(|place| matching.holds(*place));
+            found.map(|place| state.runs()[place as usize].clone()).collect()
         })
     }
 }
@@ -69,6 +74,18 @@ impl<'a> Matching<'a> {
             by_column: metric.into_iter().map(|c| (c, columns.metric(&c.key))).collect(),
             by_document: other,
             first,
+        }
+    }
+
+    /// Where the runs of the asked experiments stand.
+    fn places(&self) -> Box<dyn Iterator<Item = u32> + 'a> {
+        match &self.query.experiments {
+            Some(ids) => {
+                let ids: BTreeSet<ExperimentId> = ids.iter().copied().collect();
+                let state = self.state;
+                Box::new(ids.into_iter().flat_map(move |id| state.places_of(id).iter().copied()))
+            }
+            None => Box::new(0..u32::try_from(self.state.runs().len()).unwrap_or(u32::MAX)),
         }
     }
 

@@ -108,6 +108,23 @@ impl Run {
     }
 }
 
+impl RunQuery {
+    /// # Errors
+    /// `Invalid` when filter or order cannot be read.
+    pub fn question(&self) -> Result<Query> {
+        let invalid = |e: filter::Invalid| Fault::invalid(e.to_string());
+        let order_by = self.order_by.iter().map(|o| filter::parse_order_by(o, Target::Runs).map_err(invalid));
+        Ok(Query {
+            experiments: (!self.experiments.is_empty()).then(|| self.experiments.clone()),
+            filter: filter::parse(&self.filter, Target::Runs).map_err(invalid)?,
+            view: if self.deleted { View::DeletedOnly } else { View::ActiveOnly },
+            order_by: order_by.collect::<Result<_>>()?,
+            offset: self.offset,
+            limit: if self.limit == 0 { 100 } else { self.limit.min(PAGE_ROWS_MAX) },
+        })
+    }
+}
+
 impl Tracking {
     pub fn experiment_views(&self) -> Vec<ExperimentView> {
         self.read(|state| {
@@ -132,17 +149,8 @@ impl Tracking {
     /// # Errors
     /// `Invalid` when filter or order cannot be read.
     pub fn run_page(&self, query: &RunQuery) -> Result<RunPage> {
-        let invalid = |e: filter::Invalid| Fault::invalid(e.to_string());
-        let order_by = query.order_by.iter().map(|o| filter::parse_order_by(o, Target::Runs).map_err(invalid));
-        let experiments = (!query.experiments.is_empty()).then(|| query.experiments.clone());
-        let question = Query {
-            experiments: experiments.clone(),
-            filter: filter::parse(&query.filter, Target::Runs).map_err(invalid)?,
-            view: if query.deleted { View::DeletedOnly } else { View::ActiveOnly },
-            order_by: order_by.collect::<Result<_>>()?,
-            offset: query.offset,
-            limit: if query.limit == 0 { 100 } else { query.limit.min(PAGE_ROWS_MAX) },
-        };
+        let question = query.question()?;
+        let experiments = &question.experiments;
         let page = self.search_runs(&question);
         let (total, running) = self.read(|state| {
             let here = |r: &&std::sync::Arc<Run>| {

@@ -8,7 +8,8 @@ use crate::tui::state::State;
 
 /// Where a run's model may lie: the models it logged, else the folders that older clients noted, else the usual folder.
 pub fn sources_of(run: &Run) -> Vec<(String, String)> {
-    let logged: Vec<_> = run.models.iter().map(|id| (format!("logged model {id}"), format!("models:/{id}"))).collect();
+    let logged: Vec<_> =
+        run.models.iter().map(|id| (format!("a version of logged model {id}"), format!("models:/{id}"))).collect();
     if !logged.is_empty() {
         return logged;
     }
@@ -19,10 +20,10 @@ pub fn sources_of(run: &Run) -> Vec<(String, String)> {
         .filter_map(serde_json::Value::as_array)
         .flatten()
         .filter_map(|m| m.get("artifact_path")?.as_str().map(ToOwned::to_owned))
-        .map(|path| (format!("artifact folder {path}"), format!("runs:/{}/{path}", run.id)))
+        .map(|path| (format!("a version of artifact folder {path}"), format!("runs:/{}/{path}", run.id)))
         .collect();
     if folders.is_empty() {
-        return vec![("artifact folder model".to_owned(), format!("runs:/{}/model", run.id))];
+        return vec![("a version of artifact folder model".to_owned(), format!("runs:/{}/model", run.id))];
     }
     folders
 }
@@ -61,8 +62,8 @@ fn way(run: &Run, model: &str, name: String, source: String, user: &str) -> Way 
     if !metrics.is_empty() {
         impact.push(format!("metrics  {}", metrics.join("   ")));
     }
-    impact.push("A new version in dev. Its artifacts are digested and frozen: they can no longer be".to_owned());
-    impact.push("written or deleted while it stands.".to_owned());
+    impact.push("A new version in dev. Its artifacts are digested and frozen:".to_owned());
+    impact.push("while it stands they can be neither written nor deleted.".to_owned());
     if run.is_live() {
         impact.push("The run still goes on; what it logs to this folder later is refused.".to_owned());
     }

@@ -26,7 +26,7 @@ pub fn ask(state: &State, ids: &[String]) -> Result<Ask, String> {
         impact.push(format!("{over} marked runs are over and stay as they are"));
     }
     impact.push("Each is marked as killed, with the tag opsroom.stop_requested.".to_owned());
-    impact.push("A script that looks at the tag ends by itself; another one goes on logging.".to_owned());
+    impact.push("A script that looks at the tag ends by itself; any other goes on.".to_owned());
     let title = match live.as_slice() {
         [one] => format!("STOP  {}", one.name),
         many => format!("STOP {} RUNS", many.len()),

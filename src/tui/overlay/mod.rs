@@ -34,4 +34,6 @@ pub enum Choice {
     Column(super::screen::runs::Column),
     Experiment(Option<super::model::Experiment>),
     Copy(String),
+    GroupRuns(Option<crate::capability::tracking::GroupBy>),
+    View(super::screen::runs::ViewChoice),
 }

@@ -21,6 +21,8 @@ pub enum Prompted {
     Tag(Vec<String>),
     /// The registered model that this run becomes a version of.
     ModelOf(String),
+    /// The view that is shown, to be saved.
+    ViewName,
 }
 
 /// What a key on the prompt leads to.

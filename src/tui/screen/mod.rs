@@ -112,6 +112,8 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
         Choice::Do(action) => dispatch::act(state, action, effects),
         Choice::Copy(text) => effects.push(Effect::Copy(text)),
         Choice::SortRuns(order) => runs::sort_by(state, order),
+        Choice::GroupRuns(by) => runs::group_by(state, by),
+        Choice::View(choice) => runs::saved::choose(state, choice, effects),
         Choice::Column(column) => state.runs.toggle_column(&column),
         Choice::Experiment(experiment) => runs::show_experiment(state, experiment),
         Choice::Metric(key) => match state.nav.here() {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod change;
+mod groups;
 mod registry;
 mod runs;
 
@@ -39,6 +40,7 @@ impl Agent {
             Want::Status => Page::Status(self.status().await?),
             Want::Experiments => Page::Experiments(self.experiments().await?),
             Want::Runs(want) => Page::Runs(self.runs(&want).await?),
+            Want::RunGroups(want) => Page::RunGroups(self.groups(&want).await?),
             Want::Run(id) => Page::Run(Box::new(self.run(&id).await?)),
             Want::Curves { of, points } => Page::Curves(self.curves(of, points).await?),
             Want::Artifacts { run, path } => Page::Artifacts(self.artifacts(&run, &path).await?),

@@ -8,7 +8,8 @@ use crate::base::fault::Result;
 use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
 use crate::capability::tracking::filter::{Condition, Entity, Filter, Op as Asked, Value};
-use crate::capability::tracking::{RunQuery, RunView};
+use crate::capability::tracking::groups::PARENT_TAG;
+use crate::capability::tracking::{GroupBy, RunQuery, RunView};
 use crate::tui::format;
 use crate::tui::model::{Artifact, Curve, Experiment, Input, Latest, Point, Preview, Run, Window};
 use crate::tui::msg::{RunOrder, RunsWant};
@@ -33,15 +34,18 @@ impl Agent {
 
     /// A stretch of the list. What the agent's grammar can say is filtered there; the rest is sifted here.
     pub(super) async fn runs(&self, want: &RunsWant) -> Result<Window<Run>> {
-        let (said, all_said) = say(&want.filter);
-        let experiments = want.experiment.iter().filter_map(|e| e.parse::<ExperimentId>().ok()).collect();
+        let (mut said, all_said) = say(&want.filter);
+        let mut experiment = want.experiment.as_deref();
+        match &want.within {
+            Some((GroupBy::Experiment, value)) => experiment = value.as_deref(),
+            Some((by, value)) => said.conditions.push(belongs(by, value.as_deref())),
+            None => {}
+        }
         let query = RunQuery {
-            experiments,
-            filter: said.to_string(),
             order_by: vec![order(&want.order, want.descending)],
-            deleted: false,
             offset: want.offset,
             limit: want.limit,
+            ..page_query(experiment, said.to_string(), want.deleted)
         };
         if all_said {
             let page = self.client.search_runs(&query).await?;
@@ -177,7 +181,26 @@ pub(super) fn run(view: RunView) -> Run {
     }
 }
 
-fn order(by: &RunOrder, descending: bool) -> String {
+/// Runs of one experiment or all, in no order yet.
+pub(super) fn page_query(experiment: Option<&str>, filter: String, deleted: bool) -> RunQuery {
+    let experiments = experiment.iter().filter_map(|e| e.parse::<ExperimentId>().ok()).collect();
+    RunQuery { experiments, filter, deleted, ..RunQuery::default() }
+}
+
+/// What runs of a group have in common.
+fn belongs(by: &GroupBy, value: Option<&str>) -> Condition {
+    let (entity, key) = match by {
+        GroupBy::Experiment => (Entity::Attribute, "experiment_id".to_owned()),
+        GroupBy::Parent => (Entity::Tag, PARENT_TAG.to_owned()),
+        GroupBy::Param(key) => (Entity::Param, key.clone()),
+    };
+    match value {
+        Some(text) => Condition { entity, key, op: Asked::Eq, value: Value::Text(text.to_owned()) },
+        None => Condition { entity, key, op: Asked::IsNull, value: Value::None },
+    }
+}
+
+pub(super) fn order(by: &RunOrder, descending: bool) -> String {
     let quoted = |key: &str| format!("`{}`", key.replace('`', "``"));
     let field = match by {
         RunOrder::Name => "run_name".into(),
@@ -191,7 +214,7 @@ fn order(by: &RunOrder, descending: bool) -> String {
 }
 
 /// As much of a filter as the agent's grammar can say, and whether that is all of it. It has no OR and no NOT.
-fn say(query: &Query) -> (Filter, bool) {
+pub(super) fn say(query: &Query) -> (Filter, bool) {
     let [all] = query.any.as_slice() else { return (Filter::default(), query.any.is_empty()) };
     let said: Vec<Option<Condition>> = all.iter().map(condition).collect();
     let complete = said.iter().all(Option::is_some);

@@ -3,6 +3,9 @@
 mod brief;
 mod columns;
 pub mod filter;
+pub mod groups;
+pub mod saved;
+mod table;
 mod update;
 pub mod view;
 
@@ -10,9 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use brief::Brief;
 pub use columns::Column;
-pub use update::{act, demand, loaded, set_filter, show_experiment, sort_by, targets};
+pub use groups::{Grouped, Line};
+pub use saved::ViewChoice;
+pub use update::{act, demand, group_by, loaded, set_filter, show_experiment, sort_by, targets};
 
 use super::curves::Curves;
+use crate::base::Timestamp;
 use crate::tui::action::Action;
 use crate::tui::model::{Experiment, Run, Window};
 use crate::tui::msg::RunOrder;
@@ -106,6 +112,11 @@ pub struct Runs {
     /// What was last known of marked runs: they may lie outside of the rows that are loaded.
     pub marked: BTreeMap<String, Brief>,
     pub range_from: Option<usize>,
+    pub grouped: Grouped,
+    /// Deleted runs instead of active ones.
+    pub deleted: bool,
+    /// When the room was last left: what began or ended since then is new. Kept with the session.
+    pub last_look: Option<Timestamp>,
     /// `None`: chosen by what the runs have.
     pub columns: Option<Vec<Column>>,
     pub metric: Option<String>,
@@ -135,6 +146,9 @@ impl Default for Runs {
             marks: BTreeSet::new(),
             marked: BTreeMap::new(),
             range_from: None,
+            grouped: Grouped::default(),
+            deleted: false,
+            last_look: None,
             columns: None,
             metric: None,
             look: ChartLook::default(),
@@ -158,11 +172,42 @@ impl Runs {
     }
 
     pub fn row_of(&self, id: &str) -> Option<&Run> {
-        self.rows().iter().find(|r| r.id == id)
+        self.loaded_rows().find(|r| r.id == id)
     }
 
     pub fn current(&self) -> Option<&Run> {
-        self.page.value().and_then(|w| w.get(self.cursor))
+        self.run_at(self.cursor)
+    }
+
+    /// Something may have changed: it is loaded again when its turn comes.
+    pub fn touch(&mut self) {
+        self.page.touch();
+        self.grouped.touch();
+    }
+
+    /// The question changed: what is under way no longer counts.
+    pub fn reload(&mut self) {
+        self.page.renew();
+        self.grouped.renew();
+    }
+
+    /// The agent is gone: what is known stays, marked as what it is.
+    pub fn stale(&mut self, why: &str) {
+        self.page.remote.stale(why);
+        self.grouped.groups.remote.stale(why);
+        self.grouped.open.values_mut().for_each(|slot| slot.remote.stale(why));
+    }
+
+    /// When something waits for time alone to be loaded again.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let open = self.grouped.open.values().filter_map(Slot::due_at);
+        let groups = self.grouped.by.as_ref().and_then(|_| self.grouped.groups.due_at());
+        open.chain(groups).chain(self.page.due_at()).min()
+    }
+
+    /// Whether a run began or ended since the room was last left.
+    pub fn is_new(&self, run: &Run) -> bool {
+        self.last_look.is_some_and(|at| run.started > at || run.ended.is_some_and(|e| e > at))
     }
 
     pub fn live(&self) -> usize {
@@ -179,9 +224,11 @@ impl Runs {
     /// The runs on the chart: the marked ones, else the one under the cursor.
     pub fn charted(&self) -> Vec<&Run> {
         if self.marks.is_empty() {
-            return self.current().into_iter().collect();
+            let group = self.group_here().map_or(&[][..], |g| self.rows_of_group(&g.value));
+            return self.current().into_iter().chain(group).take(CHARTED_MAX).collect();
         }
-        self.rows().iter().filter(|r| self.marks.contains(&r.id)).take(CHARTED_MAX).collect()
+        let mut seen = BTreeSet::new();
+        self.loaded_rows().filter(|r| self.marks.contains(&r.id) && seen.insert(&r.id)).take(CHARTED_MAX).collect()
     }
 
     /// The runs that a comparison would show: the marked ones, and where one alone is marked the one under the cursor.
@@ -206,6 +253,8 @@ impl Runs {
             None => shown.push(column.clone()),
         }
         shown.sort_by_key(Column::rank);
+        // Another metric may have to be averaged.
+        self.grouped.groups.touch();
         self.columns = Some(shown);
     }
 
@@ -224,6 +273,13 @@ impl Runs {
             Action::StopSheet if !self.meant().any(|b| b.status.is_none_or(|s| !s.is_over())) => {
                 Some("no run that goes on is meant".into())
             }
+            Action::DeleteSheet if self.deleted => Some("these are deleted; B shows the active runs".into()),
+            Action::RestoreSheet if !self.deleted => Some("these are not deleted; B shows the deleted runs".into()),
+            Action::RegisterSheet | Action::StopSheet if self.deleted => {
+                Some("these runs are deleted; U brings them back".into())
+            }
+            Action::Mark if self.group_here().is_some() => None,
+            Action::Open if self.group_here().is_some() => None,
             Action::NoteEdit | Action::TagEdit | Action::DeleteSheet | Action::RestoreSheet
                 if none && self.marks.is_empty() =>
             {
