@@ -7,7 +7,7 @@ use super::access::Role;
 use super::audit::{self, Detail, Via, Who};
 use super::event::Hint;
 use super::tracking::Staged;
-use super::{Ctx, access, registry, tracking};
+use super::{Ctx, access, datasets, registry, tracking};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::db::{Source, Tx};
 
@@ -19,6 +19,7 @@ pub enum Command {
     Tracking(tracking::Command),
     Registry(registry::Command),
     Access(access::Command),
+    Datasets(datasets::Command),
 }
 
 impl Command {
@@ -27,6 +28,7 @@ impl Command {
             Self::Tracking(c) => c.name(),
             Self::Registry(c) => c.name(),
             Self::Access(c) => c.name(),
+            Self::Datasets(c) => c.name(),
         }
     }
 
@@ -35,6 +37,7 @@ impl Command {
             Self::Tracking(c) => c.help(),
             Self::Registry(c) => c.help(),
             Self::Access(c) => c.help(),
+            Self::Datasets(c) => c.help(),
         }
     }
 
@@ -43,13 +46,14 @@ impl Command {
             Self::Tracking(c) => c.target(),
             Self::Registry(c) => c.target(),
             Self::Access(c) => c.target(),
+            Self::Datasets(c) => c.target(),
         }
     }
 
     /// The least role that may do it.
     pub fn role(&self) -> Role {
         match self {
-            Self::Tracking(_) | Self::Registry(_) => Role::Client,
+            Self::Tracking(_) | Self::Registry(_) | Self::Datasets(_) => Role::Client,
             Self::Access(_) => Role::Admin,
         }
     }
@@ -152,12 +156,13 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
     refuse_nul(envelope)?;
     let reason = settle_reason(ctx, actor, envelope).await?;
     let prepared = match &envelope.command {
-        Command::Registry(c) => {
-            Some(registry::prepare(&ctx.tracking, &ctx.artifacts, ctx.db.read(), c, envelope.dry_run).await?)
-        }
-        _ => None,
+        Command::Registry(c) => Prepared::Registry(
+            registry::prepare(&ctx.tracking, &ctx.artifacts, ctx.db.read(), c, envelope.dry_run).await?,
+        ),
+        Command::Datasets(c) => Prepared::Datasets(datasets::prepare(ctx.artifacts.blobs(), c).await?),
+        _ => Prepared::Nothing,
     };
-    let froze = prepared.as_ref().filter(|p| p.froze).and_then(|p| p.artifact.as_ref().map(|a| a.path.clone()));
+    let froze = prepared.froze();
     let done = in_transaction(ctx, actor, envelope, &reason, prepared).await;
     if let (Some(path), Err(_)) = (froze, &done) {
         ctx.artifacts.thaw(&path).await;
@@ -165,12 +170,27 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
     done
 }
 
+/// What rooms found out before the transaction, where nobody waits for it.
+enum Prepared {
+    Registry(registry::Prepared),
+    Datasets(datasets::Prepared),
+    Nothing,
+}
+
+impl Prepared {
+    /// The folder that the preparation froze.
+    fn froze(&self) -> Option<String> {
+        let Self::Registry(prepared) = self else { return None };
+        prepared.artifact.as_ref().filter(|_| prepared.froze).map(|a| a.path.clone())
+    }
+}
+
 async fn in_transaction(
     ctx: &Ctx,
     actor: &Actor,
     envelope: &Envelope,
     reason: &str,
-    prepared: Option<registry::Prepared>,
+    prepared: Prepared,
 ) -> Result<Outcome> {
     let mut tx = ctx.db.begin().await?;
     // Once more under the writer's turn: the same key may have been sent twice at once.
@@ -205,6 +225,9 @@ async fn in_transaction(
     if let Command::Registry(c) = &envelope.command {
         ctx.hints.give(Hint::Model(c.model().to_owned()));
     }
+    if let Command::Datasets(c) = &envelope.command {
+        ctx.hints.give(Hint::Dataset(c.dataset().to_owned()));
+    }
     ctx.hints.give(Hint::Audit);
     Ok(done.outcome)
 }
@@ -215,11 +238,11 @@ async fn apply(
     actor: &Actor,
     envelope: &Envelope,
     reason: &str,
-    prepared: Option<registry::Prepared>,
+    prepared: Prepared,
 ) -> Result<Done> {
     let now = ctx.clock.now();
     match (&envelope.command, prepared) {
-        (Command::Registry(_), Some(registry::Prepared { command, artifact, .. })) => {
+        (Command::Registry(_), Prepared::Registry(registry::Prepared { command, artifact, .. })) => {
             let record = audit::next(tx).await?;
             let by = registry::Decider {
                 actor: &actor.who.name,
@@ -238,7 +261,13 @@ async fn apply(
             };
             Ok(Done { outcome, staged: None, thawed: applied.thawed })
         }
-        (Command::Registry(_), None) => Err(Fault::bug("a registry command came unprepared")),
+        (Command::Datasets(_), Prepared::Datasets(prepared)) => {
+            let applied = datasets::apply(tx, &prepared, &actor.who.name, now).await?;
+            let outcome =
+                Outcome { from: applied.from, to: applied.to, version: Some(applied.version), ..Outcome::default() };
+            Ok(Done { outcome, ..Done::default() })
+        }
+        (Command::Registry(_) | Command::Datasets(_), _) => Err(Fault::bug("a command came unprepared")),
         (Command::Tracking(c), _) => {
             let staged = tracking::command::apply(&ctx.tracking, tx, c, now).await?;
             let (from, to) = c.change();

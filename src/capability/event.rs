@@ -13,6 +13,7 @@ pub enum Hint {
     Run(RunId),
     Model(String),
     Audit,
+    Dataset(String),
     /// The listener fell behind: anything may have changed.
     Everything,
 }

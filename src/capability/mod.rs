@@ -4,6 +4,7 @@
 pub mod access;
 pub mod audit;
 pub mod command;
+pub mod datasets;
 pub mod event;
 pub mod registry;
 pub mod tracking;

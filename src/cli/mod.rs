@@ -9,6 +9,9 @@ mod change;
 mod compare;
 mod config;
 mod connect;
+mod data;
+mod data_diff;
+mod data_show;
 mod demo;
 mod detach;
 mod exit;
@@ -140,6 +143,9 @@ pub enum Verb {
     /// The audit trail: who did what, when and why
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Data versions: add, list, show, compare, check out, verify, profile
+    #[command(subcommand)]
+    Data(data::Verb),
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
@@ -195,6 +201,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Promote(promote) => model_change::promote(session, promote).await,
         Verb::Audit(verb) => audit::run(session, verb).await,
         Verb::Token(verb) => token::run(session, verb).await,
+        Verb::Data(verb) => data::run(session, verb).await,
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,

@@ -94,8 +94,16 @@ pub async fn version(client: &Client, model: &str, text: &str) -> Result<u32> {
             Fault::not_found(format!("{model} has no alias {alias}")).next(format!("see `opsroom model show {model}`"))
         });
     }
+    number(text).map_err(|fault| fault.next("write 3, v3 or @alias"))
+}
+
+/// A version's number: `3` or `v3`.
+///
+/// # Errors
+/// `Invalid`.
+pub fn number(text: &str) -> Result<u32> {
     let digits = text.strip_prefix(['v', 'V']).unwrap_or(text);
-    digits.parse().map_err(|_| Fault::invalid(format!("not a version: {text}")).next("write 3, v3 or @alias"))
+    digits.parse().map_err(|_| Fault::invalid(format!("not a version: {text}")).next("write 3 or v3"))
 }
 
 /// `KEY=VALUE`.

@@ -1,7 +1,7 @@
 //! The line of the command line that does the same as a command. The match is exhaustive, so that no command comes to
 //! be which cannot be reached from a shell.
 
-use crate::capability::{Command, access, registry, tracking};
+use crate::capability::{Command, access, datasets, registry, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
 pub fn arguments(command: &Command) -> Vec<String> {
@@ -9,6 +9,7 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Tracking(c) => of_tracking(c),
         Command::Registry(c) => of_registry(c),
         Command::Access(c) => of_access(c),
+        Command::Datasets(c) => of_datasets(c),
     }
 }
 
@@ -69,6 +70,12 @@ fn of_access(command: &access::Command) -> Vec<String> {
     }
 }
 
+fn of_datasets(command: &datasets::Command) -> Vec<String> {
+    match command {
+        datasets::Command::AddVersion { dataset, doc } => words(["data", "add", &doc.source, "--name", dataset]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -111,8 +118,12 @@ mod tests {
             access::Command::CreateToken { name: text(), role: Role::Viewer, digest: String::new(), expires: None },
             access::Command::RevokeToken { name: text() },
         ];
+        let source = "/data/flights".to_owned();
+        let doc = datasets::VersionDoc { source, ..datasets::VersionDoc::default() };
+        let data = [datasets::Command::AddVersion { dataset: model(), doc }];
+        let access = access.into_iter().map(Command::Access).chain(data.into_iter().map(Command::Datasets));
         let all = tracking.into_iter().map(Command::Tracking);
-        all.chain(registry.into_iter().map(Command::Registry)).chain(access.into_iter().map(Command::Access)).collect()
+        all.chain(registry.into_iter().map(Command::Registry)).chain(access).collect()
     }
 
     #[test]

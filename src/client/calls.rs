@@ -258,7 +258,7 @@ fn as_of_query(as_of: Option<Timestamp>) -> Vec<(&'static str, String)> {
 }
 
 /// Percent-encodes one part of a path.
-fn encode(part: &str) -> String {
+pub(super) fn encode(part: &str) -> String {
     let mut text = String::with_capacity(part.len());
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

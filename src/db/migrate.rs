@@ -13,6 +13,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("audit", include_str!("migrations/0003_audit.sql")),
     ("access", include_str!("migrations/0004_access.sql")),
     ("history-audit", include_str!("migrations/0005_history_audit.sql")),
+    ("datasets", include_str!("migrations/0006_datasets.sql")),
 ];
 
 /// What this binary reads and writes.

@@ -115,6 +115,12 @@ pub const TABLES: &[Table] = &[
             ("revoked", Integer),
         ],
     },
+    Table { name: "datasets", columns: &[("name", Text), ("created", Integer), ("last_version", Integer)] },
+    Table {
+        name: "dataset_versions",
+        columns: &[("dataset", Text), ("version", Integer), ("created", Integer), ("doc", Text)],
+    },
+    Table { name: "dataset_packs", columns: &[("pack", Text), ("bytes", Integer), ("chunks", Bytes)] },
 ];
 
 /// A value of a row on its way.

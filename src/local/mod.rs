@@ -1,11 +1,13 @@
 //! Work on the caller's own machine: reading what MLflow left in folders and files, and taking it into an agent.
 
+pub mod data;
 pub mod follow;
 pub mod found;
 pub mod import;
 mod mlflow_db;
 mod mlruns;
 mod registry;
+pub mod table;
 mod yaml;
 
 pub use follow::Follow;

@@ -24,7 +24,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// A room, and the rooms below it that it may name (through their `mod.rs`).
-const ROOMS: &[(&str, &[&str])] = &[("audit", &[]), ("access", &[]), ("tracking", &[]), ("registry", &["tracking"])];
+const ROOMS: &[(&str, &[&str])] =
+    &[("audit", &[]), ("access", &[]), ("tracking", &[]), ("datasets", &["tracking"]), ("registry", &["tracking"])];
 
 /// Crates that a floor must never name.
 const FOREIGN: &[(&str, &[&str])] = &[

@@ -18,6 +18,7 @@ mod cli_config;
 mod cli_detached;
 mod cli_verbs;
 mod clients;
+mod data;
 mod demo;
 mod durability;
 mod harness;

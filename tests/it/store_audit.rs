@@ -4,6 +4,7 @@ use opsroom::base::id::{ExperimentId, ModelId, RunId};
 use opsroom::base::{Kind, Timestamp};
 use opsroom::capability::access::{self, Role};
 use opsroom::capability::audit::{self, AuditQuery, Head, HeadKey, Record, SignedHead};
+use opsroom::capability::datasets;
 use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
@@ -157,6 +158,7 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
         Command::Tracking(T::DeleteLoggedModel { id: logged }),
         Command::Access(token("ci")),
         Command::Access(A::RevokeToken { name: "ci".to_owned() }),
+        crate::data::a_version(ctx, "d").await,
     ]
 }
 
@@ -197,6 +199,9 @@ fn refused(command: &Command) -> Command {
             }
             A::RevokeToken { .. } => A::RevokeToken { name: gone() },
         }),
+        Command::Datasets(datasets::Command::AddVersion { doc, .. }) => {
+            Command::Datasets(datasets::Command::AddVersion { dataset: "a/b".to_owned(), doc })
+        }
     }
 }
 

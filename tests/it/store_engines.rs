@@ -2,13 +2,13 @@
 
 use opsroom::base::{Kind, Timestamp};
 use opsroom::capability::access::{self, Role};
-use opsroom::capability::audit;
 use opsroom::capability::registry::{self, Command, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::points::Point;
 use opsroom::capability::tracking::runs::{Batch, NewRun};
 use opsroom::capability::tracking::{self, Key, MetricPoint, RunStatus, Tracking};
 use opsroom::capability::{Command as Any, Ctx, Envelope, Hints, Outcome, perform};
+use opsroom::capability::{audit, datasets};
 use opsroom::db::{Db, Pool, Source};
 use sqlx::{Executor as _, SqlSafeStr as _, SqlStr};
 
@@ -18,7 +18,8 @@ use super::stores::{Place, kim, on_each_engine};
 async fn every_statement_prepares() {
     on_each_engine(async |place| {
         let db = place.db().await;
-        let rooms = [tracking::STATEMENTS, registry::STATEMENTS, audit::STATEMENTS, access::STATEMENTS];
+        let rooms =
+            [tracking::STATEMENTS, registry::STATEMENTS, datasets::STATEMENTS, audit::STATEMENTS, access::STATEMENTS];
         for statement in rooms.into_iter().flatten() {
             let sql: SqlStr = (*statement).into_sql_str();
             let prepared = match db.read() {

@@ -3,6 +3,7 @@
 mod artifacts;
 mod backup;
 mod commands;
+mod data;
 mod events;
 mod imports;
 mod openapi;
@@ -41,6 +42,19 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/import/experiment", post(imports::experiment))
         .route("/api/v1/import/run", post(imports::run).layer(DefaultBodyLimit::max(imports::RUN_BYTES_MAX)))
         .route("/api/v1/import/model", post(imports::model))
+        .route("/api/v1/datasets", get(data::datasets))
+        .route("/api/v1/datasets/{name}", get(data::dataset))
+        .route("/api/v1/datasets/{name}/versions/{version}/manifest", get(data::manifest))
+        .route("/api/v1/datasets/{name}/versions/{version}/profile", get(data::profile))
+        .route("/api/v1/data/locate", post(data::locate).layer(DefaultBodyLimit::max(data::LOCATE_BYTES_MAX)))
+        .route("/api/v1/data/packs", post(data::put_pack).layer(DefaultBodyLimit::max(data::PACK_BYTES_MAX)))
+        .route("/api/v1/data/packs/{pack}", get(data::pack))
+        .route("/api/v1/data/packs/{pack}/check", get(data::check_pack))
+        .route(
+            "/api/v1/data/manifests",
+            post(data::put_manifest).layer(DefaultBodyLimit::max(data::DOCUMENT_BYTES_MAX)),
+        )
+        .route("/api/v1/data/profiles", post(data::put_profile).layer(DefaultBodyLimit::max(data::DOCUMENT_BYTES_MAX)))
 }
 
 #[cfg(test)]

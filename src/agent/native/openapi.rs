@@ -42,6 +42,16 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("post", "/api/v1/import/experiment", "Takes in an experiment, once.", "client"),
     ("post", "/api/v1/import/run", "Takes in a run with the history of its metrics, once.", "client"),
     ("post", "/api/v1/import/model", "Takes in a logged model, once.", "client"),
+    ("get", "/api/v1/datasets", "Datasets with their versions and the runs that read them.", "viewer"),
+    ("get", "/api/v1/datasets/{name}", "One dataset.", "viewer"),
+    ("get", "/api/v1/datasets/{name}/versions/{version}/manifest", "Files of a version, a JSON line each.", "viewer"),
+    ("get", "/api/v1/datasets/{name}/versions/{version}/profile", "Training profile of a version's tables.", "viewer"),
+    ("post", "/api/v1/data/locate", "Where chunks lie: 32 bytes a digest, one after another.", "client"),
+    ("post", "/api/v1/data/packs", "Takes in a pack of chunks.", "client"),
+    ("get", "/api/v1/data/packs/{pack}", "Bytes of a pack (query: from, to).", "viewer"),
+    ("get", "/api/v1/data/packs/{pack}/check", "Holds every chunk of a pack against its digest.", "viewer"),
+    ("post", "/api/v1/data/manifests", "Takes in a manifest whose chunks are stored.", "client"),
+    ("post", "/api/v1/data/profiles", "Takes in a training profile.", "client"),
     ("get", "/api/v1/openapi.json", "This description.", "viewer"),
 ];
 

@@ -89,6 +89,8 @@ fn changed(hint: Hint) -> Changed {
         Hint::Experiment(_) => Changed::Experiments,
         Hint::Run(id) => Changed::Run(id.to_string()),
         Hint::Model(name) => Changed::Model(name),
+        // No place shows datasets by themselves yet; whoever hears this looks at all.
+        Hint::Dataset(_) => Changed::Everything,
         Hint::Audit => Changed::Audit,
         Hint::Everything => Changed::Everything,
     }

@@ -1,0 +1,176 @@
+//! Digests of a tree: what the cache knows is a look-up, the rest is read on all cores.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::walk::{Found, Stat, unreadable, walk};
+use super::{Cache, Progress, Step, cut};
+use crate::base::clock::SystemClock;
+use crate::base::{Clock, Fault, fault::Result};
+use crate::capability::datasets::pack::CHUNK_BYTES_MAX;
+use crate::capability::datasets::{Digest, manifest};
+
+/// A file with its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScannedFile {
+    /// Below the root, with `/`.
+    pub path: String,
+    pub at: PathBuf,
+    pub stat: Stat,
+    pub digest: Digest,
+    /// Digest and length of each, in order; an empty file has none.
+    pub chunks: Vec<(Digest, u32)>,
+}
+
+/// A tree with its digests.
+#[derive(Debug, Clone, Default)]
+pub struct Scanned {
+    pub root: PathBuf,
+    /// Whether the root is one file.
+    pub one_file: bool,
+    /// By path.
+    pub files: Vec<ScannedFile>,
+    /// Files that had to be read.
+    pub read: usize,
+}
+
+impl Scanned {
+    /// As a version's, see `Manifest::tree_digest`.
+    pub fn tree_digest(&self) -> String {
+        manifest::tree_digest(self.files.iter().map(|f| (f.path.as_str(), f.stat.size, f.digest)))
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.stat.size).sum()
+    }
+}
+
+/// Files that one thread takes at once.
+const BATCH_FILES: usize = 64;
+
+/// Digests everything below a path.
+///
+/// # Errors
+/// As [`walk`]; `Conflict` naming a file that changed while it was read.
+pub fn scan(path: &Path, cache: &Cache, progress: Progress<'_>) -> Result<Scanned> {
+    let root = std::fs::canonicalize(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Fault::not_found(format!("nothing at {}", path.display())),
+        _ => unreadable(path, &e),
+    })?;
+    let began = SystemClock.now().0.saturating_mul(1000);
+    let found = walk(&root)?;
+    if found.is_empty() {
+        return Err(
+            Fault::invalid(format!("there is no file in {}", root.display())).next("name a path that holds data")
+        );
+    }
+    let known = join(&found, cache.load(&root));
+    let known_count = known.iter().flatten().count();
+    let (files, read) = digest_all(&found, known, progress)?;
+    let one_file = files.len() == 1 && root.is_file();
+    // A second look at an unchanged tree writes nothing.
+    if read > 0 || known_count != files.len() {
+        cache.keep(&root, &files, began)?;
+    }
+    Ok(Scanned { root, one_file, files, read })
+}
+
+/// What the cache knows of each file; both are sorted by path.
+fn join(found: &[Found], known: Vec<ScannedFile>) -> Vec<Option<ScannedFile>> {
+    let mut known = known.into_iter().peekable();
+    found
+        .iter()
+        .map(|file| {
+            while known.peek().is_some_and(|k| k.path < file.path) {
+                known.next();
+            }
+            known.next_if(|k| k.path == file.path)
+        })
+        .collect()
+}
+
+type Slots = Vec<Mutex<Vec<ScannedFile>>>;
+
+fn digest_all(
+    found: &[Found],
+    mut known: Vec<Option<ScannedFile>>,
+    progress: Progress<'_>,
+) -> Result<(Vec<ScannedFile>, usize)> {
+    let batches: Vec<(&[Found], Mutex<&mut [Option<ScannedFile>]>)> =
+        found.chunks(BATCH_FILES).zip(known.chunks_mut(BATCH_FILES).map(Mutex::new)).collect();
+    let slots: Slots = batches.iter().map(|_| Mutex::default()).collect();
+    let (next, done, read) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
+    let (failed, stop) = (Mutex::new(None), AtomicBool::new(false));
+    let work = || {
+        let mut buffer = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            let Some((files, known)) = batches.get(nth) else { break };
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut out = Vec::with_capacity(files.len());
+            for (file, known) in files.iter().zip(known.iter_mut()) {
+                match digest_one(file, known.take(), &mut buffer, &read) {
+                    Ok(scanned) => out.push(scanned),
+                    Err(fault) => {
+                        stop.store(true, Ordering::Relaxed);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+                        return;
+                    }
+                }
+            }
+            let count = done.fetch_add(files.len() as u64, Ordering::Relaxed) + files.len() as u64;
+            progress(Step::Digest, count, found.len() as u64);
+            *slots[nth].lock().unwrap_or_else(PoisonError::into_inner) = out;
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    if let Some(fault) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(fault);
+    }
+    let files = slots.into_iter().flat_map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    Ok((files, read.into_inner()))
+}
+
+fn digest_one(
+    found: &Found,
+    known: Option<ScannedFile>,
+    buffer: &mut Vec<u8>,
+    read: &AtomicUsize,
+) -> Result<ScannedFile> {
+    let problem = |e: std::io::Error| unreadable(&found.at, &e);
+    let stat = Stat::of(&std::fs::metadata(&found.at).map_err(problem)?);
+    if let Some(known) = known.filter(|k| k.stat == stat) {
+        return Ok(ScannedFile { at: found.at.clone(), ..known });
+    }
+    read.fetch_add(1, Ordering::Relaxed);
+    let mut file = File::open(&found.at).map_err(problem)?;
+    let (digest, chunks) = if stat.size > CHUNK_BYTES_MAX as u64 {
+        cut::cut(&mut file).map_err(problem)?
+    } else {
+        buffer.clear();
+        // One byte more than there should be: a file that grew is noticed.
+        (&mut file).take(stat.size + 1).read_to_end(buffer).map_err(problem)?;
+        let digest = Digest::of(buffer);
+        let len = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        (digest, if buffer.is_empty() { Vec::new() } else { vec![(digest, len)] })
+    };
+    let length: u64 = chunks.iter().map(|(_, len)| u64::from(*len)).sum();
+    if Stat::of(&file.metadata().map_err(problem)?) != stat || length != stat.size {
+        return Err(changed(&found.at));
+    }
+    Ok(ScannedFile { path: found.path.clone(), at: found.at.clone(), stat, digest, chunks })
+}
+
+/// "… changed while it was added".
+pub(super) fn changed(path: &Path) -> Fault {
+    Fault::conflict(format!("{} changed while it was added; nothing was added", path.display()))
+        .why("a version holds what was there at one moment")
+        .next("wait until nothing writes there and add again")
+}
