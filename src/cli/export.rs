@@ -81,7 +81,7 @@ async fn draw(session: &Session, choice: &Choice, file: &Path) -> Result<Exit> {
     let title = choice.metric.join(", ");
     let caption = format!("opsroom runs export --metric {title}  {}", SystemClock.now());
     let drawn = lines.len();
-    let chart = Chart { title, caption, x_label: "step".to_owned(), y_label: String::new(), lines };
+    let chart = Chart { title, caption, x_label: "step".to_owned(), lines, ..Chart::default() };
     let svg = chart::svg(&chart, CHART_SIZE.0, CHART_SIZE.1)
         .map_err(|why| Fault::not_found("nothing to draw").why(why).next("see `opsroom runs list --metric NAME`"))?;
     write(file, svg.as_bytes())?;
