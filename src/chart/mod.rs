@@ -202,9 +202,7 @@ where
 fn word(v: f64, scale: Scale) -> String {
     match scale {
         Scale::Number => short(v),
-        Scale::Seconds => {
-            show::length(std::time::Duration::try_from_secs_f64(v.max(0.0)).unwrap_or_default())
-        }
+        Scale::Seconds => show::length(std::time::Duration::try_from_secs_f64(v.max(0.0)).unwrap_or_default()),
         #[allow(clippy::cast_possible_truncation)] // a label
         Scale::Clock => Timestamp((v * 1e6) as i64)
             .utc()

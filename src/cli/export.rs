@@ -24,8 +24,12 @@ pub struct Export {
     #[arg(long, short = 'o', value_name = "FILE")]
     out: Option<PathBuf>,
     /// Draw this metric (--metric) of the runs as a chart instead
-    #[arg(long, value_name = "FILE", requires = "metric", conflicts_with_all = ["out", "format"])]
-    svg: Option<PathBuf>,
+    #[arg(long, alias = "svg", value_name = "FILE.svg|FILE.png", requires = "metric")]
+    #[arg(conflicts_with_all = ["out", "format"])]
+    chart: Option<PathBuf>,
+    /// A logarithmic y axis, for --chart
+    #[arg(long, requires = "chart")]
+    log: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,8 +42,8 @@ enum Form {
 const PAGE_RUNS: usize = 1000;
 
 pub(super) async fn run(session: &Session, wanted: Export) -> Result<Exit> {
-    if let Some(file) = &wanted.svg {
-        return draw(session, &wanted.choice, file).await;
+    if let Some(file) = &wanted.chart {
+        return draw(session, &wanted.choice, file, wanted.log).await;
     }
     let runs = all(session, &wanted.choice).await?;
     let json = wanted.format == Form::Json || session.format == print::Format::Json;
@@ -64,7 +68,13 @@ const CHART_SIZE: (u32, u32) = (960, 540);
 const LINES_MAX: usize = 6;
 
 /// One line a run and metric, the first ones of the choice.
-async fn draw(session: &Session, choice: &Choice, file: &Path) -> Result<Exit> {
+async fn draw(session: &Session, choice: &Choice, file: &Path, log: bool) -> Result<Exit> {
+    let ending = file.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let png = match ending.as_deref() {
+        Some("png") => true,
+        Some("svg") => false,
+        _ => return Err(Fault::invalid(format!("{} ends in neither .svg nor .png", file.display()))),
+    };
     let client = session.client().await?;
     let page = client.search_runs(&choice.query(session).await?).await?;
     let mut lines = Vec::new();
@@ -81,10 +91,16 @@ async fn draw(session: &Session, choice: &Choice, file: &Path) -> Result<Exit> {
     let title = choice.metric.join(", ");
     let caption = format!("opsroom runs export --metric {title}  {}", SystemClock.now());
     let drawn = lines.len();
-    let chart = Chart { title, caption, x_label: "step".to_owned(), lines, ..Chart::default() };
-    let svg = chart::svg(&chart, CHART_SIZE.0, CHART_SIZE.1)
+    let chart = Chart { title, caption, x_label: "step".to_owned(), lines, log, ..Chart::default() };
+    let drawn_in = |scale: u32| (CHART_SIZE.0 * scale, CHART_SIZE.1 * scale);
+    let bytes = if png {
+        chart::png(&chart, drawn_in(2).0, drawn_in(2).1)
+    } else {
+        chart::svg(&chart, drawn_in(1).0, drawn_in(1).1).map(String::into_bytes)
+    };
+    let bytes = bytes
         .map_err(|why| Fault::not_found("nothing to draw").why(why).next("see `opsroom runs list --metric NAME`"))?;
-    write(file, svg.as_bytes())?;
+    write(file, &bytes)?;
     let told = serde_json::json!({ "file": file.display().to_string(), "lines": drawn });
     print::answer(session.format, &told, |_| Page::default().line(format!("{drawn} lines in {}", file.display())))?;
     Ok(Exit::Done)

@@ -53,6 +53,7 @@ actions! {
     NoteEdit "note.edit" Act "note" "write the note of a run";
     TagEdit "tag.edit" Act "tag" "set or remove a tag of a run";
     Undo "undo" Act "undo" "take the last change back";
+    ExportMenu "export.menu" Look "export" "write the table or the chart to a file…";
     CopyMenu "copy.menu" Act "copy" "copy id, row, link or command…";
     ActionsMenu "actions.menu" Act "actions" "all actions here, and why not";
     Mark "mark" Act "mark" "mark or unmark the row";

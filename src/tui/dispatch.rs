@@ -84,6 +84,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Palette => open_palette(state, false),
         Action::ActionsMenu => open_palette(state, true),
         Action::Filter => state.overlay = Some(Overlay::Filter(Line::new(screen::filter_text(state)))),
+        Action::ExportMenu => screen::pick_export(state),
         Action::PaneZoom => state.zoom = !state.zoom,
         Action::Freeze => state.frozen = !state.frozen,
         Action::Refresh => {

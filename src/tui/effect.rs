@@ -15,6 +15,7 @@ use super::model::{Envelope, Outcome};
 use super::msg::{Changed, Effect, Msg, Page, Want};
 use super::views;
 use crate::base::Fault;
+use crate::base::clock::{Clock, SystemClock};
 
 /// What is answered later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -53,6 +54,15 @@ impl Outside {
                 tokio::spawn(async move {
                     let answer = source.perform(envelope).await;
                     let _ = to.send(Msg::Performed(id, answer)).await;
+                });
+            }
+            Effect::Export(job) => {
+                tokio::spawn(async move {
+                    let written = match std::env::current_dir() {
+                        Ok(folder) => super::export::write(*job, source.as_ref(), &folder, SystemClock.now()).await,
+                        Err(e) => Err(format!("there is no current directory: {e}")),
+                    };
+                    let _ = to.send(Msg::Exported(written)).await;
                 });
             }
             Effect::Copy(text) => {

@@ -7,6 +7,7 @@ pub mod action;
 pub mod ask;
 mod dispatch;
 mod effect;
+pub mod export;
 pub mod format;
 pub mod glyph;
 pub mod key;

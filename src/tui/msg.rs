@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::export::Job;
 use super::key::Key;
 use super::model::{
     Artifact, Curve, Envelope, Experiment, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
@@ -43,6 +44,8 @@ pub enum Msg {
     Copied(Result<String, String>),
     /// Where the views were saved, or why not.
     Saved(Result<String, String>),
+    /// What was written where, or why not.
+    Exported(Result<String, String>),
     /// The stream of hints is open, alive, or broken with a cause.
     Events(Result<(), String>),
     /// The process has been told to end.
@@ -160,6 +163,7 @@ pub enum Effect {
     Perform(RequestId, Envelope),
     Copy(String),
     SaveViews(Vec<SavedView>),
+    Export(Box<Job>),
     Mouse(bool),
     Redraw,
     Suspend,

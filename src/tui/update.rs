@@ -31,6 +31,8 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Loaded(id, page) => loaded(state, id, *page, &mut effects),
         Msg::Performed(id, answer) => performed(state, id, &answer),
         Msg::Copied(Ok(how)) => state.say(how),
+        Msg::Exported(Ok(what)) => state.say(what),
+        Msg::Exported(Err(why)) => state.warn(format!("not exported: {why}")),
         Msg::Copied(Err(why)) => state.warn(format!("not copied: {why}")),
         Msg::Saved(Ok(how)) => state.say(how),
         Msg::Saved(Err(why)) => state.warn(format!("not saved: {why}")),

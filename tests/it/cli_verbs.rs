@@ -93,6 +93,11 @@ fn compare_history_and_export() {
     assert_eq!(compared["params"], serde_json::json!({"C": ["1.0", "0.1"]}));
     assert_eq!(compared["metrics"]["auc"], serde_json::json!([0.75, 0.7]));
     assert_eq!(compared["tags"], serde_json::json!({}));
+    assert_eq!(compared["grades"][0]["cells"][1]["grade"], "?", "no repeats, no grade: {compared}");
+    assert_eq!((&compared["base"]["name"], &compared["winner"]), (&"first".into(), &serde_json::Value::Null));
+    let page = agent.cli(&["runs", "compare", "first", "second", "--base", "second"]).expect(0).stdout;
+    assert!(page.contains("second base") && page.contains("3 seeds"), "{page}");
+    agent.cli(&["runs", "compare", "first", A]).expect(2);
     agent.cli(&["runs", "compare", "first"]).expect(2);
     let history = agent.cli(&["runs", "history", "first", "auc", "--json"]).expect(0).json();
     assert_eq!(
@@ -107,7 +112,10 @@ fn compare_history_and_export() {
     let drawn = agent.cli(&["runs", "export", "-m", "auc", "--svg", "auc.svg", "--json"]).expect(0).json();
     assert_eq!(drawn["lines"], 2);
     assert!(std::fs::read_to_string(agent.home().path().join("auc.svg")).unwrap().starts_with("<svg"));
-    agent.cli(&["runs", "export", "-m", "nothing", "--svg", "no.svg"]).expect(4);
+    agent.cli(&["runs", "export", "-m", "auc", "--chart", "auc.png"]).expect(0);
+    assert!(std::fs::read(agent.home().path().join("auc.png")).unwrap().starts_with(b"\x89PNG"));
+    agent.cli(&["runs", "export", "-m", "auc", "--chart", "auc.gif"]).expect(2);
+    agent.cli(&["runs", "export", "-m", "nothing", "--chart", "no.svg"]).expect(4);
     agent.cli(&["runs", "export", "--format", "json", "-o", "runs.json"]).expect(0);
     let written = std::fs::read_to_string(agent.home().path().join("runs.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap().as_array().unwrap().len(), 2);

@@ -40,6 +40,7 @@ mod store_simulation;
 mod stores;
 mod support;
 mod tui_changes;
+mod tui_compare;
 mod tui_fixture;
 mod tui_safety;
 mod tui_screens;

@@ -31,6 +31,7 @@ pub struct Room {
     /// The number of the last change that was sent.
     pub last_request: u64,
     pub copied: Vec<String>,
+    pub exported: Vec<opsroom::tui::export::Job>,
     pub quit: bool,
     /// What loads are answered with; `None` is an agent that does not answer.
     pub answer: Option<fn(&Want) -> Page>,
@@ -53,6 +54,7 @@ impl Room {
             performed,
             last_request: 0,
             copied,
+            exported: Vec::new(),
             quit: false,
             answer: Some(answer),
         };
@@ -79,6 +81,7 @@ impl Room {
                         self.performed.push(envelope);
                     }
                     (Effect::Copy(text), _) => self.copied.push(text),
+                    (Effect::Export(job), _) => self.exported.push(*job),
                     (Effect::Quit, _) => self.quit = true,
                     _ => {}
                 }

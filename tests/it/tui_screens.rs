@@ -6,12 +6,13 @@ use opsroom::tui::theme::Theme;
 use super::tui_fixture::{ASCII, Room, UNICODE, answer, curve, nothing, text_of};
 
 /// A screen and the keys that lead there.
-const SCREENS: [(&str, &str); 13] = [
+const SCREENS: [(&str, &str); 14] = [
     ("runs", "j"),
     ("runs_marked", "space space ] L"),
     ("compare", "space space space = l"),
     ("compare_config", "space space space = tab tab z d"),
     ("compare_many", "space j j j j j j j j j j j V = l l l l l l l % ]"),
+    ("export", "space space = e"),
     ("run", "enter"),
     ("run_artifacts", "enter tab tab tab tab enter"),
     ("registry", "3 j tab j"),

@@ -36,4 +36,5 @@ pub enum Choice {
     Copy(String),
     GroupRuns(Option<crate::capability::tracking::GroupBy>),
     View(super::screen::runs::ViewChoice),
+    Export(super::export::Form),
 }

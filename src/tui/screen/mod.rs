@@ -12,6 +12,7 @@ pub mod runs;
 use super::action::Action;
 use super::msg::{Effect, Page};
 use super::overlay::Choice;
+use super::overlay::picker::Item;
 use super::query::Query;
 use super::remote::{RequestId, Slot};
 use super::state::{State, View};
@@ -97,6 +98,23 @@ pub fn targets(state: &State) -> Vec<String> {
     }
 }
 
+/// What can be made of the focused pane, and why not.
+pub fn pick_export(state: &mut State) {
+    use super::export::{Form, chart, table};
+    let named = table(state).map(|(name, _)| name);
+    let table_item = |form: Form| Item {
+        why_not: named.is_none().then(|| "this pane has no table yet".to_owned()),
+        ..Item::new(format!("table as {}", form.words()), named.clone().unwrap_or_default(), Choice::Export(form))
+    };
+    let drawn = chart(state).filter(|(_, c)| c.lines.iter().any(|l| l.points.len() > 1)).map(|(name, _)| name);
+    let chart_item = |form: Form| Item {
+        why_not: drawn.is_none().then(|| "no curve is drawn on this screen".to_owned()),
+        ..Item::new(format!("chart as {}", form.words()), drawn.clone().unwrap_or_default(), Choice::Export(form))
+    };
+    let items = Form::TABLES.map(table_item).into_iter().chain(Form::CHARTS.map(chart_item)).collect();
+    open(state, super::overlay::Picker::new("EXPORT", items));
+}
+
 /// Takes the marks away; whether there were any.
 pub fn clear_marks(state: &mut State) -> bool {
     let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();
@@ -111,6 +129,10 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
     match choice {
         Choice::Do(action) => dispatch::act(state, action, effects),
         Choice::Copy(text) => effects.push(Effect::Copy(text)),
+        Choice::Export(form) => {
+            let job = super::export::job(state, form);
+            effects.extend(job.map(|job| Effect::Export(Box::new(job))));
+        }
         Choice::SortRuns(order) => runs::sort_by(state, order),
         Choice::GroupRuns(by) => runs::group_by(state, by),
         Choice::View(choice) => runs::saved::choose(state, choice, effects),

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::curves;
 use super::runs::{Axis, ChartLook, EMA};
 use crate::base::Timestamp;
+use crate::chart as file;
 use crate::tui::format;
 use crate::tui::model::Point;
 use crate::tui::theme::Token;
@@ -15,7 +16,10 @@ use crate::tui::widget::{Look, put, put_all};
 
 /// One curve as a chart needs it.
 pub struct Plotted<'a> {
+    /// In the legend.
     pub name: &'a str,
+    pub run: &'a str,
+    pub metric: &'a str,
     /// `None` while it is on its way.
     pub points: Option<&'a [Point]>,
     pub latest: Option<f64>,
@@ -35,21 +39,7 @@ pub fn plot(
     if lines.is_empty() {
         return empty(look, buf, inner, &[("no metric to draw", Token::Muted)]);
     }
-    let weight = EMA[chart_look.ema];
-    let series: Vec<Series> = lines
-        .iter()
-        .map(|l| {
-            let raw: Vec<(f64, f64)> = l
-                .points
-                .unwrap_or_default()
-                .iter()
-                .map(|p| (abscissa(p, l.started, chart_look.axis), p.value))
-                .collect();
-            let smoothed = curves::smooth(raw.iter().map(|p| p.1), weight);
-            let points = raw.iter().zip(smoothed).map(|(p, y)| (p.0, y)).collect();
-            Series { points, raw: if chart_look.ema > 0 { raw } else { Vec::new() }, token: l.token }
-        })
-        .collect();
+    let series = series(lines, chart_look);
     let x_label = match chart_look.axis {
         #[allow(clippy::cast_possible_truncation)] // a label
         Axis::Step => |x: f64| format::short_count(x as i64),
@@ -69,6 +59,45 @@ pub fn plot(
     }
     let foot = Rect { y: inner.bottom() - legends, height: legends, ..inner };
     legend(look, buf, foot, lines, &series, probe, x_label);
+}
+
+/// The lines as they are drawn: smoothed where asked, over the axis asked for.
+fn series(lines: &[Plotted<'_>], chart_look: ChartLook) -> Vec<Series> {
+    let weight = EMA[chart_look.ema];
+    lines
+        .iter()
+        .map(|l| {
+            let raw: Vec<(f64, f64)> = l
+                .points
+                .unwrap_or_default()
+                .iter()
+                .map(|p| (abscissa(p, l.started, chart_look.axis), p.value))
+                .collect();
+            let smoothed = curves::smooth(raw.iter().map(|p| p.1), weight);
+            let points = raw.iter().zip(smoothed).map(|(p, y)| (p.0, y)).collect();
+            Series { points, raw: if chart_look.ema > 0 { raw } else { Vec::new() }, token: l.token }
+        })
+        .collect()
+}
+
+/// The same curves for a file.
+pub fn picture(title: String, caption: String, lines: &[Plotted<'_>], chart_look: ChartLook) -> file::Chart {
+    let (x, x_label) = match chart_look.axis {
+        Axis::Step => (file::Scale::Number, "step"),
+        Axis::Elapsed => (file::Scale::Seconds, "since the run began"),
+        Axis::Clock => (file::Scale::Clock, "UTC"),
+    };
+    let drawn = series(lines, chart_look);
+    let lines = lines.iter().zip(drawn).map(|(l, s)| file::Line { name: format::clean(l.name), points: s.points });
+    file::Chart {
+        title,
+        caption,
+        x_label: x_label.to_owned(),
+        y_label: if chart_look.log { "logarithmic".to_owned() } else { String::new() },
+        lines: lines.collect(),
+        x,
+        log: chart_look.log,
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // an axis

@@ -123,12 +123,21 @@ fn curves(look: &Look<'_>, buf: &mut Buffer, area: Rect, compare: &Compare) {
     };
     let title = if key.is_empty() { "CURVES" } else { key.as_str() };
     let inner = pane(look, buf, area, compare.pane == CHART, title, &note);
+    let lines = plotted(compare);
+    plot(look, buf, inner, &lines, compare.look, compare.probe);
+}
+
+/// Every run's curve of the charted metric: the base and the runs around the cursor in colour.
+pub fn plotted(compare: &Compare) -> Vec<Plotted<'_>> {
+    let key = compare.charted_metric().unwrap_or_default();
+    let order = compare.order();
     let first = compare.column.saturating_sub(COLOURED_MAX - 1).max(1);
     let coloured = |n: usize| n == 0 || (first..first + COLOURED_MAX - 1).contains(&n);
     let mut colour = 0;
     let mut lines: Vec<Plotted<'_>> = Vec::new();
     for (n, place) in order.iter().enumerate() {
-        let Some(run) = compare.runs().get(*place).filter(|r| r.metrics.contains_key(&key)) else { continue };
+        let Some(run) = compare.runs().get(*place) else { continue };
+        let Some((key, latest)) = run.metrics.get_key_value(&key) else { continue };
         let token = if coloured(n) {
             colour += 1;
             Token::Series(colour - 1)
@@ -137,11 +146,13 @@ fn curves(look: &Look<'_>, buf: &mut Buffer, area: Rect, compare: &Compare) {
         };
         lines.push(Plotted {
             name: &run.name,
-            points: compare.charts.get(&run.id, &key),
-            latest: run.metrics.get(&key).map(|m| m.value),
+            run: &run.name,
+            metric: key,
+            points: compare.charts.get(&run.id, key),
+            latest: Some(latest.value),
             token,
             started: run.started,
         });
     }
-    plot(look, buf, inner, &lines, compare.look, compare.probe);
+    lines
 }

@@ -3,7 +3,7 @@
 mod update;
 pub mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use update::{act, demand, loaded, set_filter};
 
@@ -28,6 +28,8 @@ pub struct RunDetail {
     pub id: String,
     pub row: Slot<Run>,
     pub metric: Option<String>,
+    /// Metrics drawn into one chart.
+    pub marks: BTreeSet<String>,
     pub look: ChartLook,
     pub pane: usize,
     pub cursors: [usize; PANES],
@@ -52,6 +54,7 @@ impl Default for RunDetail {
             id: String::new(),
             row: Slot::default(),
             metric: None,
+            marks: BTreeSet::new(),
             look: ChartLook::default(),
             pane: METRICS,
             cursors: [0; PANES],
@@ -128,6 +131,13 @@ impl RunDetail {
     pub fn charted_metric(&self) -> Option<String> {
         let chosen = self.metric.clone().filter(|m| self.row.value().is_some_and(|r| r.metrics.contains_key(m)));
         chosen.or_else(|| self.metrics().get(self.cursors[METRICS]).map(|(k, _)| (*k).clone()))
+    }
+
+    /// The metrics on the chart: the marked ones, else one.
+    pub fn charted(&self) -> Vec<String> {
+        let Some(run) = self.row.value() else { return Vec::new() };
+        let marked: Vec<String> = self.marks.iter().filter(|k| run.metrics.contains_key(*k)).cloned().collect();
+        if marked.is_empty() { self.charted_metric().into_iter().collect() } else { marked }
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {

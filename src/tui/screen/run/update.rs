@@ -92,9 +92,9 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let metrics: Vec<_> = row.metrics.iter().map(|(k, m)| (k.clone(), *m)).filter(|(_, m)| m.count > 1).collect();
     let of = metrics.iter().take(200).map(|(k, m)| (id.as_str(), k.as_str(), m));
     effects.extend(run.sparks.demand(of, ids, now).map(|(id, want)| Effect::Load(id, want)));
-    let Some(key) = run.charted_metric() else { return };
-    let of = row.metrics.get(&key).map(|m| (id.as_str(), key.as_str(), m));
-    effects.extend(run.charts.demand(of.into_iter(), ids, now).map(|(id, want)| Effect::Load(id, want)));
+    let charted = run.charted();
+    let of = charted.iter().filter_map(|key| row.metrics.get(key).map(|m| (id.as_str(), key.as_str(), m)));
+    effects.extend(run.charts.demand(of, ids, now).map(|(id, want)| Effect::Load(id, want)));
 }
 
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {

@@ -62,7 +62,7 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
         metrics(look, buf, area, state, scroll);
     }
     if let Some(area) = at[CHART] {
-        curve(look, buf, area, state, run);
+        curve(look, buf, area, state);
     }
     if let Some(area) = at[PARAMS] {
         let rows: Vec<(String, String)> = detail.params().into_iter().map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -139,24 +139,32 @@ fn metrics(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
     table(look, buf, inner, &columns, rows, detail.pane == METRICS);
 }
 
-fn curve(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, run: &Run) {
+fn curve(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let detail = &state.run;
     let key = detail.charted_metric().unwrap_or_default();
     let inner =
         pane(look, buf, area, detail.pane == CHART, if key.is_empty() { "CHART" } else { &key }, &detail.look.words());
-    let plotted: Vec<Plotted<'_>> = run
-        .metrics
-        .get(&key)
-        .map(|m| Plotted {
-            name: &run.name,
-            points: detail.charts.get(&run.id, &key),
+    let plotted = plotted(detail);
+    plot(look, buf, inner, &plotted, detail.look, detail.probe);
+}
+
+/// The curves of the charted metrics.
+pub fn plotted(detail: &RunDetail) -> Vec<Plotted<'_>> {
+    let Some(run) = detail.row.value() else { return Vec::new() };
+    let charted = detail.charted();
+    let line = |(i, key): (usize, &String)| {
+        let (key, m) = run.metrics.get_key_value(key)?;
+        Some(Plotted {
+            name: if charted.len() > 1 { key } else { &run.name },
+            run: &run.name,
+            metric: key,
+            points: detail.charts.get(&run.id, key),
             latest: Some(m.value),
-            token: Token::Series(0),
+            token: Token::Series(i),
             started: run.started,
         })
-        .into_iter()
-        .collect();
-    plot(look, buf, inner, &plotted, detail.look, detail.probe);
+    };
+    charted.iter().enumerate().filter_map(line).collect()
 }
 
 #[allow(clippy::too_many_arguments)] // one list among three alike

@@ -15,7 +15,7 @@ pub use brief::Brief;
 pub use columns::Column;
 pub use groups::{Grouped, Line};
 pub use saved::ViewChoice;
-pub use update::{act, demand, group_by, loaded, set_filter, show_experiment, sort_by, targets};
+pub use update::{act, demand, group_by, loaded, question, set_filter, show_experiment, sort_by, targets};
 
 use super::curves::Curves;
 use crate::base::Timestamp;

@@ -218,7 +218,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
 }
 
 /// What is asked of the agent, for a page that the caller fills in.
-fn question(runs: &Runs) -> RunsWant {
+pub fn question(runs: &Runs) -> RunsWant {
     RunsWant {
         experiment: runs.experiment.as_ref().map(|e| e.id.clone()),
         filter: filter::resolve(&runs.filter, &runs.known_metrics),

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 pub use super::table::{failed, state_of};
-use super::{CHART, DETAIL, TABLE};
+use super::{CHART, DETAIL, Runs, TABLE};
 use crate::base::Timestamp;
 use crate::capability::tracking::RunGroup;
 use crate::capability::tracking::health::Health;
@@ -61,22 +61,29 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
 fn draw_chart(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let runs = &state.runs;
     let key = runs.charted_metric().unwrap_or_else(|| "no metric".into());
-    let charted = runs.charted();
     let title = if runs.marks.is_empty() { key.clone() } else { format!("{key}  ({} marked)", runs.marks.len()) };
     let inner = pane(look, buf, area, runs.pane == CHART, &title, &runs.look.words());
-    let lines: Vec<Plotted<'_>> = charted
-        .iter()
-        .filter(|r| r.metrics.contains_key(&key))
+    let lines = plotted(runs);
+    plot(look, buf, inner, &lines, runs.look, runs.probe);
+}
+
+/// The curves of the charted runs.
+pub fn plotted(runs: &Runs) -> Vec<Plotted<'_>> {
+    let Some(key) = runs.charted_metric() else { return Vec::new() };
+    runs.charted()
+        .into_iter()
+        .filter_map(|r| r.metrics.get_key_value(&key).map(|(key, m)| (r, key, m)))
         .enumerate()
-        .map(|(i, r)| Plotted {
+        .map(|(i, (r, key, m))| Plotted {
             name: &r.name,
-            points: runs.charts.get(&r.id, &key),
-            latest: r.metrics.get(&key).map(|m| m.value),
+            run: &r.name,
+            metric: key,
+            points: runs.charts.get(&r.id, key),
+            latest: Some(m.value),
             token: Token::Series(i),
             started: r.started,
         })
-        .collect();
-    plot(look, buf, inner, &lines, runs.look, runs.probe);
+        .collect()
 }
 
 fn draw_detail(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
