@@ -50,8 +50,9 @@ actions! {
     StopSheet "stop.sheet" Act "stop…" "stop runs that go on…";
     DeleteSheet "delete.sheet" Act "delete…" "delete runs…";
     RestoreSheet "restore.sheet" Act "restore…" "bring deleted runs back…";
-    NoteEdit "note.edit" Act "note" "write the note of a run";
-    TagEdit "tag.edit" Act "tag" "set or remove a tag of a run";
+    NoteEdit "note.edit" Act "note" "write the note of a run or version";
+    TagEdit "tag.edit" Act "tag" "set or remove a tag of a run or version";
+    AliasEdit "alias.edit" Act "alias" "point an alias at this version, or remove one";
     Undo "undo" Act "undo" "take the last change back";
     ExportMenu "export.menu" Look "export" "write the table or the chart to a file…";
     CopyMenu "copy.menu" Act "copy" "copy id, row, link or command…";
@@ -143,6 +144,6 @@ impl Action {
 
     /// Whether it leads to a change on a server, by a sheet or at once.
     pub fn changes(self) -> bool {
-        self.opens_sheet() || matches!(self, Self::NoteEdit | Self::TagEdit | Self::Undo)
+        self.opens_sheet() || matches!(self, Self::NoteEdit | Self::TagEdit | Self::AliasEdit | Self::Undo)
     }
 }

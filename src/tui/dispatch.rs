@@ -94,6 +94,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Undo => undo::act(state, effects),
         Action::NoteEdit => small::ask_note(state),
         Action::TagEdit => small::ask_tag(state),
+        Action::AliasEdit => small::version::ask(state, small::version::Part::Alias),
         Action::RegisterSheet => small::ask_model_name(state),
         Action::StopSheet => ask::open(state, &Topic::StopRuns(screen::targets(state))),
         Action::DeleteSheet => ask::open(state, &Topic::DeleteRuns(screen::targets(state))),

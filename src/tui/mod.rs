@@ -19,7 +19,7 @@ pub mod query;
 pub mod remote;
 mod run;
 pub mod screen;
-mod small;
+pub mod small;
 mod source;
 pub mod state;
 mod terminal;

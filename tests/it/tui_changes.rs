@@ -194,6 +194,32 @@ fn a_run_becomes_a_version_and_undo_archives_it() {
 }
 
 #[test]
+fn an_alias_points_here_at_once_and_undo_points_it_back() {
+    let mut room = room();
+    room.keys("3 j tab j @");
+    room.types("champion");
+    room.keys("enter");
+    let point = |version| {
+        let alias = "champion".to_owned();
+        Change::Decide(vec![Command::Registry(registry::Command::SetAlias {
+            model: "flight-delay".into(),
+            alias,
+            version: Some(version),
+        })])
+    };
+    assert_eq!(room.performed[0].change, point(43));
+    assert_eq!(room.performed[0].generation, Some(118));
+    answer(&mut room, Ok(done("flight-delay v43")));
+    assert!(room.text().contains("alias champion of flight-delay v43   u undo (10 s)"), "{}", room.text());
+    room.keys("u");
+    assert_eq!(room.performed[1].change, point(42), "where it pointed before");
+    room.keys("#");
+    room.types("stage gate");
+    room.keys("enter");
+    assert_eq!(room.performed.len(), 2, "that is no tag");
+}
+
+#[test]
 fn where_the_registry_is_not_loaded_yet_the_sheet_waits_for_it() {
     let mut room = room();
     room.state.registry.models = opsroom::tui::remote::Slot::default();

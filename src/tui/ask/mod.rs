@@ -46,7 +46,7 @@ pub enum Topic {
 impl Topic {
     /// Whether it can only be asked with the registry before one's eyes.
     fn needs_models(&self) -> bool {
-        matches!(self, Self::Stage { .. } | Self::Rollback { .. })
+        matches!(self, Self::Stage { .. } | Self::Rollback { .. } | Self::Register { .. })
     }
 }
 

@@ -59,8 +59,8 @@ fn way(run: &Run, model: &str, name: String, source: String, user: &str) -> Way 
         .map(|(k, m)| format!("{k} {}", format::number(m.value)))
         .collect();
     let mut impact = vec![format!("source  {source}")];
-    if !metrics.is_empty() {
-        impact.push(format!("metrics  {}", metrics.join("   ")));
+    for metric in metrics {
+        impact.push(format!("metric  {metric}"));
     }
     impact.push("A new version in dev. Its artifacts are digested and frozen:".to_owned());
     impact.push("while it stands they can be neither written nor deleted.".to_owned());

@@ -77,8 +77,9 @@ fn way(state: &State, model: &Model, version: &Version, to: Stage, rollback: boo
         impact: impact(state, model, version, to),
         reasons: if rollback { ROLLBACK_REASONS } else { reasons(to) },
         reason_chars_min: if touches_prod { PROD_REASON_CHARS } else { 1 },
-        // A version on its way into prod raises the risk; bringing the known one back lowers it.
-        word: (to == Stage::Prod && !rollback).then(|| format!("v{}", version.number)),
+        // A version on its way into prod raises the risk, and so does a prod without one; bringing the known one back
+        // lowers it.
+        word: (touches_prod && !rollback).then(|| format!("v{}", version.number)),
         lacks: (version.stage == to).then(|| format!("v{} is in {} already", version.number, to.name())),
         verb: if rollback { "roll back".to_owned() } else { format!("move to {}", to.name()) },
         cli: format!("opsroom promote {} {} --to {}", shell_word(&model.name), version.number, to.name()),

@@ -21,6 +21,8 @@ pub enum Prompted {
     Tag(Vec<String>),
     /// The registered model that this run becomes a version of.
     ModelOf(String),
+    /// A part of a registered version.
+    Version { model: String, version: u32, part: crate::tui::small::version::Part },
     /// The view that is shown, to be saved.
     ViewName,
 }

@@ -90,16 +90,21 @@ fn runs(n: usize) -> String {
     if n == 1 { "1 run".to_owned() } else { format!("{n} runs") }
 }
 
-/// What one command did: `flight-delay v43 moved staging → prod`.
+/// What one command did: `flight-delay v43 moved staging → prod`, `registered flight-delay v4`.
 fn told(o: &capability::Outcome) -> String {
-    let verb = match (o.command.as_str(), o.dry_run) {
-        ("set-stage", false) => "moved",
-        ("set-stage", true) => "would move",
-        (_, true) => "would become",
-        (_, false) => "is now",
-    };
     let change = if o.from.is_empty() || o.from == o.to { o.to.clone() } else { format!("{} → {}", o.from, o.to) };
-    format!("{} {verb} {change}", o.target)
+    let (done, would) = match o.command.as_str() {
+        "set-stage" => (format!("moved {change}"), "move"),
+        "register-version" => ("registered".to_owned(), "be registered"),
+        "delete-run" => ("deleted".to_owned(), "be deleted"),
+        "restore-run" => ("restored".to_owned(), "be restored"),
+        command => (format!("{}: {change}", command.replace('-', " ")), "change"),
+    };
+    match (o.dry_run, o.command.as_str()) {
+        (false, _) => format!("{} {done}", o.target),
+        (true, "set-stage") => format!("{} would {would} {change}", o.target),
+        (true, _) => format!("{} would {would}", o.target),
+    }
 }
 
 /// A command's name as words: `delete-run` is `delete run`.

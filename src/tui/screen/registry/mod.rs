@@ -53,6 +53,9 @@ impl Registry {
 
     pub fn why_not(&self, action: Action) -> Option<String> {
         match action {
+            Action::NoteEdit | Action::TagEdit | Action::AliasEdit if self.version().is_none() => {
+                Some("no version here".into())
+            }
             Action::PromoteSheet if self.version().is_none() => Some("no version here".into()),
             Action::RollbackSheet => match (self.current(), self.before_prod()) {
                 (None, _) => Some("no model here".into()),

@@ -178,7 +178,10 @@ impl<'a> Table<'a> {
             }
             Column::Experiment => Col::left("EXPERIMENT", 12, 5).grows(6),
             Column::Started => Col::left("STARTED", 10, 6),
-            Column::Duration => Col::right("DUR", 6, 2),
+            Column::Duration => {
+                let widest = rows.iter().map(|r| format::width(&format::span(r.seconds(self.now)))).max();
+                Col::right("DUR", narrow(widest.unwrap_or(0), 6, 9), 2)
+            }
             Column::Step => Col::right("STEP", 6, 2),
             Column::Metric(key) if runs.is_grouped() => {
                 Col::right(key.clone(), narrow(format::width(key) + 1, 17, 20), 1)
@@ -243,7 +246,7 @@ impl<'a> Table<'a> {
             Column::Metric(key) => match run.metrics.get(key) {
                 None => Cell::muted("-"),
                 Some(m) => {
-                    let text = decimals.unwrap_or(Decimals::Scientific).write(m.value);
+                    let text = written(decimals, m.value);
                     match (self.is_stale, m.value.is_finite()) {
                         (true, _) => Cell::new(format!("~{text}"), Token::Unknown),
                         (false, true) => Cell::text(text),
@@ -276,16 +279,17 @@ impl<'a> Table<'a> {
         match c {
             Column::Name => {
                 let arrow = if is_open { self.look.glyphs.down } else { self.look.glyphs.crumb };
-                Cell::text(format!("{arrow} {}  n={}", group.label, group.runs))
+                let by = self.runs.grouped.by.as_ref().map(groups::name).unwrap_or_default();
+                let label = if group.value.is_none() { format!("no {by}") } else { group.label.clone() };
+                Cell::text(format!("{arrow} {label}  n={}", group.runs))
             }
             Column::State if group.running > 0 => Cell::new(format!("{} live", group.running), Token::Ok),
             Column::Started => Cell::muted(format::moment(self.now, group.newest)),
             Column::Metric(key) => match group.metrics.get(key).filter(|s| s.n > 0) {
                 None => Cell::muted("-"),
                 Some(spread) => {
-                    let d = decimals.unwrap_or(Decimals::Scientific);
-                    let sd = spread.sd().map_or(String::new(), |sd| format!(" ±{}", small(d, sd)));
-                    Cell::text(format!("{}{sd}", d.write(spread.mean)))
+                    let sd = spread.sd().map_or(String::new(), |sd| format!(" ±{}", written(decimals, sd)));
+                    Cell::text(format!("{}{sd}", written(decimals, spread.mean)))
                 }
             },
             _ => Cell::muted(""),
@@ -299,15 +303,25 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A spread in the decimals of its mean, unless it would then read as zero.
-fn small(decimals: Decimals, sd: f64) -> String {
-    let text = decimals.write(sd);
-    if sd > 0.0 && text.bytes().all(|b| b == b'0' || b == b'.') { format!("{sd:.1e}") } else { text }
-}
+/// A value so many times the median of its column does not set the decimals of the others: one loss that has exploded
+/// must not turn the rest into zeros.
+const OUTLIER_TIMES: f64 = 1000.0;
 
 fn decimals(column: &Column, rows: &[Run]) -> Option<Decimals> {
     let Column::Metric(key) = column else { return None };
-    Some(Decimals::fit(rows.iter().filter_map(|r| r.metrics.get(key)).map(|m| m.value)))
+    let mut values: Vec<f64> =
+        rows.iter().filter_map(|r| r.metrics.get(key)).map(|m| m.value).filter(|v| v.is_finite()).collect();
+    values.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let limit = values.get(values.len() / 2).map_or(f64::INFINITY, |median| median.abs() * OUTLIER_TIMES);
+    Some(Decimals::fit(values.into_iter().filter(|v| limit == 0.0 || v.abs() <= limit)))
+}
+
+/// A value in the decimals of its column, unless they would show a zero that is none or run out of the column.
+fn written(decimals: Option<Decimals>, value: f64) -> String {
+    const LONG: usize = 9;
+    let text = decimals.unwrap_or(Decimals::Scientific).write(value);
+    let reads_as_zero = value != 0.0 && value.is_finite() && !text.bytes().any(|b| (b'1'..=b'9').contains(&b));
+    if reads_as_zero || text.len() > LONG { format::number(value) } else { text }
 }
 
 /// Glyph and word for how a run stands: never colour alone.
@@ -334,5 +348,19 @@ fn state_of_course(look: &Look<'_>, run: &Run, now: Timestamp, loss: Option<&[Po
         RunStatus::Finished => (format!("{} done", g.ok), Token::Text),
         RunStatus::Failed => (format!("{} failed", g.fail), Token::Crit),
         RunStatus::Killed => (format!("{} killed", g.stopped), Token::Warn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_that_exploded_does_not_turn_the_others_into_zeros() {
+        assert_eq!(written(Some(Decimals::Fixed(4)), 0.3017), "0.3017");
+        assert_eq!(written(Some(Decimals::Fixed(4)), 5_400_571.0), "5400571");
+        assert_eq!(written(Some(Decimals::Fixed(0)), 0.3017), "0.3017");
+        assert_eq!(written(Some(Decimals::Fixed(3)), 0.0), "0.000");
+        assert_eq!(written(None, f64::NAN), "nan");
     }
 }

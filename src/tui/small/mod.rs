@@ -1,4 +1,6 @@
-//! Small changes and names, typed on one line: notes, tags, the model that a run becomes a version of.
+//! Small changes and names, typed on one line: notes, tags, aliases, the model that a run becomes a version of.
+
+pub mod version;
 
 use std::collections::BTreeMap;
 
@@ -8,7 +10,7 @@ use super::msg::Effect;
 use super::overlay::prompt::{Prompted, Typed};
 use super::overlay::{Overlay, Prompt};
 use super::screen::targets;
-use super::state::State;
+use super::state::{State, View};
 use super::undo;
 use crate::capability::tracking::rules::NOTE_TAG;
 
@@ -25,6 +27,9 @@ fn named(state: &State, runs: &[String]) -> String {
 }
 
 pub fn ask_note(state: &mut State) {
+    if *state.nav.here() == View::Registry {
+        return version::ask(state, version::Part::Note);
+    }
     let runs = targets(state);
     let now = match runs.as_slice() {
         [one] => state.run_known(one).and_then(|r| r.tags.get(NOTE_TAG)).cloned().unwrap_or_default(),
@@ -35,6 +40,9 @@ pub fn ask_note(state: &mut State) {
 }
 
 pub fn ask_tag(state: &mut State) {
+    if *state.nav.here() == View::Registry {
+        return version::ask(state, version::Part::Tag);
+    }
     let runs = targets(state);
     let title = format!("TAG  {}", named(state, &runs));
     open(state, Prompt::new(title, "key=value sets, -key removes", "", Prompted::Tag(runs)));
@@ -73,6 +81,7 @@ pub fn typed(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
             }
             None => state.warn("a tag is written key=value; -key removes one"),
         },
+        Prompted::Version { model, version, part } => version::done(state, &model, version, part, &text, effects),
         Prompted::ViewName => super::screen::runs::saved::save(state, &text, effects),
         Prompted::ModelOf(run) => match text.trim() {
             "" => state.warn("a model needs a name"),
