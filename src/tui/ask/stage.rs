@@ -111,9 +111,7 @@ fn impact(state: &State, model: &Model, version: &Version, to: Stage) -> Vec<Str
             now.moves.first().map_or(String::new(), |m| format!(" after {} in prod", format::age(state.now, m.at)));
         lines.push(format!("v{} leaves prod and is archived{since}", now.number));
         let better = differences(&now.metrics, &version.metrics);
-        if !better.is_empty() {
-            lines.push(format!("v{} → v{}   {}", now.number, version.number, better.join("   ")));
-        }
+        lines.extend(better.into_iter().map(|metric| format!("v{} → v{}   {metric}", now.number, version.number)));
     }
     if version.stage == Stage::Prod && to != Stage::Prod {
         lines.push(format!("{} is left without a version in prod", model.name));
