@@ -98,6 +98,7 @@ actions! {
     Relative "relative" Look "relative" "differences in per cent on, off";
     DiffOnly "diff.only" Look "diff only" "only what differs on, off";
     Better "better" Look "better" "which way this metric is better";
+    Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     Freeze "freeze" Look "freeze" "hold the screen still; data still arrives";
     Refresh "refresh" Look "refresh" "load again now";

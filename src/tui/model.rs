@@ -39,6 +39,8 @@ pub struct Input {
     pub name: String,
     pub digest: String,
     pub context: String,
+    /// Where it came from, as the client says it; may be empty.
+    pub source: String,
 }
 
 /// One run with all but its histories.
@@ -131,6 +133,19 @@ pub struct Curve {
     pub run: String,
     pub key: String,
     pub points: Vec<Point>,
+    /// Points of the whole history that are NaN or infinite.
+    pub not_finite: u64,
+}
+
+/// A model that a run logged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    pub id: String,
+    pub name: String,
+    /// As the client says it; often empty.
+    pub kind: String,
+    pub status: String,
+    pub metrics: Vec<(String, f64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

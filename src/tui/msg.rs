@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::export::Job;
 use super::key::Key;
 use super::model::{
-    Artifact, Curve, Envelope, Experiment, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
+    Artifact, Curve, Envelope, Experiment, Logged, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
 };
 use super::query::Query;
 use super::remote::RequestId;
@@ -86,6 +86,13 @@ pub enum Want {
     Models,
     Audit(AuditWant),
     Verify,
+    /// The end of a log.
+    Tail {
+        run: String,
+        path: String,
+    },
+    /// Logged models, by id.
+    Logged(Vec<String>),
     /// These runs, by id, for a comparison.
     Compared(Vec<String>),
     /// What luck does to the metrics of these runs.
@@ -151,6 +158,7 @@ pub enum Page {
     Models(Vec<Model>),
     Audit(Window<Record>),
     Verify(Verdict),
+    Logged(Vec<Logged>),
     /// Those that could be had.
     Compared(Vec<Run>),
     Noise(Noises),

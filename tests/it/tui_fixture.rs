@@ -215,7 +215,12 @@ pub fn run(i: usize) -> Run {
 }
 
 fn data() -> Input {
-    Input { name: "nycflights-jan-feb".into(), digest: "9f2c81aa".into(), context: "training".into() }
+    Input {
+        name: "nycflights-jan-feb".into(),
+        digest: "9f2c81aa".into(),
+        context: "training".into(),
+        source: "nycflights13".into(),
+    }
 }
 
 fn version(number: u32, stage: Stage, days: i64, reason: &str) -> Version {
@@ -314,7 +319,7 @@ pub fn curve(id: &str, key: &str, points: usize) -> Curve {
             value: value + wave,
         }
     };
-    Curve { run: id.into(), key: key.into(), points: (0..points).map(point).collect() }
+    Curve { run: id.into(), key: key.into(), points: (0..points).map(point).collect(), not_finite: 0 }
 }
 
 fn status() -> Status {
@@ -340,6 +345,20 @@ pub fn answer(want: &Want) -> Page {
         Want::Run(id) => Page::Run(Box::new((0..418).map(run).find(|r| r.id == *id).unwrap_or_else(|| run(0)))),
         Want::Curves { of, points } => Page::Curves(of.iter().map(|(run, key)| curve(run, key, *points)).collect()),
         Want::Artifacts { path, .. } => Page::Artifacts(artifacts(path)),
+        Want::Tail { path, .. } => {
+            let text = (1..200).map(|i| format!("epoch {i} loss {:.3}\n", 1.0 / f64::from(i))).collect();
+            Page::Preview(Preview { path: path.clone(), text, note: String::new() })
+        }
+        Want::Logged(ids) => {
+            let one = |id: &String| Logged {
+                id: id.clone(),
+                name: "model".into(),
+                kind: "sklearn".into(),
+                status: "ready".into(),
+                metrics: vec![("auc".into(), 0.94)],
+            };
+            Page::Logged(ids.iter().map(one).collect())
+        }
         Want::Preview { path, .. } => {
             Page::Preview(Preview { path: path.clone(), text: "{\n  \"auc\": 0.941\n}".into(), note: "17 B".into() })
         }
@@ -382,8 +401,47 @@ fn groups(want: &opsroom::tui::msg::GroupsWant) -> opsroom::capability::tracking
 fn artifacts(path: &str) -> Vec<Artifact> {
     let one = |path: &str, size| Artifact { path: path.into(), is_dir: size == 0, size: (size > 0).then_some(size) };
     match path {
-        "" => vec![one("model", 0), one("metrics.json", 812)],
+        "" => vec![one("logs", 0), one("model", 0), one("metrics.json", 812)],
+        "logs" => vec![one("logs/console.log", 9_000)],
         _ => vec![one("model/MLmodel", 1_200), one("model/model.pkl", 88 << 20)],
+    }
+}
+
+/// Names of 500 characters, emoji, text from right to left, thousands of params, and a metric full of NaN.
+pub fn hostile(want: &Want) -> Page {
+    let long = "a-name-that-does-not-end-".repeat(20);
+    let mut run = run(0);
+    run.name = format!("{long}🚀");
+    run.params
+        .extend((0..5_000).map(|i| (format!("param-{i:04}-{}", &long[..i % 500]), format!("value of {}", i + 1))));
+    for (key, value) in [
+        ("👩‍🚀 crew", "👨‍👩‍👧‍👦 ❤️"),
+        ("שלום", "مرحبا بالعالم"),
+        ("\u{1b}[2J", "\u{202e}evil"),
+        ("e\u{301}\u{301}\u{301}", "日本語"),
+    ] {
+        run.params.insert(key.into(), value.into());
+        run.tags.insert(key.into(), value.into());
+    }
+    let nan = Latest { value: f64::NAN, step: 9, at: NOW, count: 1_000_000 };
+    run.metrics.insert("!all nan ❤️".into(), nan);
+    run.metrics.insert(long, nan);
+    match want {
+        Want::Runs(_) => Page::Runs(Window { offset: 0, total: 1, rows: vec![run] }),
+        Want::Run(_) => Page::Run(Box::new(run)),
+        Want::Curves { of, points } => Page::Curves(
+            of.iter()
+                .map(|(id, key)| {
+                    let mut curve = curve(id, key, *points);
+                    if !key.contains("val") {
+                        curve.points.iter_mut().for_each(|p| p.value = f64::NAN);
+                        curve.not_finite = 1_000_000;
+                    }
+                    curve
+                })
+                .collect(),
+        ),
+        other => answer(other),
     }
 }
 

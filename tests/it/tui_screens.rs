@@ -3,10 +3,13 @@
 use opsroom::base::Timestamp;
 use opsroom::tui::theme::Theme;
 
-use super::tui_fixture::{ASCII, Room, UNICODE, answer, curve, nothing, text_of};
+use opsroom::tui::model::{Artifact, Preview};
+use opsroom::tui::msg::{Page, Want};
+
+use super::tui_fixture::{ASCII, Room, UNICODE, answer, curve, hostile, nothing, text_of};
 
 /// A screen and the keys that lead there.
-const SCREENS: [(&str, &str); 14] = [
+const SCREENS: [(&str, &str); 18] = [
     ("runs", "j"),
     ("runs_marked", "space space ] L"),
     ("compare", "space space space = l"),
@@ -14,7 +17,11 @@ const SCREENS: [(&str, &str); 14] = [
     ("compare_many", "space j j j j j j j j j j j V = l l l l l l l % ]"),
     ("export", "space space = e"),
     ("run", "enter"),
-    ("run_artifacts", "enter tab tab tab tab enter"),
+    ("run_multiples", "enter v z"),
+    ("run_two_metrics", "enter space space tab h h h ]"),
+    ("run_inputs", "enter tab tab tab tab"),
+    ("run_console", "enter shift-tab shift-tab"),
+    ("run_artifacts", "enter shift-tab enter"),
     ("registry", "3 j tab j"),
     ("audit", "7 j v"),
     ("sheet", "3 j tab j P 1"),
@@ -67,6 +74,43 @@ fn empty_panes_name_the_next_command() {
     snapshot("registry_empty", &room.text());
     room.keys("7");
     snapshot("audit_empty", &room.text());
+}
+
+#[test]
+fn hostile_names_and_five_thousand_params_keep_their_columns() {
+    for (width, height) in [(120, 40), (80, 24)] {
+        let mut room = Room::with((width, height), UNICODE, hostile);
+        room.keys("enter");
+        let buffer = room.draw();
+        for y in 3..height - 2 {
+            let edge = buffer[(width - 1, y)].symbol();
+            assert!("│┃┐┓┘┛".contains(edge) && !edge.is_empty(), "line {y} ends with {edge:?}");
+        }
+        snapshot(&format!("run_hostile_{width}x{height}"), &room.text());
+        room.keys("tab tab G");
+        assert!(room.text().contains("5000"), "the last of 5,000 params can be reached");
+    }
+}
+
+#[test]
+fn a_csv_is_a_table_and_its_columns_scroll() {
+    let mut room = Room::with((100, 30), UNICODE, |want| match want {
+        Want::Preview { path, .. } => Page::Preview(Preview {
+            path: path.clone(),
+            text: "name,auc,note\n\"a, b\",0.5,x\n日本語,10.25,\"two\nlines\"\n".into(),
+            note: "61 B".into(),
+        }),
+        Want::Artifacts { .. } => {
+            Page::Artifacts(vec![Artifact { path: "table.csv".into(), is_dir: false, size: Some(61) }])
+        }
+        other => answer(other),
+    });
+    room.keys("enter shift-tab enter z");
+    let text = room.text();
+    assert!(text.contains("name    auc    note") && text.contains("a, b      0.5  x"), "{text}");
+    snapshot("run_csv", &text);
+    room.keys("l");
+    assert!(!room.text().contains("name    auc") && room.text().contains("auc    note"), "{}", room.text());
 }
 
 #[test]

@@ -7,6 +7,14 @@ use super::writer::Tracking;
 use crate::base::fault::Result;
 use crate::base::id::RunId;
 
+/// What a chart draws of a history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thinned {
+    pub points: Vec<Point>,
+    /// Points of the whole history that are NaN or infinite.
+    pub not_finite: u64,
+}
+
 impl Tracking {
     /// All points of a metric by (timestamp, step, value), each once. Empty for an unknown run or key.
     ///
@@ -23,12 +31,13 @@ impl Tracking {
     ///
     /// # Errors
     /// As [`Self::history`].
-    pub async fn chart(&self, run: RunId, key: &str, columns: usize) -> Result<Vec<Point>> {
+    pub async fn chart(&self, run: RunId, key: &str, columns: usize) -> Result<Thinned> {
         let mut all = self.points(run, key).await?;
         if !all.is_sorted_by_key(|p| p.step) {
             all.sort_by_key(|p| (p.step, p.timestamp));
         }
-        Ok(points::min_max_per_column(&all, columns))
+        let not_finite = all.iter().filter(|p| !p.value.is_finite()).count() as u64;
+        Ok(Thinned { points: points::min_max_per_column(&all, columns), not_finite })
     }
 
     /// In order of arrival; a point may stand twice while a fold goes on.

@@ -91,6 +91,9 @@ pub struct Series {
     pub count: u64,
     /// The metric's value now, with its evidence.
     pub latest: Figure,
+    /// Of those, how many are NaN or infinite.
+    #[serde(default)]
+    pub not_finite: u64,
     /// (step, milliseconds since 1970, value), by step.
     pub points: Vec<Point>,
 }
@@ -211,7 +214,7 @@ impl Tracking {
             query: format!("opsroom runs history {run} {key}"),
             age: known.map(|m| now.seconds_since(Timestamp::from_millis(m.timestamp))),
         };
-        let points = self.chart(run, key, columns.clamp(1, 4000)).await?;
-        Ok(Series { run, key: key.to_owned(), count, latest, points })
+        let super::history::Thinned { points, not_finite } = self.chart(run, key, columns.clamp(1, 4000)).await?;
+        Ok(Series { run, key: key.to_owned(), count, latest, not_finite, points })
     }
 }

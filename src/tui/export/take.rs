@@ -51,6 +51,7 @@ pub fn table(state: &State) -> Option<(String, What)> {
                     grid(format!("{name}-points-{key}"), points_grid(&run::view::plotted(&state.run)))
                 }
                 run::PARAMS => grid(format!("{name}-params"), pairs("param", run.params.iter())),
+                run::INPUTS => grid(format!("{name}-inputs"), inputs_grid(run)),
                 run::ARTIFACTS => grid(format!("{name}-artifacts"), artifacts_grid(state)),
                 _ => {
                     let facts = state.run.facts();
@@ -216,6 +217,13 @@ fn points_grid(lines: &[Plotted<'_>]) -> Grid {
         let row = |p: &Point| vec![json!(line.run), json!(line.metric), json!(p.step), moment(p.at), figure(p.value)];
         grid.rows.extend(line.points.unwrap_or_default().iter().map(row));
     }
+    grid
+}
+
+fn inputs_grid(run: &Run) -> Grid {
+    let mut grid = Grid::new(&["name", "digest", "context", "source"]);
+    let row = |i: &crate::tui::model::Input| vec![json!(i.name), json!(i.digest), json!(i.context), json!(i.source)];
+    grid.rows = run.inputs.iter().map(row).collect();
     grid
 }
 

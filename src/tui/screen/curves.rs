@@ -21,6 +21,7 @@ type Newest = (i64, Timestamp, u64);
 #[derive(Debug, Clone)]
 struct Kept {
     points: Vec<Point>,
+    not_finite: u64,
     /// Of the newest point when it was fetched.
     as_of: Newest,
 }
@@ -45,6 +46,11 @@ impl Curves {
 
     pub fn get(&self, run: &str, key: &str) -> Option<&[Point]> {
         self.kept.get(&(run.to_owned(), key.to_owned())).map(|k| k.points.as_slice())
+    }
+
+    /// Points of the whole history that are NaN or infinite.
+    pub fn gaps(&self, run: &str, key: &str) -> u64 {
+        self.kept.get(&(run.to_owned(), key.to_owned())).map_or(0, |k| k.not_finite)
     }
 
     /// The next request for what is missing or has grown; one is under way at a time.
@@ -91,17 +97,15 @@ impl Curves {
         let Some((_, asked)) = self.wanted.take() else { return };
         let Ok(Page::Curves(curves)) = reply else {
             for (name, as_of) in asked {
-                self.kept.entry(name).or_insert(Kept { points: Vec::new(), as_of }).as_of = as_of;
+                self.kept.entry(name).or_insert(Kept { points: Vec::new(), not_finite: 0, as_of }).as_of = as_of;
             }
             return;
         };
         for (name, as_of) in asked {
-            let points = curves
-                .iter()
-                .find(|c| c.run == name.0 && c.key == name.1)
-                .map(|c| c.points.clone())
-                .unwrap_or_default();
-            self.kept.insert(name, Kept { points, as_of });
+            let found = curves.iter().find(|c| c.run == name.0 && c.key == name.1);
+            let points = found.map(|c| c.points.clone()).unwrap_or_default();
+            let not_finite = found.map_or(0, |c| c.not_finite);
+            self.kept.insert(name, Kept { points, not_finite, as_of });
         }
     }
 }

@@ -117,6 +117,9 @@ pub fn pick_export(state: &mut State) {
 
 /// Takes the marks away; whether there were any.
 pub fn clear_marks(state: &mut State) -> bool {
+    if matches!(state.nav.here(), View::Run(_)) {
+        return !std::mem::take(&mut state.run.marks).is_empty();
+    }
     let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();
     if had {
         state.runs.marks.clear();

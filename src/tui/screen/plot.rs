@@ -12,7 +12,7 @@ use crate::tui::model::Point;
 use crate::tui::theme::Token;
 use crate::tui::widget::chart::{Chart, Series, chart};
 use crate::tui::widget::pane::empty;
-use crate::tui::widget::{Look, put, put_all};
+use crate::tui::widget::{Look, put, put_all, put_right};
 
 /// One curve as a chart needs it.
 pub struct Plotted<'a> {
@@ -23,6 +23,8 @@ pub struct Plotted<'a> {
     /// `None` while it is on its way.
     pub points: Option<&'a [Point]>,
     pub latest: Option<f64>,
+    /// Points of the whole history that are NaN or infinite: gaps in the line.
+    pub gaps: u64,
     pub token: Token,
     pub started: Timestamp,
 }
@@ -40,13 +42,7 @@ pub fn plot(
         return empty(look, buf, inner, &[("no metric to draw", Token::Muted)]);
     }
     let series = series(lines, chart_look);
-    let x_label = match chart_look.axis {
-        #[allow(clippy::cast_possible_truncation)] // a label
-        Axis::Step => |x: f64| format::short_count(x as i64),
-        Axis::Elapsed => |x: f64| format::span(x),
-        #[allow(clippy::cast_possible_truncation)] // a label
-        Axis::Clock => |x: f64| format::clock(Timestamp((x * 1e6) as i64)),
-    };
+    let x_label = x_label(chart_look.axis);
     let told = lines.iter().filter(|l| l.token != Token::Border).count();
     // A name and a value take about 30 columns; the curves keep most of the height.
     let wanted = u16::try_from(told * 30).unwrap_or(u16::MAX).div_ceil(inner.width.max(30));
@@ -109,6 +105,41 @@ fn abscissa(p: &Point, started: Timestamp, axis: Axis) -> f64 {
     }
 }
 
+/// A small chart without a legend: its name and value stand around it.
+pub fn small(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    inner: Rect,
+    line: &Plotted<'_>,
+    chart_look: ChartLook,
+    probe: Option<f64>,
+) {
+    let series = series(std::slice::from_ref(line), chart_look);
+    let x_label = x_label(chart_look.axis);
+    if !chart(look, buf, inner, &Chart { series: &series, log: chart_look.log, x_label, probe }) {
+        let why = match (line.points, line.latest) {
+            (None, _) => "asking the agent…",
+            (_, Some(v)) if !v.is_finite() => "nothing finite to draw",
+            _ => "logged once, no curve",
+        };
+        empty(look, buf, inner, &[(why, Token::Muted)]);
+    } else if line.gaps > 0 {
+        let gaps = format!("{} nan", format::short_count(i64::try_from(line.gaps).unwrap_or(i64::MAX)));
+        put_right(look, buf, inner.x, inner.right(), inner.y, &gaps, look.style(Token::Crit));
+    }
+}
+
+/// How a place on the axis is written.
+fn x_label(axis: Axis) -> fn(f64) -> String {
+    match axis {
+        #[allow(clippy::cast_possible_truncation)] // a label
+        Axis::Step => |x: f64| format::short_count(x as i64),
+        Axis::Elapsed => |x: f64| format::span(x),
+        #[allow(clippy::cast_possible_truncation)] // a label
+        Axis::Clock => |x: f64| format::clock(Timestamp((x * 1e6) as i64)),
+    }
+}
+
 /// A metric logged once has no curve: its value is said instead.
 fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>]) {
     for (y, l) in (inner.y + 1..inner.bottom()).zip(lines) {
@@ -153,13 +184,19 @@ fn legend(
             Some(at) => nearest(&s.points, at).map_or("-".to_owned(), format::number),
             None => l.latest.map_or("-".to_owned(), format::number),
         };
-        let name = format::cut_middle(l.name, 18, "…");
+        let name = format::cut_middle(&look.spell(l.name), 18, look.glyphs.ellipsis);
+        let gaps = if l.gaps > 0 {
+            format!(" {} nan", format::short_count(i64::try_from(l.gaps).unwrap_or(i64::MAX)))
+        } else {
+            String::new()
+        };
         let pieces = [
             (dash, l.token),
             (" ", Token::Text),
             (name.as_str(), Token::Muted),
             (" ", Token::Text),
             (value.as_str(), Token::Text),
+            (gaps.as_str(), Token::Crit),
             ("   ", Token::Text),
         ];
         let wide = pieces.iter().map(|(t, _)| format::width(t)).sum::<usize>().saturating_sub(3);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod change;
+mod files;
 mod groups;
 mod registry;
 mod runs;
@@ -48,6 +49,8 @@ impl Agent {
             Want::Models => Page::Models(self.models().await?),
             Want::Audit(want) => Page::Audit(self.audit(&want).await?),
             Want::Verify => Page::Verify(self.verify().await?),
+            Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
+            Want::Logged(ids) => Page::Logged(self.logged(&ids).await?),
             Want::Compared(ids) => Page::Compared(self.views(&ids).await?.into_iter().map(runs::run).collect()),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
         })

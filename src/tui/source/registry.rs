@@ -75,7 +75,12 @@ fn version(v: ModelVersion, history: &[HistoryEntry], origins: &BTreeMap<String,
         by: e.actor.clone(),
         reason: e.reason.clone(),
     });
-    let inputs = v.doc.datasets.into_iter().map(|d| Input { name: d.name, digest: d.digest, context: d.context });
+    let inputs = v.doc.datasets.into_iter().map(|d| Input {
+        name: d.name,
+        digest: d.digest,
+        context: d.context,
+        source: String::new(),
+    });
     Version {
         number: v.version,
         stage: v.stage,

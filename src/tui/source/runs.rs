@@ -101,8 +101,9 @@ impl Agent {
                 Ok(run) => self.client.history(run, &key, points).await.ok(),
                 Err(()) => None,
             };
+            let not_finite = series.as_ref().map_or(0, |s| s.not_finite);
             let points = series.map(|s| s.points.iter().map(point).collect()).unwrap_or_default();
-            Curve { run: id, key, points }
+            Curve { run: id, key, points, not_finite }
         };
         Ok(futures::stream::iter(of).map(one).buffer_unordered(CURVES_AT_ONCE).collect().await)
     }
@@ -163,6 +164,7 @@ pub(super) fn run(view: RunView) -> Run {
         context: i.context().unwrap_or_default().to_owned(),
         name: i.name,
         digest: i.digest,
+        source: i.source,
     };
     Run {
         id: view.id.to_string(),

@@ -209,6 +209,8 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::StepOut,
             A::PaneNext,
             A::Open,
+            A::Mark,
+            A::Multiples,
             A::Metric,
             A::EmaMore,
             A::LogY,

@@ -211,8 +211,23 @@ pub fn compare(runs: &[Subject<'_>], base: usize, noises: &Noises, said: &BTreeM
         .collect();
     metrics.sort_by_cached_key(|m| better::rank(&m.key));
     let runs_heads: Vec<Head> = runs.iter().map(|r| Head { id: r.id.to_owned(), name: r.name.to_owned() }).collect();
-    let verdict = verdict::judge(&runs_heads, base, &metrics);
-    Comparison { runs: runs_heads, base, metrics, settings: settings(runs), verdict }
+    let settings = settings(runs);
+    let mut verdict = verdict::judge(&runs_heads, base, &metrics);
+    if judged_on_other_data(&settings) {
+        verdict.text.push_str(" They were judged on different data.");
+    }
+    Comparison { runs: runs_heads, base, metrics, settings, verdict }
+}
+
+/// Whether runs say that they were evaluated on data that differ: their metrics then compare the data too.
+fn judged_on_other_data(settings: &[Setting]) -> bool {
+    let judging =
+        |role: &str| ["eval", "test", "valid", "holdout", "held"].iter().any(|w| role.to_lowercase().contains(w));
+    let differ = |s: &Setting| {
+        let said: Vec<&String> = s.values.iter().flatten().collect();
+        said.windows(2).any(|pair| pair[0] != pair[1])
+    };
+    settings.iter().any(|s| s.section == Section::Data && judging(&s.key) && differ(s))
 }
 
 /// Differences below this share of the values are rounding.

@@ -175,7 +175,15 @@ fn settings_show_params_data_code_and_own_tags() {
     let runs = [made("base", &[("lr", "1"), ("l2", "0")], &[]), new];
     let mut subjects = subjects(&runs);
     subjects[1].inputs = vec![Dataset { context: "training", name: "flights", digest: "9f2c" }];
-    let found = compare(&subjects, 0, &Noises::new(), &BTreeMap::new()).settings;
+    let (found, verdict) = {
+        let compared = compare(&subjects, 0, &Noises::new(), &BTreeMap::new());
+        (compared.settings, compared.verdict.text)
+    };
+    assert!(!verdict.contains("different data"), "training on other data is what one compares");
+    subjects[0].inputs = vec![Dataset { context: "evaluation", name: "flights", digest: "1" }];
+    subjects[1].inputs = vec![Dataset { context: "evaluation", name: "flights", digest: "2" }];
+    let verdict = compare(&subjects, 0, &Noises::new(), &BTreeMap::new()).verdict.text;
+    assert!(verdict.ends_with("They were judged on different data."), "{verdict}");
     let keys: Vec<(Section, &str, bool)> = found.iter().map(|s| (s.section, s.key.as_str(), s.differs())).collect();
     assert_eq!(
         keys,

@@ -206,7 +206,10 @@ fn row(look: &Look<'_>, buf: &mut Buffer, at: Rect, line: &Line<'_>, plan: &Plan
         if matches!(cell.grade, Grade::MuchBetter | Grade::MuchWorse) {
             style = style.add_modifier(Modifier::BOLD);
         }
-        put(look, buf, x + plan.difference + 1, at.y, GRADE, cell.grade.sign(), style);
+        // Where there is no value there is nothing to grade; the line below the table says why.
+        if cell.value.is_some() {
+            put(look, buf, x + plan.difference + 1, at.y, GRADE, cell.grade.sign(), style);
+        }
     }
     if plan.noise > 0 {
         let noise = line.measured.noise.map_or_else(|| "?".to_owned(), |n| show::metric(n.of_difference()));

@@ -150,6 +150,7 @@ pub fn plotted(compare: &Compare) -> Vec<Plotted<'_>> {
             metric: key,
             points: compare.charts.get(&run.id, key),
             latest: Some(latest.value),
+            gaps: compare.charts.gaps(&run.id, key),
             token,
             started: run.started,
         });

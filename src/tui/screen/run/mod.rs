@@ -1,5 +1,8 @@
 //! One run: its metrics with their curves, params, tags, data and artifacts.
 
+mod files;
+mod lists;
+mod tiles;
 mod update;
 pub mod view;
 
@@ -11,7 +14,7 @@ use super::curves::Curves;
 use super::runs::ChartLook;
 use crate::base::Timestamp;
 use crate::tui::action::Action;
-use crate::tui::model::{Artifact, Latest, Preview, Run};
+use crate::tui::model::{Artifact, Latest, Logged, Preview, Run};
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::Slot;
 
@@ -20,8 +23,27 @@ pub const METRICS: usize = 0;
 pub const CHART: usize = 1;
 pub const PARAMS: usize = 2;
 pub const TAGS: usize = 3;
-pub const ARTIFACTS: usize = 4;
-pub const PANES: usize = 5;
+pub const INPUTS: usize = 4;
+pub const MODELS: usize = 5;
+pub const CONSOLE: usize = 6;
+pub const ARTIFACTS: usize = 7;
+pub const PANES: usize = 8;
+/// Those that share one place on the screen.
+pub const SHARED: [usize; 4] = [TAGS, INPUTS, MODELS, CONSOLE];
+
+/// Where training scripts and launchers leave what they printed.
+const CONSOLES: [&str; 8] = [
+    "logs/console.log",
+    "console.log",
+    "output.log",
+    "logs/output.log",
+    "stdout.log",
+    "logs/stdout.log",
+    "train.log",
+    "logs/train.log",
+];
+/// The folder among them.
+pub const LOGS: &str = "logs";
 
 #[derive(Debug)]
 pub struct RunDetail {
@@ -43,6 +65,14 @@ pub struct RunDetail {
     pub listing_path: Option<String>,
     pub preview: Slot<Preview>,
     pub preview_path: Option<String>,
+    /// The first column on screen, where the preview is a table.
+    pub preview_column: usize,
+    pub console: Slot<Preview>,
+    pub models: Slot<Vec<Logged>>,
+    /// All metrics in small charts instead of one chart.
+    pub multiples: bool,
+    /// Which of the panes that share a place is on screen.
+    pub shared: usize,
     /// Narrows metrics, params and tags by name.
     pub filter: Query,
     pub filter_text: String,
@@ -67,6 +97,11 @@ impl Default for RunDetail {
             listing_path: None,
             preview: Slot::default(),
             preview_path: None,
+            preview_column: 0,
+            console: Slot::default(),
+            models: Slot::default(),
+            multiples: false,
+            shared: TAGS,
             filter: Query::default(),
             filter_text: String::new(),
         }
@@ -111,6 +146,26 @@ impl RunDetail {
         inputs.chain(own.chain(library).map(|(k, v)| (k.clone(), v.clone()))).filter(|(k, _)| self.fits(k)).collect()
     }
 
+    /// Whether there is anything in a pane; Tab passes by those without.
+    pub fn has(&self, pane: usize) -> bool {
+        let run = self.row.value();
+        match pane {
+            INPUTS => run.is_some_and(|r| !r.inputs.is_empty()),
+            MODELS => run.is_some_and(|r| !r.models.is_empty()),
+            CONSOLE => self.console_path().is_some(),
+            _ => true,
+        }
+    }
+
+    /// The artifact that holds what the run printed.
+    pub fn console_path(&self) -> Option<&'static str> {
+        let known = |path: &str| {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            self.listings.get(folder).is_some_and(|l| l.iter().any(|a| a.path == path && !a.is_dir))
+        };
+        CONSOLES.into_iter().find(|path| known(path))
+    }
+
     /// The open part of the artifact tree: depth and entry.
     pub fn tree(&self) -> Vec<(usize, &Artifact)> {
         let mut rows = Vec::new();
@@ -147,6 +202,8 @@ impl RunDetail {
             {
                 Some("this run has no metric".into())
             }
+            Action::Mark if self.pane <= CHART && !self.metrics().is_empty() => None,
+            Action::Multiples if self.metrics().is_empty() => Some("this run has no metric".into()),
             Action::Mark
             | Action::MarkRange
             | Action::MarkInvert
@@ -163,6 +220,9 @@ impl RunDetail {
             METRICS => self.metrics().len(),
             PARAMS => self.params().len(),
             TAGS => self.facts().len(),
+            INPUTS => self.row.value().map_or(0, |r| r.inputs.len()),
+            MODELS => self.models.value().map_or(0, Vec::len),
+            CONSOLE => self.console.value().map_or(0, |p| p.text.lines().count()),
             ARTIFACTS if self.preview_path.is_some() => self.preview.value().map_or(0, |p| p.text.lines().count()),
             ARTIFACTS => self.tree().len(),
             _ => 0,

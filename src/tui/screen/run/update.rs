@@ -1,6 +1,6 @@
 //! What happens on the screen of one run.
 
-use super::{ARTIFACTS, CHART, METRICS, PANES, PARAMS, TAGS};
+use super::{ARTIFACTS, CHART, CONSOLE, LOGS, METRICS, MODELS, PANES, PARAMS, RunDetail, SHARED, TAGS};
 use crate::base::Fault;
 use crate::tui::action::Action;
 use crate::tui::format;
@@ -18,8 +18,16 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     if run.look.act(action) {
         return;
     }
-    if let Some(pane) = list::next_pane(action, run.pane, PANES) {
+    if let Some(pane) = next_pane(run, action) {
         run.pane = pane;
+        if SHARED.contains(&pane) {
+            run.shared = pane;
+        }
+        return;
+    }
+    if run.pane == ARTIFACTS && run.preview_path.is_some() && matches!(action, Action::ColPrev | Action::ColNext) {
+        let by = if action == Action::ColNext { 1 } else { -1 };
+        run.preview_column = run.preview_column.saturating_add_signed(by).min(COLUMNS_MAX);
         return;
     }
     if run.pane == CHART && matches!(action, Action::ColPrev | Action::ColNext) {
@@ -29,7 +37,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     }
     // With the chart in focus the rows still walk through the metrics.
     let listed = if run.pane == CHART { METRICS } else { run.pane };
-    if let Some(to) = list::moved(action, run.cursors[listed], run.len_of(listed), page) {
+    let at = run.cursors[listed].min(run.len_of(listed).saturating_sub(1));
+    if let Some(to) = list::moved(action, at, run.len_of(listed), page) {
         run.cursors[listed] = to;
         if listed == METRICS {
             run.metric = None;
@@ -38,10 +47,36 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     }
     match action {
         Action::Open => enter(state),
+        Action::Mark => mark(run),
+        Action::Multiples => {
+            run.multiples = !run.multiples;
+            run.pane = CHART;
+        }
         Action::Metric => pick_metric(state),
         Action::CopyMenu => pick_copy(state),
         _ => demand(state, effects),
     }
+}
+
+/// More columns than any table has.
+const COLUMNS_MAX: usize = 10_000;
+
+/// The next pane that holds something.
+fn next_pane(run: &RunDetail, action: Action) -> Option<usize> {
+    let mut pane = list::next_pane(action, run.pane, PANES)?;
+    while !run.has(pane) {
+        pane = list::next_pane(action, pane, PANES)?;
+    }
+    Some(pane)
+}
+
+/// Puts the metric under the cursor into the chart beside others, or takes it out.
+fn mark(run: &mut RunDetail) {
+    let Some(key) = run.metrics().get(run.cursors[METRICS]).map(|(k, _)| (*k).clone()) else { return };
+    if !run.marks.remove(&key) {
+        run.marks.insert(key);
+    }
+    run.cursors[METRICS] = (run.cursors[METRICS] + 1).min(run.metrics().len().saturating_sub(1));
 }
 
 /// Enter: a metric goes to the chart, a directory opens or closes, a file is shown.
@@ -49,11 +84,14 @@ fn enter(state: &mut State) {
     let run = &mut state.run;
     match run.pane {
         METRICS => run.pane = CHART,
+        CHART => run.multiples = false,
         ARTIFACTS if run.preview_path.take().is_some() => run.cursors[ARTIFACTS] = 0,
         ARTIFACTS => {
             let Some(entry) = run.tree().get(run.cursors[ARTIFACTS]).map(|(_, a)| (*a).clone()) else { return };
             if !entry.is_dir {
                 run.preview_path = Some(entry.path);
+                run.preview_column = 0;
+                run.cursors[ARTIFACTS] = 0;
                 run.preview = crate::tui::remote::Slot::default();
             } else if let Some(at) = run.open_dirs.iter().position(|d| *d == entry.path) {
                 run.open_dirs.remove(at);
@@ -71,6 +109,9 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
     state.run.cursors = [0; PANES];
 }
 
+/// Tiles that may be on screen before and after the cursor.
+const TILES_MAX: usize = 40;
+
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let ids = &mut state.ids;
@@ -79,7 +120,10 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     if never || (run.row.due(now) && !frozen) {
         effects.push(Effect::Load(run.row.ask(ids, now), Want::Run(run.id.clone())));
     }
-    let missing = run.open_dirs.iter().find(|d| !run.listings.contains_key(*d)).cloned();
+    // The folder of logs is looked into even while it is shut, because the console may be there.
+    let root = run.listings.get("").map_or(&[][..], Vec::as_slice);
+    let logs = root.iter().any(|a| a.is_dir && a.path == LOGS).then(|| LOGS.to_owned());
+    let missing = run.open_dirs.iter().chain(&logs).find(|d| !run.listings.contains_key(*d)).cloned();
     if let (Some(path), None) = (missing, &run.listing_path) {
         run.listing_path = Some(path.clone());
         effects.push(Effect::Load(run.listing.ask(ids, now), Want::Artifacts { run: run.id.clone(), path }));
@@ -87,19 +131,46 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     if let Some(path) = run.preview_path.clone().filter(|_| run.preview.is_unasked()) {
         effects.push(Effect::Load(run.preview.ask(ids, now), Want::Preview { run: run.id.clone(), path }));
     }
+    if let Some(path) = run.console_path().filter(|_| run.shared == CONSOLE)
+        && (run.console.is_unasked() || (run.console.due(now) && !frozen))
+    {
+        let want = Want::Tail { run: run.id.clone(), path: path.to_owned() };
+        effects.push(Effect::Load(run.console.ask(ids, now), want));
+    }
+    let Some(row) = run.row.value() else { return };
+    if run.shared == MODELS && !row.models.is_empty() && run.models.is_unasked() {
+        effects.push(Effect::Load(run.models.ask(ids, now), Want::Logged(row.models.clone())));
+    }
     let Some(row) = run.row.value() else { return };
     let id = row.id.clone();
-    let metrics: Vec<_> = row.metrics.iter().map(|(k, m)| (k.clone(), *m)).filter(|(_, m)| m.count > 1).collect();
+    let mut charted = run.charted();
+    // What is on the chart needs no second, smaller copy.
+    let small = |k: &String, count: u64| count > 1 && !charted.contains(k) && run.charts.get(&id, k).is_none();
+    let metrics: Vec<_> = row.metrics.iter().filter(|(k, m)| small(k, m.count)).map(|(k, m)| (k.clone(), *m)).collect();
     let of = metrics.iter().take(200).map(|(k, m)| (id.as_str(), k.as_str(), m));
     effects.extend(run.sparks.demand(of, ids, now).map(|(id, want)| Effect::Load(id, want)));
-    let charted = run.charted();
+    if run.multiples {
+        let near = run.metrics().into_iter().skip(run.cursors[METRICS].saturating_sub(TILES_MAX)).take(2 * TILES_MAX);
+        charted.extend(near.map(|(k, _)| k.clone()));
+    }
     let of = charted.iter().filter_map(|key| row.metrics.get(key).map(|m| (id.as_str(), key.as_str(), m)));
     effects.extend(run.charts.demand(of, ids, now).map(|(id, want)| Effect::Load(id, want)));
 }
 
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
     let (now, run) = (state.now, &mut state.run);
-    give(&mut run.row, id, reply, now, |p| if let Page::Run(r) = p { Some((**r).clone()) } else { None });
+    if give(&mut run.row, id, reply, now, |p| if let Page::Run(r) = p { Some((**r).clone()) } else { None })
+        && run.row.value().is_some_and(crate::tui::model::Run::is_live)
+    {
+        run.console.touch();
+    }
+    give(&mut run.models, id, reply, now, |p| if let Page::Logged(m) = p { Some(m.clone()) } else { None });
+    if give(&mut run.console, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None })
+        && run.pane != CONSOLE
+    {
+        // The end, until somebody goes back.
+        run.cursors[CONSOLE] = usize::MAX;
+    }
     give(&mut run.preview, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None });
     run.sparks.take(id, reply);
     run.charts.take(id, reply);

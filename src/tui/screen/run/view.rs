@@ -3,7 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{ARTIFACTS, CHART, METRICS, PANES, PARAMS, RunDetail, TAGS};
+use super::{
+    ARTIFACTS, CHART, CONSOLE, INPUTS, METRICS, MODELS, PANES, PARAMS, RunDetail, SHARED, TAGS, files, lists, tiles,
+};
 use crate::tui::format;
 use crate::tui::model::Run;
 use crate::tui::remote::Remote;
@@ -13,7 +15,7 @@ use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
 use crate::tui::widget::table::{Cell, Col, Row, table};
-use crate::tui::widget::{Look, Scroll, put, put_all};
+use crate::tui::widget::{Look, Scroll, put_all};
 
 /// Where the panes lie. `None` is not on screen.
 fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
@@ -34,11 +36,11 @@ fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     if body.width >= 100 {
         let third = body.width / 3;
         at[PARAMS] = Some(Rect { width: third, ..low });
-        at[TAGS] = Some(Rect { x: low.x + third, width: third, ..low });
+        at[state.run.shared] = Some(Rect { x: low.x + third, width: third, ..low });
         at[ARTIFACTS] = Some(Rect { x: low.x + 2 * third, width: body.width - 2 * third, ..low });
     } else {
         let half = body.width / 2;
-        let right = if focus == TAGS { TAGS } else { ARTIFACTS };
+        let right = if SHARED.contains(&focus) { focus } else { ARTIFACTS };
         at[PARAMS] = Some(Rect { width: half, ..low });
         at[right] = Some(Rect { x: low.x + half, width: body.width - half, ..low });
     }
@@ -62,17 +64,29 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
         metrics(look, buf, area, state, scroll);
     }
     if let Some(area) = at[CHART] {
-        curve(look, buf, area, state);
+        if detail.multiples {
+            tiles::draw(look, buf, area, detail, run, detail.pane == CHART);
+        } else {
+            curve(look, buf, area, state);
+        }
     }
     if let Some(area) = at[PARAMS] {
-        let rows: Vec<(String, String)> = detail.params().into_iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        pairs(look, buf, area, detail, PARAMS, "PARAMS", &rows, scroll);
+        lists::params(look, buf, area, detail, scroll);
     }
     if let Some(area) = at[TAGS] {
-        pairs(look, buf, area, detail, TAGS, "DATA AND TAGS", &detail.facts(), scroll);
+        lists::tags(look, buf, area, detail, scroll);
+    }
+    if let Some(area) = at[INPUTS] {
+        lists::inputs(look, buf, area, detail, scroll);
+    }
+    if let Some(area) = at[MODELS] {
+        lists::models(look, buf, area, detail, scroll);
+    }
+    if let Some(area) = at[CONSOLE] {
+        files::console(look, buf, area, detail);
     }
     if let Some(area) = at[ARTIFACTS] {
-        artifacts(look, buf, area, detail, scroll);
+        files::artifacts(look, buf, area, detail, scroll);
     }
 }
 
@@ -108,7 +122,10 @@ fn heading(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, run: &R
 fn metrics(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: &mut Scroll) {
     let detail = &state.run;
     let all = detail.metrics();
-    let inner = pane(look, buf, area, detail.pane == METRICS, "METRICS", &format!("{}", all.len()));
+    let system = all.iter().filter(|(k, _)| k.starts_with("system/")).count();
+    let note =
+        if system > 0 { format!("{} own · {system} system", all.len() - system) } else { all.len().to_string() };
+    let inner = pane(look, buf, area, detail.pane == METRICS, "METRICS", &note);
     if all.is_empty() {
         return empty(look, buf, inner, &[("no metric logged yet", Token::Muted)]);
     }
@@ -122,7 +139,14 @@ fn metrics(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
     let first =
         scroll.keep("run.metrics", detail.cursors[METRICS], all.len(), usize::from(inner.height.saturating_sub(1)));
     let rows = all.iter().enumerate().skip(first).map(|(i, (key, m))| {
-        let values: Vec<f64> = detail.sparks.get(&detail.id, key).unwrap_or_default().iter().map(|p| p.value).collect();
+        let values: Vec<f64> = detail
+            .sparks
+            .get(&detail.id, key)
+            .or_else(|| detail.charts.get(&detail.id, key))
+            .unwrap_or_default()
+            .iter()
+            .map(|p| p.value)
+            .collect();
         let token = if m.value.is_finite() { Token::Text } else { Token::Crit };
         Row {
             cells: vec![
@@ -133,7 +157,7 @@ fn metrics(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
                 Cell::muted(format::short_count(i64::try_from(m.count).unwrap_or(i64::MAX))),
             ],
             at_cursor: i == detail.cursors[METRICS],
-            marked: false,
+            marked: detail.marks.contains(key.as_str()),
         }
     });
     table(look, buf, inner, &columns, rows, detail.pane == METRICS);
@@ -160,128 +184,10 @@ pub fn plotted(detail: &RunDetail) -> Vec<Plotted<'_>> {
             metric: key,
             points: detail.charts.get(&run.id, key),
             latest: Some(m.value),
+            gaps: detail.charts.gaps(&run.id, key),
             token: Token::Series(i),
             started: run.started,
         })
     };
     charted.iter().enumerate().filter_map(line).collect()
-}
-
-#[allow(clippy::too_many_arguments)] // one list among three alike
-fn pairs(
-    look: &Look<'_>,
-    buf: &mut Buffer,
-    area: Rect,
-    detail: &RunDetail,
-    which: usize,
-    title: &str,
-    rows: &[(String, String)],
-    scroll: &mut Scroll,
-) {
-    let inner = pane(look, buf, area, detail.pane == which, title, &rows.len().to_string());
-    let name = if which == PARAMS { "run.params" } else { "run.tags" };
-    let first = scroll.keep(name, detail.cursors[which], rows.len(), usize::from(inner.height));
-    let label = rows.iter().map(|(k, _)| format::width(k)).max().unwrap_or(0).clamp(6, usize::from(inner.width) / 2);
-    for (y, (i, (key, value))) in (inner.y..inner.bottom()).zip(rows.iter().enumerate().skip(first)) {
-        let label_width = u16::try_from(label).unwrap_or(20);
-        put(
-            look,
-            buf,
-            inner.x + 1,
-            y,
-            label_width,
-            &format::cut_middle(&format::clean(key), label, "…"),
-            look.style(Token::Muted),
-        );
-        put(
-            look,
-            buf,
-            inner.x + 2 + label_width,
-            y,
-            inner.width.saturating_sub(label_width + 2),
-            value,
-            look.style(Token::Text),
-        );
-        if i == detail.cursors[which] && detail.pane == which {
-            select(look, buf, Rect { y, height: 1, ..inner });
-        }
-    }
-}
-
-fn select(look: &Look<'_>, buf: &mut Buffer, line: Rect) {
-    put(look, buf, line.x, line.y, 1, look.glyphs.cursor, look.style(Token::BorderFocus));
-    buf.set_style(line, look.style(Token::Select));
-}
-
-fn artifacts(look: &Look<'_>, buf: &mut Buffer, area: Rect, detail: &RunDetail, scroll: &mut Scroll) {
-    let focused = detail.pane == ARTIFACTS;
-    if let Some(path) = &detail.preview_path {
-        return preview(look, buf, area, detail, path, focused);
-    }
-    let inner = pane(look, buf, area, focused, "ARTIFACTS", "↵ open");
-    let tree = detail.tree();
-    if tree.is_empty() {
-        let text = match &detail.listing.remote {
-            Remote::Failed(f) => f.what.clone(),
-            _ if detail.listing_path.is_some() => "asking the agent…".into(),
-            _ => "no artifacts".into(),
-        };
-        return empty(look, buf, inner, &[(&text, Token::Muted)]);
-    }
-    let cursor = detail.cursors[ARTIFACTS];
-    let first = scroll.keep("run.artifacts", cursor, tree.len(), usize::from(inner.height));
-    for (y, (i, (depth, entry))) in (inner.y..inner.bottom()).zip(tree.iter().enumerate().skip(first)) {
-        let name = entry.path.rsplit('/').next().unwrap_or(&entry.path);
-        let open = if !entry.is_dir {
-            "  "
-        } else if detail.open_dirs.contains(&entry.path) {
-            "▾ "
-        } else {
-            "▸ "
-        };
-        let indent = " ".repeat(depth * 2);
-        let size = entry.size.map_or(String::new(), format::bytes);
-        let used = crate::tui::widget::put_right(
-            look,
-            buf,
-            inner.x + 12,
-            inner.right() - 1,
-            y,
-            &size,
-            look.style(Token::Muted),
-        );
-        let token = if entry.is_dir { Token::Accent } else { Token::Text };
-        put_all(
-            look,
-            buf,
-            inner.x + 1,
-            y,
-            inner.width.saturating_sub(used + 3),
-            &[
-                (&indent, token),
-                (if look.glyphs.ascii { if entry.is_dir { "+ " } else { "  " } } else { open }, Token::Muted),
-                (name, token),
-            ],
-        );
-        if i == cursor && focused {
-            select(look, buf, Rect { y, height: 1, ..inner });
-        }
-    }
-}
-
-fn preview(look: &Look<'_>, buf: &mut Buffer, area: Rect, detail: &RunDetail, path: &str, focused: bool) {
-    let inner = pane(look, buf, area, focused, path, "↵ back to the list · z zoom");
-    match &detail.preview.remote {
-        Remote::Fresh(p, _) | Remote::Stale(p, ..) => {
-            let skip = detail.cursors[ARTIFACTS].min(p.text.lines().count().saturating_sub(1));
-            for (y, line) in (inner.y..inner.bottom().saturating_sub(1)).zip(p.text.lines().skip(skip)) {
-                put(look, buf, inner.x + 1, y, inner.width - 1, &line.replace('\t', "    "), look.style(Token::Text));
-            }
-            if !p.note.is_empty() && inner.height > 0 {
-                put(look, buf, inner.x + 1, inner.bottom() - 1, inner.width - 1, &p.note, look.style(Token::Muted));
-            }
-        }
-        Remote::Failed(fault) => failed(look, buf, inner, fault),
-        Remote::Empty | Remote::Loading => empty(look, buf, inner, &[("reading…", Token::Muted)]),
-    }
 }

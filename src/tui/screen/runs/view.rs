@@ -80,6 +80,7 @@ pub fn plotted(runs: &Runs) -> Vec<Plotted<'_>> {
             metric: key,
             points: runs.charts.get(&r.id, key),
             latest: Some(m.value),
+            gaps: runs.charts.gaps(&r.id, key),
             token: Token::Series(i),
             started: r.started,
         })
