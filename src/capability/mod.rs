@@ -8,6 +8,7 @@ pub mod datasets;
 pub mod event;
 pub mod registry;
 pub mod tracking;
+pub mod training;
 pub mod wire;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ pub enum Exit {
     Inconclusive,
     /// A check found a difference.
     Difference,
+    /// As the command that was run ended.
+    Of(u8),
 }
 
 impl Exit {
@@ -20,6 +22,7 @@ impl Exit {
             Self::Done => 0,
             Self::Inconclusive => 8,
             Self::Difference => 9,
+            Self::Of(status) => status,
         })
     }
 }

@@ -4,6 +4,7 @@ mod calls;
 mod data;
 pub mod locate;
 mod stop;
+mod training;
 mod transport;
 
 pub use calls::Events;

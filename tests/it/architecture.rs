@@ -24,8 +24,14 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// A room, and the rooms below it that it may name (through their `mod.rs`).
-const ROOMS: &[(&str, &[&str])] =
-    &[("audit", &[]), ("access", &[]), ("tracking", &[]), ("datasets", &["tracking"]), ("registry", &["tracking"])];
+const ROOMS: &[(&str, &[&str])] = &[
+    ("audit", &[]),
+    ("access", &[]),
+    ("tracking", &[]),
+    ("datasets", &["tracking"]),
+    ("training", &["tracking", "datasets"]),
+    ("registry", &["tracking"]),
+];
 
 /// Crates that a floor must never name.
 const FOREIGN: &[(&str, &[&str])] = &[
