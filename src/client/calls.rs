@@ -202,6 +202,15 @@ impl Client {
         self.json(if body.is_null() { request } else { request.json(body) }).await
     }
 
+    /// A logged model, as MLflow's API shows it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn logged_model(&self, id: &str) -> Result<serde_json::Value> {
+        let path = format!("/api/2.0/mlflow/logged-models/{}", encode(id));
+        self.mlflow(Method::GET, &path, &serde_json::Value::Null).await
+    }
+
     /// Writes an artifact through the agent.
     ///
     /// # Errors

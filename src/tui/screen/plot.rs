@@ -123,9 +123,16 @@ pub fn small(
             _ => "logged once, no curve",
         };
         empty(look, buf, inner, &[(why, Token::Muted)]);
-    } else if line.gaps > 0 {
-        let gaps = format!("{} nan", format::short_count(i64::try_from(line.gaps).unwrap_or(i64::MAX)));
-        put_right(look, buf, inner.x, inner.right(), inner.y, &gaps, look.style(Token::Crit));
+    } else {
+        put_right(look, buf, inner.x, inner.right(), inner.y, &gaps(line), look.style(Token::Crit));
+    }
+}
+
+/// ` 12 nan`: how many points of the history are no numbers.
+fn gaps(line: &Plotted<'_>) -> String {
+    match line.gaps {
+        0 => String::new(),
+        n => format!(" {} nan", format::short_count(i64::try_from(n).unwrap_or(i64::MAX))),
     }
 }
 
@@ -144,6 +151,8 @@ fn x_label(axis: Axis) -> fn(f64) -> String {
 fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>]) {
     for (y, l) in (inner.y + 1..inner.bottom()).zip(lines) {
         let value = l.latest.map_or("-".to_owned(), format::number);
+        let gaps = gaps(l);
+        let name = format::cut_middle(&look.spell(l.name), 30, look.glyphs.ellipsis);
         let remark = match (l.points, l.latest) {
             (_, Some(v)) if !v.is_finite() => "   nothing finite to draw",
             (Some(_), _) => "   logged once, no curve",
@@ -155,7 +164,13 @@ fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>])
             inner.x + 2,
             y,
             inner.width - 2,
-            &[(l.name, l.token), ("  ", Token::Text), (&value, Token::Text), (remark, Token::Muted)],
+            &[
+                (&name, l.token),
+                ("  ", Token::Text),
+                (&value, Token::Text),
+                (&gaps, Token::Crit),
+                (remark, Token::Muted),
+            ],
         );
     }
 }
@@ -185,11 +200,7 @@ fn legend(
             None => l.latest.map_or("-".to_owned(), format::number),
         };
         let name = format::cut_middle(&look.spell(l.name), 18, look.glyphs.ellipsis);
-        let gaps = if l.gaps > 0 {
-            format!(" {} nan", format::short_count(i64::try_from(l.gaps).unwrap_or(i64::MAX)))
-        } else {
-            String::new()
-        };
+        let gaps = gaps(l);
         let pieces = [
             (dash, l.token),
             (" ", Token::Text),

@@ -1,7 +1,6 @@
 //! The ends of logs, and the models that a run logged, from an agent.
 
 use futures::TryStreamExt;
-use reqwest::Method;
 use serde_json::Value;
 
 use super::Agent;
@@ -37,8 +36,7 @@ impl Agent {
     pub(super) async fn logged(&self, ids: &[String]) -> Result<Vec<Logged>> {
         let mut all = Vec::new();
         for id in ids {
-            let path = format!("/api/2.0/mlflow/logged-models/{id}");
-            let answer = self.client.mlflow(Method::GET, &path, &Value::Null).await?;
+            let answer = self.client.logged_model(id).await?;
             all.push(logged(id, &answer["model"]));
         }
         Ok(all)

@@ -87,7 +87,8 @@ impl Default for RunDetail {
             marks: BTreeSet::new(),
             look: ChartLook::default(),
             pane: METRICS,
-            cursors: [0; PANES],
+            // The console is read from its end.
+            cursors: std::array::from_fn(|pane| if pane == CONSOLE { usize::MAX } else { 0 }),
             probe: None,
             sparks: Curves::new(24),
             charts: Curves::new(480),

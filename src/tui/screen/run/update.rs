@@ -39,7 +39,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let listed = if run.pane == CHART { METRICS } else { run.pane };
     let at = run.cursors[listed].min(run.len_of(listed).saturating_sub(1));
     if let Some(to) = list::moved(action, at, run.len_of(listed), page) {
-        run.cursors[listed] = to;
+        // At its last line a console follows what is printed.
+        let follows = listed == CONSOLE && to + 1 >= run.len_of(listed);
+        run.cursors[listed] = if follows { usize::MAX } else { to };
         if listed == METRICS {
             run.metric = None;
         }
@@ -107,6 +109,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
     text.clone_into(&mut state.run.filter_text);
     state.run.filter = query;
     state.run.cursors = [0; PANES];
+    state.run.cursors[CONSOLE] = usize::MAX;
 }
 
 /// Tiles that may be on screen before and after the cursor.
@@ -165,12 +168,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
         run.console.touch();
     }
     give(&mut run.models, id, reply, now, |p| if let Page::Logged(m) = p { Some(m.clone()) } else { None });
-    if give(&mut run.console, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None })
-        && run.pane != CONSOLE
-    {
-        // The end, until somebody goes back.
-        run.cursors[CONSOLE] = usize::MAX;
-    }
+    give(&mut run.console, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None });
     give(&mut run.preview, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None });
     run.sparks.take(id, reply);
     run.charts.take(id, reply);

@@ -165,9 +165,12 @@ fn metrics(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
 
 fn curve(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let detail = &state.run;
-    let key = detail.charted_metric().unwrap_or_default();
-    let inner =
-        pane(look, buf, area, detail.pane == CHART, if key.is_empty() { "CHART" } else { &key }, &detail.look.words());
+    let title = match detail.charted().as_slice() {
+        [] => "CHART".to_owned(),
+        [one] => one.clone(),
+        several => format!("{} metrics", several.len()),
+    };
+    let inner = pane(look, buf, area, detail.pane == CHART, &title, &detail.look.words());
     let plotted = plotted(detail);
     plot(look, buf, inner, &plotted, detail.look, detail.probe);
 }
