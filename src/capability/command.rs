@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::access::Role;
 use super::audit::{self, Detail, Via, Who};
 use super::event::Hint;
+use super::registry::Stage;
 use super::tracking::Staged;
-use super::{Ctx, access, datasets, registry, tracking};
+use super::{Ctx, access, datasets, evals, gates, registry, tracking};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::db::{Source, Tx};
 
@@ -20,6 +21,8 @@ pub enum Command {
     Registry(registry::Command),
     Access(access::Command),
     Datasets(datasets::Command),
+    Evals(evals::Command),
+    Gates(gates::Command),
 }
 
 impl Command {
@@ -29,6 +32,8 @@ impl Command {
             Self::Registry(c) => c.name(),
             Self::Access(c) => c.name(),
             Self::Datasets(c) => c.name(),
+            Self::Evals(c) => c.name(),
+            Self::Gates(c) => c.name(),
         }
     }
 
@@ -38,6 +43,8 @@ impl Command {
             Self::Registry(c) => c.help(),
             Self::Access(c) => c.help(),
             Self::Datasets(c) => c.help(),
+            Self::Evals(c) => c.help(),
+            Self::Gates(c) => c.help(),
         }
     }
 
@@ -47,6 +54,8 @@ impl Command {
             Self::Registry(c) => c.target(),
             Self::Access(c) => c.target(),
             Self::Datasets(c) => c.target(),
+            Self::Evals(c) => c.target(),
+            Self::Gates(c) => c.target(),
         }
     }
 
@@ -55,6 +64,10 @@ impl Command {
         match self {
             Self::Tracking(_) | Self::Registry(_) | Self::Datasets(_) => Role::Client,
             Self::Access(_) => Role::Admin,
+            Self::Evals(c) if c.runs_programs() => Role::Admin,
+            // Asking for a verdict moves nothing; what verdicts are made from does.
+            Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
+            Self::Evals(_) | Self::Gates(_) => Role::Operator,
         }
     }
 }
@@ -111,6 +124,11 @@ pub struct Outcome {
     /// The version that a registration made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// The gate decision that was made, and the digest of all that it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_digest: Option<String>,
 }
 
 /// What a room's work leaves to do once the commit holds.
@@ -141,29 +159,50 @@ async fn perform_to_the_end(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Res
     }
     match attempt(ctx, actor, &envelope).await {
         Ok(outcome) => Ok(outcome),
-        Err(fault) => {
+        Err(refusal) => {
             // What the store could not do now was not decided; everything else is a refusal that leaves its record.
-            if !envelope.dry_run && !matches!(fault.kind, Kind::Unavailable | Kind::Bug) {
-                record_refusal(ctx, actor, &envelope, &fault).await?;
+            if !envelope.dry_run && !matches!(refusal.fault.kind, Kind::Unavailable | Kind::Bug) {
+                record_refusal(ctx, actor, &envelope, &refusal).await?;
             }
-            Err(fault)
+            Err(refusal.fault)
         }
     }
 }
 
-async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcome> {
+/// Why a command was not done, with the gates' decision if they said so.
+struct Refusal {
+    fault: Fault,
+    decision: Option<Box<gates::Decision>>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, decision: None }
+    }
+}
+
+async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcome, Refusal> {
     authorise(actor, &envelope.command)?;
     refuse_nul(envelope)?;
     let reason = settle_reason(ctx, actor, envelope).await?;
+    // Before the transaction, so that nobody waits for it; within it only what has changed is judged again.
+    let decision = match judged_for(ctx, &envelope.command).await? {
+        Some((model, version, stage)) => {
+            let of = (model.as_str(), version, stage);
+            Some(gates::decide(Source::Pool(ctx.db.read()), house(ctx), of, ctx.clock.now()).await?)
+        }
+        None => None,
+    };
     let prepared = match &envelope.command {
         Command::Registry(c) => Prepared::Registry(
             registry::prepare(&ctx.tracking, &ctx.artifacts, ctx.db.read(), c, envelope.dry_run).await?,
         ),
         Command::Datasets(c) => Prepared::Datasets(datasets::prepare(ctx.artifacts.blobs(), c).await?),
+        Command::Evals(c) => Prepared::Evals(evals::prepare(&ctx.artifacts, ctx.db.read(), c).await?),
         _ => Prepared::Nothing,
     };
     let froze = prepared.froze();
-    let done = in_transaction(ctx, actor, envelope, &reason, prepared).await;
+    let done = in_transaction(ctx, actor, envelope, &reason, prepared, decision).await;
     if let (Some(path), Err(_)) = (froze, &done) {
         ctx.artifacts.thaw(&path).await;
     }
@@ -171,9 +210,11 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
 }
 
 /// What rooms found out before the transaction, where nobody waits for it.
+#[allow(clippy::large_enum_variant)] // one exists at a time
 enum Prepared {
     Registry(registry::Prepared),
     Datasets(datasets::Prepared),
+    Evals(evals::Prepared),
     Nothing,
 }
 
@@ -185,28 +226,85 @@ impl Prepared {
     }
 }
 
+fn house(ctx: &Ctx) -> gates::House<'_> {
+    gates::House { tracking: &ctx.tracking, artifacts: &ctx.artifacts, settings: &ctx.settings.gates }
+}
+
+/// What a command needs a verdict on: a move to staging or prod by whatever name, or the question for one.
+async fn judged_for(ctx: &Ctx, command: &Command) -> Result<Option<(String, u32, Stage)>> {
+    let guarded = |stage: &Stage| matches!(stage, Stage::Staging | Stage::Prod);
+    let (model, version, stage) = match command {
+        Command::Gates(gates::Command::CheckGates { model, version, stage }) => {
+            return Ok(Some((model.clone(), *version, *stage)));
+        }
+        Command::Registry(registry::Command::SetStage { model, version, stage, .. }) if guarded(stage) => {
+            (model, *version, *stage)
+        }
+        Command::Registry(registry::Command::SetAlias { model, alias, version: Some(version) })
+            if ctx.settings.gates.production_aliases.contains(alias) =>
+        {
+            (model, *version, Stage::Prod)
+        }
+        _ => return Ok(None),
+    };
+    // Where it stands already it needs no second pass; what is missing is the registry's to say.
+    let view = registry::model(Source::Pool(ctx.db.read()), model, None).await?;
+    let moves = view.version(version).is_some_and(|v| v.stage != stage);
+    Ok(moves.then(|| (model.clone(), version, stage)))
+}
+
+/// An import brings its stage along: where gates stand, that would be a way around them.
+async fn refuse_import_past_gates(ctx: &Ctx, tx: &mut Tx, command: &Command) -> Result<()> {
+    let Command::Registry(registry::Command::RegisterVersion { model, import: Some(import), .. }) = command else {
+        return Ok(());
+    };
+    let guarded = gates::gates(Source::Tx(tx), Some(model)).await?.iter().any(|g| g.stage == import.stage);
+    if guarded || (ctx.settings.gates.required && import.stage == Stage::Prod) {
+        let stage = import.stage.name();
+        return Err(Fault::refused(format!("{model} v{} may not come in as {stage}", import.version))
+            .why(format!("gates stand before {stage}"))
+            .next("import it as dev and promote it"));
+    }
+    Ok(())
+}
+
 async fn in_transaction(
     ctx: &Ctx,
     actor: &Actor,
     envelope: &Envelope,
     reason: &str,
     prepared: Prepared,
-) -> Result<Outcome> {
+    decision: Option<gates::Decision>,
+) -> Result<Outcome, Refusal> {
     let mut tx = ctx.db.begin().await?;
     // Once more under the writer's turn: the same key may have been sent twice at once.
     if let Some(key) = &envelope.idempotency_key
         && let Some(record) = audit::by_key(Source::Tx(&mut tx), key).await?
     {
         tx.rollback().await;
-        return replay(record, &envelope.command);
+        return Ok(replay(record, &envelope.command)?);
     }
+    let decision = match passed(ctx, &mut tx, envelope, decision).await {
+        Ok(decision) => decision,
+        Err(refusal) => {
+            tx.rollback().await;
+            return Err(refusal);
+        }
+    };
     let mut done = match apply(ctx, &mut tx, actor, envelope, reason, prepared).await {
         Ok(done) => done,
         Err(fault) => {
             tx.rollback().await;
-            return Err(fault);
+            return Err(fault.into());
         }
     };
+    if let Some(decision) = decision {
+        done.outcome.decision_digest = Some(decision.digest.clone());
+        done.outcome.decision = Some(gates::keep(&mut tx, &decision, &actor.who.name).await?);
+        if matches!(envelope.command, Command::Gates(_)) {
+            done.outcome.to = decision.verdict.name().to_owned();
+        }
+    }
     done.outcome.command = envelope.command.name().to_owned();
     done.outcome.target = target_of(&envelope.command, done.outcome.version);
     if envelope.dry_run {
@@ -222,14 +320,42 @@ async fn in_transaction(
     for path in done.thawed {
         ctx.artifacts.thaw(&path).await;
     }
-    if let Command::Registry(c) = &envelope.command {
-        ctx.hints.give(Hint::Model(c.model().to_owned()));
+    if let Some(model) = model_of(&envelope.command) {
+        ctx.hints.give(Hint::Model(model));
     }
     if let Command::Datasets(c) = &envelope.command {
         ctx.hints.give(Hint::Dataset(c.dataset().to_owned()));
     }
     ctx.hints.give(Hint::Audit);
     Ok(done.outcome)
+}
+
+/// Whose picture may have changed.
+fn model_of(command: &Command) -> Option<String> {
+    match command {
+        Command::Registry(c) => Some(c.model().to_owned()),
+        Command::Gates(c) => Some(c.model().to_owned()),
+        Command::Evals(evals::Command::RecordEval { report }) => Some(report.model.clone()),
+        _ => None,
+    }
+}
+
+/// The verdict as it stands within the transaction; a refusal unless it is a pass, or only a verdict was asked for.
+async fn passed(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    envelope: &Envelope,
+    before: Option<gates::Decision>,
+) -> Result<Option<gates::Decision>, Refusal> {
+    refuse_import_past_gates(ctx, tx, &envelope.command).await?;
+    let Some(before) = before else { return Ok(None) };
+    let decision = gates::decide_again(Source::Tx(tx), house(ctx), before).await?;
+    if !matches!(envelope.command, Command::Gates(_))
+        && let Err(fault) = decision.admit()
+    {
+        return Err(Refusal { fault, decision: Some(Box::new(decision)) });
+    }
+    Ok(Some(decision))
 }
 
 async fn apply(
@@ -241,6 +367,9 @@ async fn apply(
     prepared: Prepared,
 ) -> Result<Done> {
     let now = ctx.clock.now();
+    let changed = |(from, to): (String, String)| {
+        Ok(Done { outcome: Outcome { from, to, ..Outcome::default() }, ..Done::default() })
+    };
     match (&envelope.command, prepared) {
         (Command::Registry(_), Prepared::Registry(registry::Prepared { command, artifact, .. })) => {
             let record = audit::next(tx).await?;
@@ -252,6 +381,10 @@ async fn apply(
                 audit: record,
             };
             let applied = registry::apply(tx, &command, artifact, by).await?;
+            if let registry::Command::RenameModel { model, to } = &command {
+                evals::renamed(tx, model, to).await?;
+                gates::renamed(tx, model, to).await?;
+            }
             let outcome = Outcome {
                 from: applied.from,
                 to: applied.to,
@@ -267,17 +400,24 @@ async fn apply(
                 Outcome { from: applied.from, to: applied.to, version: Some(applied.version), ..Outcome::default() };
             Ok(Done { outcome, ..Done::default() })
         }
-        (Command::Registry(_) | Command::Datasets(_), _) => Err(Fault::bug("a command came unprepared")),
+        (Command::Evals(c), Prepared::Evals(p)) => changed(evals::apply(tx, c, p, &actor.who, now).await?),
+        (Command::Registry(_) | Command::Datasets(_) | Command::Evals(_), _) => {
+            Err(Fault::bug("a command came unprepared"))
+        }
+        // The verdict was made already; keeping it is all there is to do.
+        (Command::Gates(gates::Command::CheckGates { .. }), _) => Ok(Done::default()),
+        (Command::Gates(c), _) => {
+            let by = gates::By { name: &actor.who.name, verified: actor.who.verified, reason, now };
+            let applied = gates::apply(tx, c, by).await?;
+            changed((applied.from, applied.to))
+        }
         (Command::Tracking(c), _) => {
             let staged = tracking::command::apply(&ctx.tracking, tx, c, now).await?;
             let (from, to) = c.change();
             let outcome = Outcome { from: from.to_owned(), to: to.to_owned(), ..Outcome::default() };
             Ok(Done { outcome, staged: Some(staged), thawed: Vec::new() })
         }
-        (Command::Access(c), _) => {
-            let (from, to) = access::apply(tx, c, now).await?;
-            Ok(Done { outcome: Outcome { from, to, ..Outcome::default() }, ..Done::default() })
-        }
+        (Command::Access(c), _) => changed(access::apply(tx, c, now).await?),
     }
 }
 
@@ -370,9 +510,17 @@ fn json(value: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-async fn record_refusal(ctx: &Ctx, actor: &Actor, envelope: &Envelope, fault: &Fault) -> Result<()> {
+async fn record_refusal(ctx: &Ctx, actor: &Actor, envelope: &Envelope, refusal: &Refusal) -> Result<()> {
     let mut tx = ctx.db.begin().await?;
-    audit::append(&mut tx, entry(ctx, actor, envelope, &envelope.reason, &Outcome::default(), Some(fault))).await?;
+    let mut entry = entry(ctx, actor, envelope, &envelope.reason, &Outcome::default(), Some(&refusal.fault));
+    if let Some(decision) = &refusal.decision {
+        let id = gates::keep(&mut tx, decision, &actor.who.name).await?;
+        if let Some(answer) = entry.detail.answer.as_object_mut() {
+            answer.insert("decision".to_owned(), id.into());
+            answer.insert("decision_digest".to_owned(), decision.digest.clone().into());
+        }
+    }
+    audit::append(&mut tx, entry).await?;
     tx.commit().await?;
     ctx.hints.give(Hint::Audit);
     Ok(())

@@ -5,10 +5,12 @@ pub mod access;
 pub mod audit;
 pub mod command;
 pub mod datasets;
+pub mod evals;
 pub mod event;
+pub mod form;
+pub mod gates;
 pub mod registry;
 pub mod tracking;
-pub mod training;
 pub mod wire;
 
 use std::sync::Arc;
@@ -35,4 +37,5 @@ pub struct Ctx {
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub registry: registry::Settings,
+    pub gates: gates::Settings,
 }

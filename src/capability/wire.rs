@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::ExperimentId;
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Role;
+use crate::capability::gates::Decision;
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
 
@@ -103,4 +104,18 @@ pub struct Restored {
     /// Artifact files.
     pub files: u64,
     pub bytes: u64,
+}
+
+/// Where bytes that were sent can be found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub digest: String,
+}
+
+/// A decision that was kept, and whether judging it anew from its evidence comes out the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    #[serde(flatten)]
+    pub decision: Decision,
+    pub same: bool,
 }

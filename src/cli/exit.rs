@@ -8,21 +8,21 @@ use crate::base::{Fault, Kind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Done,
+    /// A gate or an interlock says no.
+    Refused,
     /// More data is needed.
     Inconclusive,
     /// A check found a difference.
     Difference,
-    /// As the command that was run ended.
-    Of(u8),
 }
 
 impl Exit {
     pub fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Done => 0,
+            Self::Refused => 3,
             Self::Inconclusive => 8,
             Self::Difference => 9,
-            Self::Of(status) => status,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! client, and prints.
 
 mod agent;
+mod apply;
 mod artifact;
 mod audit;
 mod backup;
@@ -14,16 +15,18 @@ mod data_diff;
 mod data_show;
 mod demo;
 mod detach;
+mod eval;
 mod exit;
 mod experiment;
 mod export;
+mod gate;
+mod gate_report;
 mod guide;
 pub mod import;
 mod model;
 mod model_change;
 mod print;
 mod push;
-mod run;
 mod runs;
 mod runs_change;
 mod select;
@@ -141,18 +144,22 @@ pub enum Verb {
     Model(model::Verb),
     /// Move a model version to another stage
     Promote(model_change::Promote),
+    /// Run eval suites against versions, and look at results
+    #[command(subcommand)]
+    Eval(eval::Verb),
+    /// Gates: what a version has to pass on its way into a stage
+    #[command(subcommand)]
+    Gate(gate::Verb),
+    /// Give your word for a version that waits for it
+    Approve(gate::Approve),
+    /// Make what a TOML file says: eval suites and gates
+    Apply(apply::Apply),
     /// The audit trail: who did what, when and why
     #[command(subcommand)]
     Audit(audit::Verb),
     /// Data versions: add, list, show, compare, check out, verify, profile
     #[command(subcommand)]
     Data(data::Verb),
-    /// Run a command under capture, so that it can be repeated
-    Run(run::Run),
-    /// Run a captured run once more and compare, bit by bit
-    Rerun(run::Rerun),
-    #[command(hide = true)]
-    InSession(run::InSession),
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
@@ -206,11 +213,12 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Artifact(verb) => artifact::run(session, verb).await,
         Verb::Model(verb) => model::run(session, verb).await,
         Verb::Promote(promote) => model_change::promote(session, promote).await,
+        Verb::Eval(verb) => eval::run(session, verb).await,
+        Verb::Gate(verb) => gate::run(session, verb).await,
+        Verb::Approve(approve) => gate::approve(session, approve).await,
+        Verb::Apply(apply) => apply::apply(session, apply).await,
         Verb::Audit(verb) => audit::run(session, verb).await,
         Verb::Token(verb) => token::run(session, verb).await,
-        Verb::Run(it) => run::run(session, it).await,
-        Verb::Rerun(it) => run::rerun(session, it).await,
-        Verb::InSession(it) => Err(crate::local::run::in_session(&it.command)),
         Verb::Data(verb) => data::run(session, verb).await,
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,

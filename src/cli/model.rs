@@ -1,10 +1,14 @@
 //! `opsroom model`: looking at the registry. What changes it is in [`super::model_change`].
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::print::{self, Page, Table};
 use super::{Exit, Session, model_change as change, push, select, times};
 use crate::base::{Timestamp, fault::Result, show};
+use crate::capability::gates::OfVersion;
 use crate::capability::registry::{ModelVersion, ModelView, Stage};
 
 #[derive(Debug, Subcommand)]
@@ -94,23 +98,58 @@ fn in_stage(model: &ModelView, stage: Stage) -> String {
     if versions.is_empty() { show::MISSING.to_owned() } else { versions.join(" ") }
 }
 
+/// A model or version with how it stands to its gates; a past moment has no gates.
+#[derive(Serialize)]
+struct Shown<'a, T> {
+    #[serde(flatten)]
+    what: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gates: Option<BTreeMap<u32, OfVersion<'a>>>,
+}
+
 async fn show(session: &Session, model: &str, version: Option<&str>, as_of: Option<Timestamp>) -> Result<Exit> {
     let client = session.client().await?;
     let view = client.model(model, as_of).await?;
+    let standing = if as_of.is_none() { Some(client.gates(Some(model)).await?) } else { None };
+    let gates = |versions: &[&ModelVersion]| {
+        let standing = standing.as_ref()?;
+        Some(versions.iter().map(|v| (v.version, standing.of_version(v))).collect::<BTreeMap<_, _>>())
+    };
     let Some(text) = version else {
-        print::answer(session.format, &view, model_page)?;
+        let gates = gates(&view.versions.iter().collect::<Vec<_>>());
+        print::answer(session.format, &Shown { what: &view, gates }, |s| model_page(s.what, s.gates.as_ref()))?;
         return Ok(Exit::Done);
     };
     let number = select::version(client, model, text).await?;
     let found = view.version(number).ok_or_else(|| crate::capability::registry::missing_version(model, number))?;
-    print::answer(session.format, found, version_page)?;
+    let gates = gates(&[found]);
+    print::answer(session.format, &Shown { what: found, gates }, |s| {
+        let mut page = version_page(s.what);
+        for of in s.gates.iter().flat_map(BTreeMap::values) {
+            page = page.line("").line(format!("gates before prod: {}", of.eval));
+            for w in &of.waivers {
+                page =
+                    page.line(format!("{} waived by {} until {}: {}", w.gate, w.by, show::moment(w.until), w.reason));
+            }
+        }
+        page
+    })?;
     Ok(Exit::Done)
 }
 
-fn model_page(view: &ModelView) -> Page {
+/// `pass`, `fail (1 waived)`, `ungated`.
+fn gate_words(of: Option<&OfVersion<'_>>) -> String {
+    match of {
+        None => show::MISSING.to_owned(),
+        Some(of) if of.waivers.is_empty() => of.eval.to_owned(),
+        Some(of) => format!("{} ({} waived)", of.eval, of.waivers.len()),
+    }
+}
+
+fn model_page(view: &ModelView, gates: Option<&BTreeMap<u32, OfVersion<'_>>>) -> Page {
     let model = &view.model;
     let tags: Vec<String> = model.tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let mut versions = Table::new(&["VERSION>", "STAGE", "ALIASES", "RUN", "FILES>", "CREATED", "BY"]);
+    let mut versions = Table::new(&["VERSION>", "STAGE", "ALIASES", "RUN", "FILES>", "GATES", "CREATED", "BY"]);
     for v in &view.versions {
         versions.row([
             format!("v{}", v.version),
@@ -118,6 +157,7 @@ fn model_page(view: &ModelView) -> Page {
             v.aliases.join(" "),
             v.doc.run_id.as_deref().unwrap_or(show::MISSING).chars().take(12).collect(),
             v.doc.artifact.as_ref().map_or_else(|| show::MISSING.to_owned(), |a| show::count(a.files)),
+            gate_words(gates.and_then(|g| g.get(&v.version))),
             show::moment(v.created),
             v.doc.user.clone(),
         ]);

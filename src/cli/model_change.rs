@@ -13,7 +13,7 @@ use crate::capability::Command;
 use crate::capability::registry::{Command as Registry, Stage, VersionDoc};
 use crate::capability::tracking;
 
-fn stage_named(text: &str) -> Result<Stage, String> {
+pub(super) fn stage_named(text: &str) -> Result<Stage, String> {
     Stage::parse(text).ok_or_else(|| "one of dev, staging, prod, archived".to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! The line of the command line that does the same as a command. The match is exhaustive, so that no command comes to
 //! be which cannot be reached from a shell.
 
-use crate::capability::{Command, access, datasets, registry, tracking};
+use crate::capability::{Command, access, datasets, evals, gates, registry, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
 pub fn arguments(command: &Command) -> Vec<String> {
@@ -10,6 +10,8 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Registry(c) => of_registry(c),
         Command::Access(c) => of_access(c),
         Command::Datasets(c) => of_datasets(c),
+        Command::Evals(c) => of_evals(c),
+        Command::Gates(c) => of_gates(c),
     }
 }
 
@@ -76,6 +78,35 @@ fn of_datasets(command: &datasets::Command) -> Vec<String> {
     }
 }
 
+fn of_evals(command: &evals::Command) -> Vec<String> {
+    use evals::Command as C;
+    match command {
+        C::SetSuite { suite } => words(["apply", &format!("{}.toml", suite.name)]),
+        C::RemoveSuite { name } => words(["eval", "remove", name]),
+        C::RecordEval { report } => words(["eval", "run", &report.suite, &report.model, &report.version.to_string()]),
+    }
+}
+
+fn of_gates(command: &gates::Command) -> Vec<String> {
+    use gates::Command as C;
+    let id = |model: &str, version: u32, stage: registry::Stage| format!("{model}@{version}:{}", stage.name());
+    match command {
+        C::SetGates { model, stage, gates } if gates.is_empty() => {
+            words(["gate", "clear", model, "--to", stage.name()])
+        }
+        C::SetGates { .. } => words(["apply", "gates.toml"]),
+        C::CheckGates { model, version, stage } => {
+            words(["gate", "check", model, &version.to_string(), "--to", stage.name()])
+        }
+        C::WaiveGate { model, version, gate, until } => {
+            words(["gate", "waive", model, &version.to_string(), gate, "--until", &until.to_string()])
+        }
+        C::EndWaiver { model, version, gate } => words(["gate", "waive", model, &version.to_string(), gate, "--end"]),
+        C::Approve { model, version, stage } => words(["approve", &id(model, *version, *stage)]),
+        C::WithdrawApproval { model, version, stage } => words(["approve", &id(model, *version, *stage), "--withdraw"]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -122,8 +153,36 @@ mod tests {
         let doc = datasets::VersionDoc { source, ..datasets::VersionDoc::default() };
         let data = [datasets::Command::AddVersion { dataset: model(), doc }];
         let access = access.into_iter().map(Command::Access).chain(data.into_iter().map(Command::Datasets));
+        let suite: evals::Suite = serde_json::from_value(serde_json::json!({
+            "name": "later", "data": "x.csv", "label": "y", "task": "binary", "metrics": ["auc"]
+        }))
+        .unwrap();
+        let report: evals::Report = serde_json::from_value(serde_json::json!({
+            "suite": "later", "model": "m", "version": 3, "subject": "", "data_digest": "", "truth": "",
+            "predicted": "", "seconds": 1.0, "how": ""
+        }))
+        .unwrap();
+        let evals = [
+            evals::Command::SetSuite { suite },
+            evals::Command::RemoveSuite { name: text() },
+            evals::Command::RecordEval { report },
+        ];
+        use gates::Command as G;
+        let (version, stage, gate, until) = (3, Stage::Prod, text(), crate::base::Timestamp(0));
+        let approvals = gates::Rule::Approvals { approvals: 1 };
+        let rule = gates::Gate { name: gate.clone(), model: model(), stage, rule: approvals };
+        let gates = [
+            G::SetGates { model: model(), stage, gates: Vec::new() },
+            G::SetGates { model: model(), stage, gates: vec![rule] },
+            G::CheckGates { model: model(), version, stage },
+            G::WaiveGate { model: model(), version, gate: gate.clone(), until },
+            G::EndWaiver { model: model(), version, gate },
+            G::Approve { model: model(), version, stage },
+            G::WithdrawApproval { model: model(), version, stage },
+        ];
+        let judged = evals.into_iter().map(Command::Evals).chain(gates.into_iter().map(Command::Gates));
         let all = tracking.into_iter().map(Command::Tracking);
-        all.chain(registry.into_iter().map(Command::Registry)).chain(access).collect()
+        all.chain(registry.into_iter().map(Command::Registry)).chain(access).chain(judged).collect()
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 mod calls;
 mod data;
+mod evals;
 pub mod locate;
 mod stop;
-mod training;
 mod transport;
 
 pub use calls::Events;

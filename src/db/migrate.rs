@@ -14,6 +14,8 @@ pub const STEPS: &[(&str, &str)] = &[
     ("access", include_str!("migrations/0004_access.sql")),
     ("history-audit", include_str!("migrations/0005_history_audit.sql")),
     ("datasets", include_str!("migrations/0006_datasets.sql")),
+    ("evals", include_str!("migrations/0007_evals.sql")),
+    ("gates", include_str!("migrations/0008_gates.sql")),
 ];
 
 /// What this binary reads and writes.

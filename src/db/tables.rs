@@ -121,6 +121,64 @@ pub const TABLES: &[Table] = &[
         columns: &[("dataset", Text), ("version", Integer), ("created", Integer), ("doc", Text)],
     },
     Table { name: "dataset_packs", columns: &[("pack", Text), ("bytes", Integer), ("chunks", Bytes)] },
+    Table { name: "eval_suites", columns: &[("name", Text), ("updated", Integer), ("doc", Text)] },
+    Table {
+        name: "eval_results",
+        columns: &[
+            ("id", Integer),
+            ("at", Integer),
+            ("model", Text),
+            ("version", Integer),
+            ("suite", Text),
+            ("subject", Text),
+            ("doc", Text),
+        ],
+    },
+    Table {
+        name: "gates",
+        columns: &[("model", Text), ("stage", Text), ("name", Text), ("position", Integer), ("doc", Text)],
+    },
+    Table {
+        name: "gate_decisions",
+        columns: &[
+            ("id", Integer),
+            ("at", Integer),
+            ("model", Text),
+            ("version", Integer),
+            ("stage", Text),
+            ("verdict", Text),
+            ("doc", Text),
+        ],
+    },
+    Table {
+        name: "gate_waivers",
+        columns: &[
+            ("id", Integer),
+            ("at", Integer),
+            ("model", Text),
+            ("version", Integer),
+            ("subject", Text),
+            ("gate", Text),
+            ("until", Integer),
+            ("actor", Text),
+            ("reason", Text),
+            ("ended", Integer),
+        ],
+    },
+    Table {
+        name: "gate_approvals",
+        columns: &[
+            ("id", Integer),
+            ("at", Integer),
+            ("model", Text),
+            ("version", Integer),
+            ("subject", Text),
+            ("stage", Text),
+            ("actor", Text),
+            ("reason", Text),
+            ("ended", Integer),
+        ],
+    },
 ];
 
 /// A value of a row on its way.

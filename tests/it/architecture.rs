@@ -29,8 +29,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("tracking", &[]),
     ("datasets", &["tracking"]),
-    ("training", &["tracking", "datasets"]),
     ("registry", &["tracking"]),
+    ("evals", &["audit", "tracking", "datasets", "registry"]),
+    ("gates", &["tracking", "registry", "evals"]),
 ];
 
 /// Crates that a floor must never name.

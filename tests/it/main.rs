@@ -16,6 +16,7 @@ mod architecture;
 mod cli_access;
 mod cli_config;
 mod cli_detached;
+mod cli_gates;
 mod cli_verbs;
 mod clients;
 mod data;

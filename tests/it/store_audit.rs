@@ -4,12 +4,12 @@ use opsroom::base::id::{ExperimentId, ModelId, RunId};
 use opsroom::base::{Kind, Timestamp};
 use opsroom::capability::access::{self, Role};
 use opsroom::capability::audit::{self, AuditQuery, Head, HeadKey, Record, SignedHead};
-use opsroom::capability::datasets;
 use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
 use opsroom::capability::tracking::runs::NewRun;
 use opsroom::capability::{Actor, Command, Ctx, Envelope, Outcome, Settings, perform, tracking};
+use opsroom::capability::{datasets, evals, gates};
 use opsroom::db::Db;
 use opsroom::on_db;
 use sqlx::AssertSqlSafe;
@@ -139,7 +139,7 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
         digest: access::digest(name),
         expires: None,
     };
-    vec![
+    let mut all = vec![
         create("m"),
         register("m"),
         describe("m", "text"),
@@ -159,12 +159,63 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
         Command::Access(token("ci")),
         Command::Access(A::RevokeToken { name: "ci".to_owned() }),
         crate::data::a_version(ctx, "d").await,
+    ];
+    all.extend(of_evals_and_gates(ctx).await);
+    all
+}
+
+/// A version whose artifact is known beforehand, evaluated and judged.
+async fn of_evals_and_gates(ctx: &Ctx) -> Vec<Command> {
+    use gates::Command as G;
+    let run = ctx.tracking.create_run(NewRun::default()).await.unwrap();
+    let folder = format!("0/{run}/artifacts/m");
+    ctx.artifacts.blobs().put(&format!("{folder}/weights"), "w".into()).await.unwrap();
+    let subject = ctx.artifacts.digest(&folder).await.unwrap().digest;
+    let suite: evals::Suite = serde_json::from_value(serde_json::json!({
+        "name": "s", "data": "x.csv", "label": "y", "task": "regression", "metrics": ["mae"], "command": ["p"]
+    }))
+    .unwrap();
+    let truth =
+        evals::Truth { task: evals::Task::Regression, classes: Vec::new(), labels: vec![1.0, 2.0], slices: Vec::new() };
+    let predicted = evals::Predicted { values: vec![1.5, 2.0], scores: Vec::new() };
+    let upload = async |bytes: Vec<u8>| evals::upload(&ctx.artifacts, bytes.into()).await.unwrap();
+    let report = evals::Report {
+        suite: "s".to_owned(),
+        model: "e".to_owned(),
+        version: 1,
+        subject,
+        data_digest: String::new(),
+        truth: upload(truth.pack().unwrap()).await,
+        predicted: upload(predicted.pack().unwrap()).await,
+        latencies_ms: vec![1.0],
+        seconds: 1.0,
+        custom: std::collections::BTreeMap::new(),
+        how: "p".to_owned(),
+    };
+    let (model, stage, version) = (|| "e".to_owned(), Stage::Prod, 1);
+    let doc = VersionDoc { source: format!("runs:/{run}/m"), user: "ana".to_owned(), ..VersionDoc::default() };
+    let gate =
+        gates::Gate { name: "g".to_owned(), model: model(), stage, rule: gates::Rule::Approvals { approvals: 1 } };
+    let until = Timestamp(4_000_000_000_000_000);
+    vec![
+        Command::Evals(evals::Command::SetSuite { suite }),
+        registry(registry::Command::RegisterVersion { model: model(), create: true, import: None, doc }),
+        Command::Evals(evals::Command::RecordEval { report }),
+        Command::Gates(G::SetGates { model: model(), stage, gates: vec![gate] }),
+        Command::Gates(G::CheckGates { model: model(), version, stage }),
+        Command::Gates(G::WaiveGate { model: model(), version, gate: "g".to_owned(), until }),
+        Command::Gates(G::EndWaiver { model: model(), version, gate: "g".to_owned() }),
+        Command::Gates(G::Approve { model: model(), version, stage }),
+        Command::Gates(G::WithdrawApproval { model: model(), version, stage }),
+        Command::Evals(evals::Command::RemoveSuite { name: "s".to_owned() }),
     ]
 }
 
 /// The same commands about things that are not there.
 fn refused(command: &Command) -> Command {
     use access::Command as A;
+    use evals::Command as E;
+    use gates::Command as G;
     use registry::Command as R;
     use tracking::Command as T;
     let gone = || "gone".to_owned();
@@ -202,6 +253,19 @@ fn refused(command: &Command) -> Command {
         Command::Datasets(datasets::Command::AddVersion { doc, .. }) => {
             Command::Datasets(datasets::Command::AddVersion { dataset: "a/b".to_owned(), doc })
         }
+        Command::Evals(c) => Command::Evals(match c {
+            E::SetSuite { suite } => E::SetSuite { suite: evals::Suite { name: "a/b".to_owned(), ..suite } },
+            E::RemoveSuite { .. } => E::RemoveSuite { name: gone() },
+            E::RecordEval { report } => E::RecordEval { report: evals::Report { version: 404, ..report } },
+        }),
+        Command::Gates(c) => Command::Gates(match c {
+            G::SetGates { stage, gates, .. } => G::SetGates { model: gone(), stage, gates },
+            G::CheckGates { version, stage, .. } => G::CheckGates { model: gone(), version, stage },
+            G::WaiveGate { version, gate, until, .. } => G::WaiveGate { model: gone(), version, gate, until },
+            G::EndWaiver { version, gate, .. } => G::EndWaiver { model: gone(), version, gate },
+            G::Approve { version, stage, .. } => G::Approve { model: gone(), version, stage },
+            G::WithdrawApproval { version, stage, .. } => G::WithdrawApproval { model: gone(), version, stage },
+        }),
     }
 }
 
@@ -332,7 +396,7 @@ async fn what_touches_production_needs_a_reason() {
     assert!(detail.from.contains("v1 prod"), "the record says what it replaced: {}", detail.from);
 
     let place = Place::sqlite();
-    let settings = Settings { registry: registry::Settings { reason_required: true } };
+    let settings = Settings { registry: registry::Settings { reason_required: true }, ..Settings::default() };
     let ctx = place.ctx_with(settings).await;
     do_it(&ctx, &mlflow, Envelope::new(register("m"), "")).await.unwrap();
     let fault = do_it(&ctx, &mlflow, Envelope::new(stage(1, Stage::Staging), "")).await.unwrap_err();

@@ -8,7 +8,7 @@ use opsroom::capability::tracking::points::Point;
 use opsroom::capability::tracking::runs::{Batch, NewRun};
 use opsroom::capability::tracking::{self, Key, MetricPoint, RunStatus, Tracking};
 use opsroom::capability::{Command as Any, Ctx, Envelope, Hints, Outcome, perform};
-use opsroom::capability::{audit, datasets};
+use opsroom::capability::{audit, datasets, evals, gates};
 use opsroom::db::{Db, Pool, Source};
 use sqlx::{Executor as _, SqlSafeStr as _, SqlStr};
 
@@ -18,8 +18,15 @@ use super::stores::{Place, kim, on_each_engine};
 async fn every_statement_prepares() {
     on_each_engine(async |place| {
         let db = place.db().await;
-        let rooms =
-            [tracking::STATEMENTS, registry::STATEMENTS, datasets::STATEMENTS, audit::STATEMENTS, access::STATEMENTS];
+        let rooms = [
+            tracking::STATEMENTS,
+            registry::STATEMENTS,
+            datasets::STATEMENTS,
+            audit::STATEMENTS,
+            access::STATEMENTS,
+            evals::STATEMENTS,
+            gates::STATEMENTS,
+        ];
         for statement in rooms.into_iter().flatten() {
             let sql: SqlStr = (*statement).into_sql_str();
             let prepared = match db.read() {

@@ -4,6 +4,7 @@ mod artifacts;
 mod backup;
 mod commands;
 mod data;
+mod evals;
 mod events;
 mod imports;
 mod openapi;
@@ -28,11 +29,16 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/runs/{id}/history", get(reads::history))
         .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))
         .route("/api/v1/runs/{id}/artifact", get(artifacts::download))
-        .route("/api/v1/runs/{id}/outputs", get(artifacts::outputs))
-        .route("/api/v1/runs/{id}/output", get(artifacts::output))
         .route("/api/v1/runs/{id}/tags", post(reads::tag_run))
         .route("/api/v1/models", get(reads::models))
         .route("/api/v1/models/{name}", get(reads::model))
+        .route("/api/v1/evals", get(evals::results))
+        .route("/api/v1/evals/suites", get(evals::suites))
+        .route("/api/v1/evals/{id}", get(evals::result))
+        .route("/api/v1/evals/examples", post(evals::examples).layer(DefaultBodyLimit::max(evals::EXAMPLES_BYTES_MAX)))
+        .route("/api/v1/gates", get(evals::standing))
+        .route("/api/v1/gates/check", get(evals::check))
+        .route("/api/v1/gates/decisions/{id}", get(evals::decision))
         .route("/api/v1/audit", get(reads::audit_list))
         .route("/api/v1/audit/verify", post(reads::audit_verify))
         .route("/api/v1/audit/{seq}", get(reads::audit_show))
