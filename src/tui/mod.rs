@@ -43,5 +43,10 @@ use crate::client::Client;
 /// # Errors
 /// There is no terminal, or it cannot be written to.
 pub async fn run(client: Client, options: Options) -> anyhow::Result<()> {
-    run_on(Arc::new(source::Agent::new(client)), options).await
+    run_on(source_on(client), options).await
+}
+
+/// What the room shows and does, as an agent answers it.
+pub fn source_on(client: Client) -> Arc<dyn Source> {
+    Arc::new(source::Agent::new(client))
 }

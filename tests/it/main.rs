@@ -45,4 +45,5 @@ mod tui_compare;
 mod tui_fixture;
 mod tui_safety;
 mod tui_screens;
+mod tui_source;
 mod tui_terminal;
