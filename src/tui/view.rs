@@ -201,6 +201,13 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             ("Enlarge the terminal to read the sheet. n cancels.".to_owned(), Token::Text),
         ];
     }
+    if let Some(Overlay::Prompt(prompt)) = &state.overlay {
+        lines = vec![
+            (prompt.title.clone(), Token::Accent),
+            (format!("> {}", prompt.line.text()), Token::Text),
+            ("Enter saves, Esc leaves it".to_owned(), Token::Muted),
+        ];
+    }
     for (y, (text, token)) in (area.y..area.bottom()).zip(&lines) {
         put(look, buf, area.x + 1, y, area.width.saturating_sub(1), text, look.style(*token));
     }

@@ -300,11 +300,11 @@ const KNOWN_METRICS_MAX: usize = 5_000;
 /// Keeps the cursor on the selected run when rows above it came or went.
 fn follow(runs: &mut Runs) {
     let Some(window) = runs.page.value() else { return };
-    if runs.is_grouped() {
-        return follow_group(runs);
-    }
     if runs.known_metrics.len() < KNOWN_METRICS_MAX {
         runs.known_metrics.extend(window.rows.iter().flat_map(|r| r.metrics.keys().cloned()));
+    }
+    if runs.is_grouped() {
+        return follow_group(runs);
     }
     let found =
         runs.selected.as_ref().and_then(|id| window.rows.iter().position(|r| r.id == *id)).map(|i| i + window.offset);
