@@ -90,6 +90,9 @@ pub struct Global {
     /// Signs of the room: unicode or ascii [env: OPSROOM_GLYPHS]
     #[arg(long, value_name = "KIND")]
     glyphs: Option<String>,
+    /// Colours of the room: truecolor, 256, 16 or mono [env: OPSROOM_COLOR]
+    #[arg(long, value_name = "DEPTH")]
+    color: Option<String>,
     /// Configuration file [env: OPSROOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -110,6 +113,7 @@ impl Global {
             ("token-file", &self.token_file),
             ("theme", &self.theme),
             ("glyphs", &self.glyphs),
+            ("color", &self.color),
         ];
         let mut flags: Vec<_> = given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v.clone()?))).collect();
         if self.read_only {

@@ -90,6 +90,7 @@ impl Choice {
             deleted: self.deleted,
             offset: self.offset,
             limit: self.limit,
+            ..RunQuery::default()
         })
     }
 }

@@ -59,8 +59,11 @@ pub fn defaults() -> Vec<Given> {
 pub fn environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Vec<Given>> {
     let mut layer = Vec::new();
     for setting in settings::all() {
-        let name = setting.variable();
-        let Some(text) = look_up(&name).filter(|t| !t.is_empty()) else { continue };
+        // Both spellings of read-only are about.
+        let also = (setting.key == "client.read_only").then_some("OPSROOM_READONLY");
+        let names = [Some(setting.variable()), also.map(str::to_owned)];
+        let found = names.into_iter().flatten().find_map(|n| look_up(&n).filter(|t| !t.is_empty()).map(|t| (n, t)));
+        let Some((name, text)) = found else { continue };
         let value = setting.read(&text, &name)?;
         layer.push(Given { key: setting.key.clone(), value, origin: Origin::Variable(name) });
     }

@@ -44,6 +44,14 @@ pub struct ClientSettings {
     pub theme: String,
     /// `unicode` or `ascii`. Empty: what the locale can show.
     pub glyphs: String,
+    /// `truecolor`, `256`, `16` or `mono`. Empty: what the terminal says.
+    pub color: String,
+    /// `on` or `off`. Empty: on, but off over SSH.
+    pub mouse: String,
+    /// `bell`, `osc9`, `osc777` or `off`.
+    pub notify: String,
+    /// `native`, `tmux`, `osc52` or `file`. Empty: the first that there is.
+    pub clipboard: String,
 }
 
 /// An agent under a name.

@@ -1,11 +1,13 @@
 //! Where everything is put together: the only place that knows the agent and its clients at once.
 
+mod contexts;
 mod demo;
 mod open;
 mod restore;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -79,7 +81,9 @@ async fn run(arguments: Arguments) -> Result<Exit> {
 async fn room(session: &Session) -> Result<Exit> {
     check_terminal()?;
     let reached = cli::reach(&session.loaded, "tui", true).await?;
-    open_room(reached.client.clone(), room_options(session)).await
+    let contexts: Arc<dyn tui::Contexts> = Arc::new(contexts::Configured::new(session));
+    let options = tui::Options { contexts: Some(contexts), ..room_options(session) };
+    open_room(reached.client.clone(), options).await
 }
 
 fn check_terminal() -> Result<()> {
@@ -97,7 +101,15 @@ fn room_options(session: &Session) -> tui::Options {
     tui::Options {
         theme: given(&client.theme),
         glyphs: given(&client.glyphs),
-        read_only: session.read_only().then(|| "this session may only look".to_owned()),
+        read_only: session.read_only().then(|| contexts::READ_ONLY.to_owned()),
+        color: given(&client.color),
+        mouse: given(&client.mouse),
+        notify: given(&client.notify),
+        clipboard: given(&client.clipboard),
+        context: contexts::name_of(&session.loaded),
+        contexts: None,
+        config: Some(session.loaded.paths.config.clone()),
+        state: Some(session.loaded.paths.state.clone()),
     }
 }
 

@@ -70,6 +70,7 @@ async fn show_it(session: &Session, store: Store, folder: &Path, address: Addres
         }
     });
     let mut options = super::room_options(session);
+    options.context = format!("open {place}");
     options.read_only = Some(format!("{place} is only looked at; `opsroom import mlflow` takes it in"));
     let ended = super::open_room(Client::new(address, Some(secret), "tui")?, options).await;
     following.abort();

@@ -100,6 +100,9 @@ actions! {
     Better "better" Look "better" "which way this metric is better";
     Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
+    TimeWindow "time.window" Look "window" "look at a window of time…";
+    TimeOut "time.out" Look "longer" "a longer window of time";
+    TimeIn "time.in" Look "shorter" "a shorter window of time";
     Freeze "freeze" Look "freeze" "hold the screen still; data still arrives";
     Refresh "refresh" Look "refresh" "load again now";
 

@@ -8,8 +8,9 @@ use super::msg::Effect;
 use super::overlay::picker::Item;
 use super::overlay::{Choice, Line, Overlay, Picker};
 use super::query::Query;
+use super::span::Span;
 use super::state::{State, View};
-use super::{screen, small, undo, update};
+use super::{screen, small, undo, update, verb};
 
 /// Within this time a second ^c quits.
 const TWICE_US: i64 = 2_000_000;
@@ -31,14 +32,7 @@ pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
                 return update::asked(state, asked, effects);
             }
         }
-        Some(Overlay::Help { scroll }) => {
-            match key.code {
-                Code::Down | Code::Char('j') => *scroll += 1,
-                Code::Up | Code::Char('k') => *scroll = scroll.saturating_sub(1),
-                _ => state.overlay = None,
-            }
-            return;
-        }
+        Some(Overlay::Help { .. }) => return help_key(state, key, effects),
         None => {}
     }
     let pressed: Vec<Key> = state.prefix.take().map(|(k, _)| k).into_iter().chain([key]).collect();
@@ -76,15 +70,18 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             if state.nav.stack.len() > 1 {
                 leave(state);
             } else {
-                effects.push(Effect::Quit);
+                leave_room(state, effects);
             }
         }
         Action::QuitTwice => quit_twice(state, effects),
-        Action::Help => state.overlay = Some(Overlay::Help { scroll: 0 }),
+        Action::Help => state.overlay = Some(Overlay::Help { scroll: 0, find: Line::default() }),
         Action::Palette => open_palette(state, false),
         Action::ActionsMenu => open_palette(state, true),
         Action::Filter => state.overlay = Some(Overlay::Filter(Line::new(screen::filter_text(state)))),
         Action::ExportMenu => screen::pick_export(state),
+        Action::TimeWindow => pick_window(state),
+        Action::TimeOut => screen::set_window(state, Span::longer(state.window)),
+        Action::TimeIn => screen::set_window(state, Span::shorter(state.window)),
         Action::PaneZoom => state.zoom = !state.zoom,
         Action::Freeze => state.frozen = !state.frozen,
         Action::Refresh => {
@@ -109,6 +106,14 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     }
 }
 
+fn pick_window(state: &mut State) {
+    let all = Item::new("all time", "", Choice::Window(None));
+    let spans = Span::steps().map(|s| Item::new(format!("the last {s}"), "", Choice::Window(Some(s))));
+    let now = Choice::Window(state.window);
+    let picker = Picker::new("TIME WINDOW", std::iter::once(all).chain(spans).collect()).at(|c| *c == now);
+    state.overlay = Some(Overlay::Picker(picker));
+}
+
 fn moves_cursor(action: Action) -> bool {
     use Action as A;
     matches!(action, A::RowNext | A::RowPrev | A::HalfDown | A::HalfUp | A::PageDown | A::PageUp | A::Top | A::Bottom)
@@ -130,6 +135,16 @@ fn leave(state: &mut State) {
     state.nav.last = state.nav.stack.pop();
 }
 
+/// Leaves the room; asks first while a change is under way.
+pub fn leave_room(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.doing.is_empty() || state.quit_asked.is_some_and(|at| state.now.0 - at.0 <= TWICE_US) {
+        effects.push(Effect::Quit);
+    } else {
+        state.quit_asked = Some(state.now);
+        state.say("a change is under way, and goes on without the room; again leaves");
+    }
+}
+
 fn quit_twice(state: &mut State, effects: &mut Vec<Effect>) {
     if state.quit_asked.is_some_and(|at| state.now.0 - at.0 <= TWICE_US) {
         effects.push(Effect::Quit);
@@ -141,20 +156,34 @@ fn quit_twice(state: &mut State, effects: &mut Vec<Effect>) {
 
 /// Every action of this screen with its key, and why not; the same actions as the keys.
 fn open_palette(state: &mut State, acts_only: bool) {
-    let contexts = state.contexts();
-    let mut actions: Vec<Action> = contexts.iter().flat_map(|c| state.keys.actions_of(c)).collect();
-    actions.sort_unstable();
-    actions.dedup();
-    let hidden = [Action::Palette, Action::ActionsMenu];
-    let items = actions
-        .into_iter()
-        .filter(|a| !hidden.contains(a) && (!acts_only || a.group() == super::action::Group::Act))
-        .map(|a| Item {
-            why_not: state.why_not(a),
-            ..Item::new(a.help(), state.keys.keys_of(&contexts, a).join(" "), Choice::Do(a))
-        })
-        .collect();
-    state.overlay = Some(Overlay::Picker(Picker::new(if acts_only { "ACTIONS HERE" } else { "COMMAND" }, items)));
+    let items = verb::items(state, acts_only);
+    let title = if acts_only { "ACTIONS HERE" } else { "COMMAND" };
+    state.overlay = Some(Overlay::Picker(Picker { command: !acts_only, ..Picker::new(title, items) }));
+}
+
+/// The help is searched by typing; Enter does what the first line says.
+fn help_key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
+    let Some(Overlay::Help { scroll, find }) = &mut state.overlay else { return };
+    match key.code {
+        Code::Down => *scroll += 1,
+        Code::Up => *scroll = scroll.saturating_sub(1),
+        Code::PageDown => *scroll += 10,
+        Code::PageUp => *scroll = scroll.saturating_sub(10),
+        Code::Esc if !find.is_empty() => *find = Line::default(),
+        Code::Enter if !find.is_empty() => {
+            let found = super::overlay::help::sections(state).into_iter().flat_map(|(_, entries)| entries).next();
+            state.overlay = None;
+            if let Some(entry) = found {
+                act(state, entry.action, effects);
+            }
+        }
+        Code::Char('?' | 'q') | Code::F(1) | Code::Esc | Code::Enter if find.is_empty() => state.overlay = None,
+        _ => {
+            if find.press(key) {
+                *scroll = 0;
+            }
+        }
+    }
 }
 
 fn filter_key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
@@ -166,7 +195,7 @@ fn filter_key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
                 state.overlay = None;
                 screen::set_filter(state, &text, query, effects);
             }
-            Err(why) => state.warn(why),
+            Err(why) => state.warn(why.to_string()),
         },
         Code::Esc => {
             state.overlay = None;

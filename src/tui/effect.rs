@@ -1,16 +1,15 @@
 //! The outside: the only place that asks the agent, fills a clipboard or writes a file. Whatever comes of it returns as a message.
 
 use std::future::Future;
-use std::io::Write;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine;
 use tokio::sync::mpsc::Sender;
+use tokio::task::AbortHandle;
 
+use super::clipboard::{self, Clipboard};
 use super::model::{Envelope, Outcome};
 use super::msg::{Changed, Effect, Msg, Page, Want};
 use super::views;
@@ -32,14 +31,63 @@ pub trait Source: Send + Sync + 'static {
     fn listen(&self, hear: Hear) -> Later<'_, Fault>;
 }
 
+/// Agents under names, to change between.
+pub trait Contexts: Send + Sync + std::fmt::Debug + 'static {
+    fn names(&self) -> Vec<String>;
+    /// Reaches the agent of a context.
+    fn enter(&self, name: String) -> Later<'_, Result<Entered, Fault>>;
+}
+
+/// An agent that answers.
+pub struct Entered {
+    pub source: Arc<dyn Source>,
+    /// Why nothing may be changed there.
+    pub read_only: Option<String>,
+}
+
 /// Carries out what the room asks and sends back what came of it.
-#[derive(Clone)]
 pub struct Outside {
     pub source: Arc<dyn Source>,
     pub to: Sender<Msg>,
+    pub contexts: Option<Arc<dyn Contexts>>,
+    pub clipboard: Clipboard,
+    /// The agent that was asked for and answers, until it takes the place of the one in use.
+    asked_for: Arc<Mutex<Option<Arc<dyn Source>>>>,
+    listening: Option<AbortHandle>,
 }
 
 impl Outside {
+    pub fn new(
+        source: Arc<dyn Source>,
+        to: Sender<Msg>,
+        contexts: Option<Arc<dyn Contexts>>,
+        clipboard: Clipboard,
+    ) -> Self {
+        Self { source, to, contexts, clipboard, asked_for: Arc::default(), listening: None }
+    }
+
+    /// Reaches the agent of a context; it waits for [`Outside::exchange`].
+    pub fn enter(&self, name: String) {
+        let Some(contexts) = self.contexts.clone() else { return };
+        let (to, asked_for) = (self.to.clone(), self.asked_for.clone());
+        tokio::spawn(async move {
+            let answer = contexts.enter(name.clone()).await.map(|entered| {
+                if let Ok(mut place) = asked_for.lock() {
+                    *place = Some(entered.source);
+                }
+                entered.read_only
+            });
+            let _ = to.send(Msg::Entered(name, answer)).await;
+        });
+    }
+
+    /// The agent that was asked for takes the place of the one in use.
+    pub fn exchange(&mut self) {
+        let Some(source) = self.asked_for.lock().ok().and_then(|mut place| place.take()) else { return };
+        self.source = source;
+        self.listen();
+    }
+
     /// Starts an effect that needs no terminal; returns those that do.
     pub fn start(&self, effect: Effect) -> Option<Effect> {
         let (source, to) = (self.source.clone(), self.to.clone());
@@ -66,8 +114,9 @@ impl Outside {
                 });
             }
             Effect::Copy(text) => {
+                let how = self.clipboard;
                 tokio::task::spawn_blocking(move || {
-                    let _ = to.blocking_send(Msg::Copied(copy(&text)));
+                    let _ = to.blocking_send(Msg::Copied(clipboard::copy(&text, how)));
                 });
             }
             Effect::SaveViews(all) => {
@@ -81,9 +130,12 @@ impl Outside {
     }
 
     /// Listens for hints for as long as the room is open, with a pause that grows while nobody answers.
-    pub fn listen(&self) {
+    pub fn listen(&mut self) {
         let (source, to) = (self.source.clone(), self.to.clone());
-        tokio::spawn(async move {
+        if let Some(before) = self.listening.take() {
+            before.abort();
+        }
+        let listening = tokio::spawn(async move {
             let mut pause = 1;
             loop {
                 let alive = Arc::new(AtomicBool::new(false));
@@ -101,52 +153,6 @@ impl Outside {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
             }
         });
+        self.listening = Some(listening.abort_handle());
     }
-}
-
-/// Most bytes that terminals take in one OSC 52, encoded.
-const OSC52_BYTES_MAX: usize = 74_994;
-
-/// Puts text on a clipboard by the first way there is: the desktop's, tmux's, the terminal's own, else a file.
-fn copy(text: &str) -> Result<String, String> {
-    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-    let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    let said = |way: &str| format!("copied {} bytes ({way})", text.len());
-    if !set("SSH_CONNECTION") {
-        let native: [(&str, &str, &[&str]); 3] = [
-            ("WAYLAND_DISPLAY", "wl-copy", &[]),
-            ("DISPLAY", "xclip", &["-selection", "clipboard"]),
-            ("HOME", "pbcopy", &[]),
-        ];
-        if let Some((_, program, _)) =
-            native.iter().find(|(needs, program, args)| set(needs) && pipe(program, args, &text))
-        {
-            return Ok(said(program));
-        }
-    }
-    if set("TMUX") && pipe("tmux", &["load-buffer", "-w", "-"], &text) {
-        return Ok(said("tmux"));
-    }
-    let encoded = base64::engine::general_purpose::STANDARD.encode(&text);
-    if encoded.len() <= OSC52_BYTES_MAX {
-        let mut out = std::io::stdout();
-        let written = write!(out, "\x1b]52;c;{encoded}\x07").and_then(|()| out.flush());
-        return written.map(|()| said("the terminal, OSC 52")).map_err(|e| e.to_string());
-    }
-    let dir = directories::ProjectDirs::from("", "", "opsroom")
-        .and_then(|d| d.state_dir().map(std::path::Path::to_path_buf))
-        .ok_or("no state directory")?;
-    let file = dir.join("clip.txt");
-    std::fs::create_dir_all(&dir)
-        .and_then(|()| std::fs::write(&file, &text))
-        .map_err(|e| format!("{}: {e}", file.display()))?;
-    Ok(format!("too long for the terminal: written to {}", file.display()))
-}
-
-fn pipe(program: &str, args: &[&str], text: &str) -> bool {
-    let child =
-        Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let Ok(mut child) = child else { return false };
-    let fed = child.stdin.take().is_some_and(|mut i| i.write_all(text.as_bytes()).is_ok());
-    child.wait().is_ok_and(|s| s.success()) && fed
 }

@@ -5,27 +5,36 @@
 
 pub mod action;
 pub mod ask;
+mod clipboard;
 mod dispatch;
 mod effect;
 pub mod export;
 pub mod format;
+pub mod fuzzy;
 pub mod glyph;
 pub mod key;
 pub mod keymap;
 pub mod model;
+mod mouse;
 pub mod msg;
+mod notice;
 pub mod overlay;
+mod prepare;
+mod probe;
 pub mod query;
 pub mod remote;
 mod run;
 pub mod screen;
+pub mod session;
 pub mod small;
 mod source;
+pub mod span;
 pub mod state;
 mod terminal;
 pub mod theme;
 pub mod undo;
 pub mod update;
+pub mod verb;
 pub mod view;
 pub mod views;
 pub mod widget;
@@ -33,10 +42,18 @@ pub mod wire;
 
 use std::sync::Arc;
 
-pub use effect::{Hear, Later, Source};
-pub use run::{Options, run_on};
+pub use clipboard::Clipboard;
+pub use effect::{Contexts, Entered, Hear, Later, Source};
+pub use notice::Notice;
+pub use prepare::Options;
+pub use run::run_on;
 
 use crate::client::Client;
+
+/// What an agent shows, told by a client. `keep` lives as long as it: a tunnel, for one.
+pub fn source_of(client: Client, keep: Box<dyn std::any::Any + Send + Sync>) -> Arc<dyn Source> {
+    Arc::new(source::Agent::keeping(client, keep))
+}
 
 /// Opens the room on an agent and stays until the person leaves.
 ///

@@ -10,6 +10,8 @@ use super::model::{
 };
 use super::query::Query;
 use super::remote::RequestId;
+use super::session::Session;
+use super::span::Span;
 use super::views::SavedView;
 use super::widget::Spot;
 use crate::base::Fault;
@@ -48,6 +50,12 @@ pub enum Msg {
     Exported(Result<String, String>),
     /// The stream of hints is open, alive, or broken with a cause.
     Events(Result<(), String>),
+    /// Where the last session on this agent stood.
+    Restore(Box<Session>),
+    /// What came of something that was asked of the outside.
+    Said(Result<String, String>),
+    /// The agent of a context answers, and why nothing may be changed there; or why it does not.
+    Entered(String, Result<Option<String>, Fault>),
     /// The process has been told to end.
     Terminate,
 }
@@ -107,6 +115,8 @@ pub struct RunsWant {
     pub filter: Query,
     pub order: RunOrder,
     pub descending: bool,
+    /// Only runs that go on, or ended in it.
+    pub window: Option<Span>,
     pub offset: usize,
     pub limit: usize,
     /// Deleted runs instead of active ones.
@@ -120,6 +130,7 @@ pub struct RunsWant {
 pub struct GroupsWant {
     pub experiment: Option<String>,
     pub filter: Query,
+    pub window: Option<Span>,
     pub deleted: bool,
     pub by: GroupBy,
     pub metrics: Vec<String>,
@@ -132,6 +143,10 @@ pub enum RunOrder {
     Status,
     Started,
     User,
+    Experiment,
+    Duration,
+    Step,
+    Note,
     Metric(String),
     Param(String),
 }
@@ -140,6 +155,8 @@ pub enum RunOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditWant {
     pub filter: Query,
+    /// Only records in it.
+    pub window: Option<Span>,
     pub offset: usize,
     pub limit: usize,
 }
@@ -172,7 +189,16 @@ pub enum Effect {
     Copy(String),
     SaveViews(Vec<SavedView>),
     Export(Box<Job>),
+    /// The text of the focused pane, as it is drawn next.
+    CopyPane,
     Mouse(bool),
+    /// Asks for the agent of a context.
+    Enter(String),
+    /// The agent that was asked for takes the place of the one in use.
+    Exchange(String),
+    Theme(String),
+    /// Something the person waited for, while the terminal is behind others.
+    Notify(String),
     Redraw,
     Suspend,
     Quit,

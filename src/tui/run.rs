@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::effect::{Outside, Source};
-use super::glyph;
-use super::keymap::Keymap;
 use super::msg::{Effect, Msg};
-use super::state::{Setup, State};
+use super::notice::Notice;
+use super::prepare::{Options, Prepared, Wardrobe, prepare};
+use super::session::{Session, Store};
+use super::state::State;
 use super::terminal::{self, Screen};
-use super::theme::{self, Surroundings, Theme};
+use super::theme::Theme;
 use super::update::update;
 use super::view::{shows_sheet, view};
 use super::views;
@@ -24,66 +25,49 @@ use crate::base::clock::{Clock, Stopwatch, SystemClock};
 /// Messages that may wait; a hint that finds it full is dropped, since the room looks again by itself.
 const QUEUE_MAX: usize = 1024;
 
-/// How the room is opened.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    pub theme: Option<String>,
-    /// `unicode` or `ascii`.
-    pub glyphs: Option<String>,
-    /// Why nothing may be changed, if the person asked for that.
-    pub read_only: Option<String>,
-}
+/// Between two looks at whether the session has to be kept.
+const KEEP_PERIOD: Duration = Duration::from_secs(30);
 
 /// Opens the room on `source` and stays until the person leaves.
 ///
 /// # Errors
 /// There is no terminal, or it cannot be written to.
 pub async fn run_on(source: Arc<dyn Source>, options: Options) -> anyhow::Result<()> {
-    let (setup, theme) = prepare(&options);
     let (to, from) = channel(QUEUE_MAX);
     let mut screen = Screen::open()?;
+    let Prepared { setup, theme, wardrobe, notice, clipboard } = prepare(&options);
     terminal::watch_hangup(to.clone());
     terminal::read_input(to.clone());
-    let outside = Outside { source, to };
+    if setup.mouse {
+        terminal::mouse(true)?;
+    }
+    let mut outside = Outside::new(source, to, options.contexts, clipboard);
     outside.listen();
     let mut state = State::new(setup, Screen::size(), SystemClock.now());
     match views::load() {
         Ok(views) => state.views = views,
         Err(why) => state.banners.push(why),
     }
-    let result = Room { state, theme, scroll: Scroll::default(), outside, armed: 0 }.live(&mut screen, from).await;
+    let mut room = Room {
+        state,
+        theme,
+        scroll: Scroll::default(),
+        outside,
+        wardrobe,
+        notice,
+        sessions: options.state.as_deref().map(Store::in_folder),
+        kept: None,
+        copy_pane: false,
+        armed: 0,
+    };
+    let result = match room.take_up_session(&mut screen) {
+        Ok(()) => room.live(&mut screen, from).await,
+        Err(fault) => Err(fault),
+    };
+    room.keep_session(true);
     terminal::stop_input();
     drop(screen);
     result
-}
-
-fn prepare(options: &Options) -> (Setup, Theme) {
-    let config = directories::ProjectDirs::from("", "", "opsroom").map(|d| d.config_dir().to_path_buf());
-    let own = |name: &str| config.as_ref().and_then(|dir| std::fs::read_to_string(dir.join(name)).ok());
-    let (keys, mut banners) = Keymap::with_own(own("keymap.toml").as_deref());
-    let env = |name: &str| std::env::var(name).unwrap_or_default();
-    let asked = options.theme.clone().or_else(|| Some(env("OPSROOM_THEME")).filter(|t| !t.is_empty()));
-    let surroundings = Surroundings {
-        theme: asked,
-        no_color: !env("NO_COLOR").is_empty(),
-        colorterm: env("COLORTERM"),
-        term: env("TERM"),
-        colorfgbg: env("COLORFGBG"),
-        background: None,
-    };
-    let (name, depth) = theme::choose(&surroundings);
-    let theme = match own(&format!("themes/{name}.toml")) {
-        Some(text) => Theme::parse(&name, &text, depth).map_err(|why| banners.push(why)).ok(),
-        None => None,
-    };
-    let theme = theme.or_else(|| Theme::shipped(&name, depth)).unwrap_or_else(|| {
-        banners.push(format!("no theme is called \"{name}\""));
-        Theme::shipped("dark", depth).unwrap_or_else(Theme::mono)
-    });
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(env).find(|v| !v.is_empty()).unwrap_or_default();
-    let glyphs = glyph::choose(options.glyphs.as_deref(), &locale);
-    let session = crate::base::hex::encode(&crate::base::id::random_u128().to_be_bytes()[..8]);
-    (Setup { keys, glyphs, session, read_only: options.read_only.clone(), banners }, theme)
 }
 
 struct Room {
@@ -91,16 +75,24 @@ struct Room {
     theme: Theme,
     scroll: Scroll,
     outside: Outside,
+    wardrobe: Wardrobe,
+    notice: Notice,
+    sessions: Option<Store>,
+    /// The session as it was last kept.
+    kept: Option<Session>,
+    /// The focused pane is to be copied from the next frame.
+    copy_pane: bool,
     /// The face of the sheet that the terminal holds already.
     armed: u64,
 }
 
 impl Room {
-    async fn live(mut self, screen: &mut Screen, mut from: Receiver<Msg>) -> anyhow::Result<()> {
+    async fn live(&mut self, screen: &mut Screen, mut from: Receiver<Msg>) -> anyhow::Result<()> {
         let mut ends =
             [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
         let mut slot = FrameSlot::new();
         let mut dirty = true;
+        let mut since_kept = Stopwatch::start();
         if self.take(Msg::Tick, screen)? {
             return Ok(());
         }
@@ -130,6 +122,37 @@ impl Room {
                 }
             }
             dirty = true;
+            if since_kept.elapsed() > KEEP_PERIOD {
+                self.keep_session(false);
+                since_kept = Stopwatch::start();
+            }
+        }
+    }
+
+    /// Puts the room to where it was left on this agent.
+    fn take_up_session(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        let Some(store) = &self.sessions else { return Ok(()) };
+        match store.load(&self.state.context) {
+            Ok(None) => {}
+            Ok(Some(session)) => {
+                self.kept = Some(session.clone());
+                self.take(Msg::Restore(Box::new(session)), screen)?;
+            }
+            Err(why) => {
+                self.take(Msg::Said(Err(format!("the last session is lost: {why}"))), screen)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down where the room stands, if that changed.
+    fn keep_session(&mut self, leaving: bool) {
+        let Some(store) = &self.sessions else { return };
+        let session = Session::of(&self.state);
+        // A full disk must not end the room; the next try says so again at its own time.
+        let same = |kept: &Session| Session { left: session.left, ..kept.clone() } == session;
+        if (leaving || !self.kept.as_ref().is_some_and(same)) && store.save(&self.state.context, &session).is_ok() {
+            self.kept = Some(session);
         }
     }
 
@@ -143,18 +166,56 @@ impl Room {
                 None => {}
                 Some(Effect::Quit) => return Ok(true),
                 Some(Effect::Redraw) => screen.forget(),
-                Some(Effect::Suspend) => screen.suspend()?,
+                Some(Effect::Suspend) => {
+                    screen.suspend()?;
+                    terminal::mouse(self.state.mouse)?;
+                }
                 Some(Effect::Mouse(on)) => terminal::mouse(on)?,
+                Some(Effect::CopyPane) => self.copy_pane = true,
+                Some(Effect::Notify(text)) => self.notice.give(&text)?,
+                Some(Effect::Theme(name)) => self.change_theme(&name, screen)?,
+                Some(Effect::Enter(name)) => {
+                    self.keep_session(true);
+                    self.outside.enter(name);
+                }
+                Some(Effect::Exchange(_)) => {
+                    self.outside.exchange();
+                    self.kept = None;
+                    self.take_up_session(screen)?;
+                    self.take(Msg::Tick, screen)?;
+                }
                 Some(_) => {}
             }
         }
         Ok(false)
     }
 
+    fn change_theme(&mut self, name: &str, screen: &mut Screen) -> anyhow::Result<()> {
+        let said = match self.wardrobe.theme(name) {
+            Ok(theme) => {
+                self.theme = theme;
+                screen.forget();
+                Ok(format!("theme {name}; `theme = \"{name}\"` under [client] in opsroom.toml keeps it"))
+            }
+            Err(why) => Err(why),
+        };
+        self.take(Msg::Said(said), screen).map(drop)
+    }
+
+    /// The text of the focused pane, as it was just drawn.
+    fn pane_text(&self, frame: &Buffer) -> String {
+        let at = self.scroll.zones().focus().inner(Margin::new(1, 1)).intersection(frame.area);
+        let line = |y| (at.x..at.right()).map(|x| frame[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+        (at.y..at.bottom()).map(line).collect::<Vec<_>>().join("\n")
+    }
+
     fn draw(&mut self, screen: &mut Screen, slot: &mut FrameSlot) -> anyhow::Result<()> {
         let area = Rect::new(0, 0, self.state.size.0, self.state.size.1);
         let mut frame = Buffer::empty(area);
         view(&self.state, &mut self.scroll, &self.theme, area, &mut frame);
+        if std::mem::take(&mut self.copy_pane) {
+            self.outside.start(Effect::Copy(self.pane_text(&frame)));
+        }
         if self.state.is_moving() {
             let body = super::view::areas(&self.state, area).body;
             screen.wire.hold(&mut frame, body, self.scroll.zones().focus());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::action::Action;
 use super::ask::Topic;
 use super::glyph::Glyphs;
@@ -16,12 +18,13 @@ use super::screen::compare::Compare;
 use super::screen::registry::Registry;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
+use super::span::Span;
 use super::undo::{Doing, Undo};
 use super::views::SavedView;
 use crate::base::Timestamp;
 
 /// A screen to stand on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum View {
     Runs,
     Run(String),
@@ -116,6 +119,11 @@ pub struct Setup {
     pub read_only: Option<String>,
     /// What went wrong on the way here: a broken keymap or theme file.
     pub banners: Vec<String>,
+    /// Whether clicks and the wheel are ours.
+    pub mouse: bool,
+    /// The name of the agent in use, and those that can be changed to.
+    pub context: String,
+    pub contexts: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -126,6 +134,13 @@ pub struct State {
     pub glyphs: Glyphs,
     pub session: String,
     pub own_read_only: Option<String>,
+    /// The name of the agent in use, and those that can be changed to.
+    pub context: String,
+    pub contexts: Vec<String>,
+    /// The window of time that lists look at; `None` is all.
+    pub window: Option<Span>,
+    /// Commands of the palette, the newest first.
+    pub recent: Vec<String>,
     pub status: Slot<Status>,
     /// Can I act.
     pub control: Pulse,
@@ -171,6 +186,10 @@ impl State {
             glyphs: setup.glyphs,
             session: setup.session,
             own_read_only: setup.read_only,
+            context: setup.context,
+            contexts: setup.contexts,
+            window: None,
+            recent: Vec::new(),
             status: Slot::default(),
             control: Pulse::default(),
             events: Pulse::default(),
@@ -190,7 +209,7 @@ impl State {
             prefix: None,
             zoom: false,
             frozen: false,
-            mouse: false,
+            mouse: setup.mouse,
             focused: true,
             moved: None,
             quit_asked: None,
@@ -269,6 +288,12 @@ impl State {
         if *self.nav.here() == view {
             return;
         }
+        self.enter(view);
+        super::update::demand(self, effects);
+    }
+
+    /// Stands on a screen, without asking for what it shows.
+    pub fn enter(&mut self, view: View) {
         self.zoom = false;
         self.nav.last = Some(self.nav.here().clone());
         if let View::Run(id) = &view {
@@ -283,7 +308,23 @@ impl State {
         } else {
             self.nav.stack = vec![view];
         }
-        super::update::demand(self, effects);
+    }
+
+    /// Another agent takes the place of the one in use: nothing of the old one is left, least of all its marks.
+    pub fn exchange(&mut self, context: String, read_only: Option<String>) {
+        let setup = Setup {
+            keys: std::mem::take(&mut self.keys),
+            glyphs: self.glyphs,
+            session: self.session.clone(),
+            read_only,
+            banners: std::mem::take(&mut self.banners),
+            mouse: self.mouse,
+            context,
+            contexts: std::mem::take(&mut self.contexts),
+        };
+        // Numbers of questions go on, so that no answer of the old agent is taken for one of the new.
+        let (ids, sheets, recent, focused) = (self.ids, self.sheets, std::mem::take(&mut self.recent), self.focused);
+        *self = Self { ids, sheets, recent, focused, ..Self::new(setup, self.size, self.now) };
     }
 
     /// Whether the cursor is on its way: the panes that follow it wait until it rests, so that a move costs little.

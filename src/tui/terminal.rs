@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
-    EnableMouseCapture, Event, MouseEventKind,
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange, Event,
+    KeyCode, KeyModifiers, MouseEventKind,
 };
 use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute};
@@ -24,6 +24,39 @@ use super::wire::Wire;
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Whether the reader should go on.
 static READING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the terminal's answer to a question may still come, among the keys.
+static ANSWER_LATE: AtomicBool = AtomicBool::new(false);
+
+/// The terminal was asked something and did not answer in time.
+pub fn expect_late_answer() {
+    ANSWER_LATE.store(true, Ordering::SeqCst);
+}
+
+/// Keys that a late answer is read as, at most.
+const ANSWER_KEYS_MAX: usize = 40;
+
+/// Tells a late answer (`ESC ] … BEL` or `ESC \\`) from what a person types.
+#[derive(Debug, Default)]
+struct LateAnswer {
+    left: usize,
+}
+
+impl LateAnswer {
+    fn swallows(&mut self, event: &Event) -> bool {
+        let Event::Key(key) = event else { return false };
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        if self.left == 0 {
+            let begins = alt && key.code == KeyCode::Char(']') && ANSWER_LATE.swap(false, Ordering::SeqCst);
+            self.left = if begins { ANSWER_KEYS_MAX } else { 0 };
+            return begins;
+        }
+        let bell = key.code == KeyCode::Char('g') && key.modifiers.contains(KeyModifiers::CONTROL);
+        let ends = bell || (alt && key.code == KeyCode::Char('\\'));
+        self.left = if ends { 0 } else { self.left - 1 };
+        true
+    }
+}
 
 /// The drawn screen, and what it showed before: only what changed is written.
 pub struct Screen {
@@ -116,13 +149,17 @@ pub fn give_back() {
 /// # Errors
 /// The terminal cannot be written to.
 pub fn mouse(on: bool) -> io::Result<()> {
-    if on { execute!(io::stdout(), EnableMouseCapture) } else { execute!(io::stdout(), DisableMouseCapture) }
+    // Presses and the wheel alone: reports of every motion would be traffic that nobody needs.
+    let mut out = io::stdout();
+    out.write_all(if on { b"\x1b[?1000h\x1b[?1006h" } else { b"\x1b[?1006l\x1b[?1000l" })?;
+    out.flush()
 }
 
 /// Reads keys on a thread of its own until the room closes.
 pub fn read_input(to: Sender<Msg>) {
     READING.store(true, Ordering::SeqCst);
     std::thread::spawn(move || {
+        let mut late = LateAnswer::default();
         while READING.load(Ordering::SeqCst) {
             match crossterm::event::poll(Duration::from_secs(1)) {
                 Ok(false) => continue,
@@ -130,6 +167,9 @@ pub fn read_input(to: Sender<Msg>) {
                 Err(_) => break,
             }
             let Ok(event) = crossterm::event::read() else { break };
+            if late.swallows(&event) {
+                continue;
+            }
             if let Some(msg) = message(event)
                 && to.blocking_send(msg).is_err()
             {

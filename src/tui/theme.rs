@@ -55,6 +55,21 @@ pub enum Depth {
     Mono,
 }
 
+impl Depth {
+    /// By its word; `Some(None)` leaves it to the surroundings, `None` is no such word.
+    #[allow(clippy::option_option)] // whether it can be read, and what it says
+    pub fn named(word: &str) -> Option<Option<Self>> {
+        Some(match word {
+            "" | "auto" => None,
+            "truecolor" | "24bit" => Some(Self::True),
+            "256" => Some(Self::Indexed),
+            "16" => Some(Self::Sixteen),
+            "mono" | "none" | "never" => Some(Self::Mono),
+            _ => return None,
+        })
+    }
+}
+
 /// The themes that ship with the program.
 pub const SHIPPED: [(&str, &str); 5] = [
     ("dark", include_str!("../../config/themes/dark.toml")),
@@ -83,18 +98,34 @@ impl Theme {
             .unwrap_or(Self { name: "mono".into(), styles: vec![Style::new(); TOKENS.len()] })
     }
 
+    /// A file of the person's may leave tokens out; they are those of the shipped theme that `base` names, or of dark.
+    ///
     /// # Errors
-    /// Text that is not TOML, a token that does not exist or is missing, or a colour that cannot be read.
+    /// Text that is not TOML, a token that does not exist, or a colour that cannot be read, with the line.
     pub fn parse(name: &str, text: &str, depth: Depth) -> Result<Self, String> {
         let mut given = BTreeMap::new();
-        let table: toml::Table = toml::from_str(text).map_err(|e| format!("theme {name}: {}", e.message()))?;
-        flatten("", &table, &mut given)?;
+        let table: toml::Table = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            format!("theme {name} line {line}: {}", e.message().lines().next().unwrap_or_default())
+        })?;
+        flatten("", &table, &mut given).map_err(|why| format!("theme {name}: {why}"))?;
+        let at = |key: &str| format!("theme {name} line {}", line_of(text, key));
+        let base = given.remove("base").unwrap_or_else(|| "dark".into());
+        let (_, below) = SHIPPED
+            .iter()
+            .find(|(shipped, _)| *shipped == base)
+            .ok_or_else(|| format!("{}: no shipped theme is called \"{base}\"", at("base")))?;
         if let Some(unknown) = given.keys().find(|k| !TOKENS.iter().any(|(_, t)| t == k)) {
-            return Err(format!("theme {name}: no token is called \"{unknown}\""));
+            return Err(format!("{}: no token is called \"{unknown}\"", at(unknown)));
         }
+        let mut all = BTreeMap::new();
+        if let Ok(table) = toml::from_str(below) {
+            flatten("", &table, &mut all)?;
+        }
+        all.extend(given);
         let style_of = |token: &str| {
-            let spec = given.get(token).ok_or_else(|| format!("theme {name}: \"{token}\" is missing"))?;
-            parse_style(spec, depth).map_err(|why| format!("theme {name}: {token}: {why}"))
+            let spec = all.get(token).ok_or_else(|| format!("theme {name}: \"{token}\" is missing"))?;
+            parse_style(spec, depth).map_err(|why| format!("{}: {token}: {why}", at(token)))
         };
         let styles = TOKENS.iter().map(|(_, t)| style_of(t)).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), styles })
@@ -110,6 +141,14 @@ impl Theme {
     pub fn paint(&self, token: Token) -> Color {
         self.style(token).fg.unwrap_or(Color::Reset)
     }
+}
+
+/// The line on which a key stands, counted from 1.
+fn line_of(text: &str, key: &str) -> usize {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let stands = |line: &str, key: &str| line.trim_start().trim_start_matches('"').starts_with(key);
+    let exact = text.lines().position(|l| stands(l, key));
+    exact.or_else(|| text.lines().position(|l| stands(l, last))).map_or(1, |n| n + 1)
 }
 
 fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -184,6 +223,8 @@ fn nearest(r: u8, g: u8, b: u8) -> u8 {
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     pub theme: Option<String>,
+    /// As the person asked.
+    pub depth: Option<Depth>,
     pub no_color: bool,
     pub colorterm: String,
     pub term: String,
@@ -194,7 +235,9 @@ pub struct Surroundings {
 
 /// The name and depth to use: asked for, `NO_COLOR`, the terminal's background, `COLORFGBG`, dark.
 pub fn choose(s: &Surroundings) -> (String, Depth) {
-    let depth = if s.no_color {
+    let depth = if let Some(asked) = s.depth {
+        asked
+    } else if s.no_color {
         Depth::Mono
     } else if matches!(s.colorterm.as_str(), "truecolor" | "24bit") {
         Depth::True
@@ -259,8 +302,14 @@ mod tests {
     fn mono_has_no_colour_and_a_file_with_errors_says_so() {
         let theme = Theme::mono();
         assert!(TOKENS.iter().all(|(t, _)| theme.style(*t).fg.is_none() && theme.style(*t).bg.is_none()));
-        assert!(Theme::parse("x", "txt = \"red\"", Depth::True).unwrap_err().contains("no token"));
-        assert!(Theme::parse("x", "text = \"reddish\"", Depth::True).unwrap_err().contains("reddish"));
+        let wrong = |text: &str| Theme::parse("x", text, Depth::True).unwrap_err();
+        assert_eq!(wrong("ok = \"green\"\ntxt = \"red\""), "theme x line 2: no token is called \"txt\"");
+        assert_eq!(wrong("\n\ntext = \"reddish\""), "theme x line 3: text: \"reddish\" is not a colour");
+        assert!(wrong("ok = \"green\"\ntext = red").starts_with("theme x line 2: "));
+        assert!(wrong("base = \"lihgt\"").starts_with("theme x line 1: no shipped theme"));
+        let own = Theme::parse("x", "base = \"light\"\nok = \"#010203\"", Depth::True).unwrap();
+        assert_eq!(own.style(Token::Ok).fg, Some(Color::Rgb(1, 2, 3)));
+        assert_eq!(own.style(Token::Text), Theme::shipped("light", Depth::True).unwrap().style(Token::Text));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What happens: the only place where the state changes. Pure: the same messages give the same state and the same effects.
 
-use super::action::Action;
 use super::ask;
 use super::msg::{Changed, Effect, Msg, Page, Want};
 use super::overlay::Overlay;
@@ -8,7 +7,7 @@ use super::overlay::picker::Picked;
 use super::overlay::sheet::{Asked, Phase};
 use super::remote::RequestId;
 use super::state::{State, View};
-use super::{dispatch, screen, undo};
+use super::{dispatch, mouse, screen, undo};
 use crate::base::{Fault, Kind, Timestamp};
 
 /// Microseconds between two looks at the agent while it is up.
@@ -21,15 +20,22 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => dispatch::key(state, key, &mut effects),
         Msg::Paste(text) => paste(state, &text, &mut effects),
-        Msg::Click { .. } => {}
+        Msg::Click { x, y, spot } => mouse::click(state, (x, y).into(), spot, &mut effects),
         Msg::Focus(focused) => state.focused = focused,
-        Msg::Wheel { down } => dispatch::act(state, if down { Action::RowNext } else { Action::RowPrev }, &mut effects),
+        Msg::Wheel { down } => mouse::wheel(state, down, &mut effects),
+        Msg::Entered(name, answer) => entered(state, name, answer, &mut effects),
         Msg::Resize(width, height) => state.size = (width, height),
         Msg::Tick => tick(state),
         Msg::Drawn(token) => drawn(state, token),
         Msg::Hint(changed) => touch(state, &changed),
         Msg::Loaded(id, page) => loaded(state, id, *page, &mut effects),
-        Msg::Performed(id, answer) => performed(state, id, &answer),
+        Msg::Performed(id, answer) => {
+            notify(state, &answer, &mut effects);
+            performed(state, id, &answer);
+        }
+        Msg::Restore(session) => session.restore(state),
+        Msg::Said(Ok(text)) => state.say(text),
+        Msg::Said(Err(why)) => state.warn(why),
         Msg::Copied(Ok(how)) => state.say(how),
         Msg::Exported(Ok(what)) => state.say(what),
         Msg::Exported(Err(why)) => state.warn(format!("not exported: {why}")),
@@ -44,6 +50,29 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
     ripen(state, &mut effects);
     demand(state, &mut effects);
     effects
+}
+
+/// The agent of another context answers: it takes the place of the one in use.
+fn entered(state: &mut State, name: String, answer: Result<Option<String>, Fault>, effects: &mut Vec<Effect>) {
+    match answer {
+        Ok(_) if state.sheet().is_some() || !state.doing.is_empty() => {
+            state.warn(format!("not changed to {name}: a change is being asked or made here"));
+        }
+        Ok(read_only) => {
+            state.exchange(name.clone(), read_only);
+            state.say(format!("on {name}"));
+            effects.push(Effect::Exchange(name));
+        }
+        Err(fault) => state.warn(format!("{name}: {fault}")),
+    }
+}
+
+/// What the person waited for is told aloud while the terminal is behind others.
+fn notify(state: &State, answer: &Result<super::model::Outcome, Fault>, effects: &mut Vec<Effect>) {
+    if !state.focused {
+        let text = answer.as_ref().map_or_else(ToString::to_string, |outcome| outcome.said.clone());
+        effects.push(Effect::Notify(text));
+    }
 }
 
 fn tick(state: &mut State) {
@@ -75,7 +104,7 @@ fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
             dispatch::filter_edited(state, effects);
         }
         Some(Overlay::Prompt(prompt)) => prompt.line.paste(text),
-        Some(Overlay::Help { .. }) => {}
+        Some(Overlay::Help { find, .. }) => find.paste(text),
         None => state.say("pasted text was ignored: open a filter (/) or a reason first"),
     }
 }

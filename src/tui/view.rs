@@ -90,6 +90,9 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
     }
+    if let Some(line) = at.filter {
+        frame::filter_error(&look, buf, Rect { y: line.y + 1, ..line }.intersection(area), state);
+    }
     over(&look, buf, at.body, state, scroll);
     frame::footer(&look, buf, at.footer, state);
     status_line(&look, buf, at.status.unwrap_or(at.footer), state, at.status.is_some());
@@ -98,7 +101,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
 fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &mut Scroll) {
     match &state.overlay {
         Some(Overlay::Picker(p)) => overlay::picker(look, buf, body, p, scroll),
-        Some(Overlay::Help { scroll }) => overlay::help(look, buf, body, state, *scroll),
+        Some(Overlay::Help { scroll, find }) => overlay::help(look, buf, body, state, *scroll, find),
         Some(Overlay::Sheet(sheet)) => widget::sheet::sheet(look, buf, body, sheet, state),
         Some(Overlay::Prompt(p)) => widget::prompt::prompt(look, buf, body, p),
         Some(Overlay::Filter(_)) | None => {}
@@ -111,7 +114,9 @@ fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &m
 }
 
 fn filter_note(state: &State) -> String {
-    match state.nav.here() {
+    let windowed = matches!(state.nav.here(), View::Runs | View::Audit);
+    let window = state.window.filter(|_| windowed).map_or(String::new(), |w| format!("   window {w}"));
+    let note = match state.nav.here() {
         View::Runs => {
             let (total, marked) = (state.runs.total(), state.runs.marks.len());
             let marked = if marked > 0 { format!("   {marked} marked") } else { String::new() };
@@ -121,7 +126,8 @@ fn filter_note(state: &State) -> String {
         View::Registry => format!("{} models", state.registry.shown().len()),
         View::Run(_) => String::new(),
         View::Compare(_) => String::new(),
-    }
+    };
+    note + &window
 }
 
 /// A remark that goes away, or what the marks are for. Without a line of its own a remark covers the footer.

@@ -43,6 +43,7 @@ mod support;
 mod tui_changes;
 mod tui_compare;
 mod tui_fixture;
+mod tui_frame;
 mod tui_safety;
 mod tui_screens;
 mod tui_source;

@@ -43,8 +43,16 @@ impl Room {
     }
 
     pub fn with(size: (u16, u16), glyphs: Glyphs, answer: fn(&Want) -> Page) -> Self {
-        let setup =
-            Setup { keys: Keymap::shipped(), glyphs, session: "5e55".into(), read_only: None, banners: Vec::new() };
+        let setup = Setup {
+            keys: Keymap::shipped(),
+            glyphs,
+            session: "5e55".into(),
+            read_only: None,
+            banners: Vec::new(),
+            mouse: false,
+            context: "prod".into(),
+            contexts: vec!["prod".into(), "staging".into()],
+        };
         let state = State::new(setup, size, NOW);
         let (performed, copied) = (Vec::new(), Vec::new());
         let mut room = Self {

@@ -224,6 +224,25 @@ enum Step {
     Wait(i64),
     Hint,
     Drop,
+    Click(u16, u16),
+    Wheel(bool),
+    Focus(bool),
+    /// An answer to some question: the newest, an older one, or one that was never asked.
+    Answer(u64, usize),
+}
+
+/// Answers that may come at any time, fitting or not.
+fn answers(n: usize) -> Result<opsroom::tui::msg::Page, Fault> {
+    use opsroom::tui::msg::{Page, Want};
+    match n % 7 {
+        0 => Err(Fault::unavailable("the line broke")),
+        1 => Err(Fault::not_found("it is gone")),
+        2 => Ok(Page::Runs(opsroom::tui::model::Window::default())),
+        3 => Ok(Page::Models(Vec::new())),
+        4 => Ok(super::tui_fixture::answer(&Want::Status)),
+        5 => Ok(Page::Curves(Vec::new())),
+        _ => Ok(super::tui_fixture::answer(&Want::Models)),
+    }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -234,6 +253,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (0_i64..1_000_000).prop_map(Step::Wait),
         1 => Just(Step::Hint),
         1 => Just(Step::Drop),
+        2 => (0_u16..130, 0_u16..45).prop_map(|(x, y)| Step::Click(x, y)),
+        1 => any::<bool>().prop_map(Step::Wheel),
+        1 => any::<bool>().prop_map(Step::Focus),
+        2 => (0_u64..4, 0_usize..100).prop_map(|(back, n)| Step::Answer(back, n)),
     ]
 }
 
@@ -267,6 +290,16 @@ proptest! {
                 Step::Wait(micros) => room.wait(micros),
                 Step::Hint => room.give(Msg::Hint(Changed::Everything)),
                 Step::Drop => room.give(Msg::Events(Err("cut".into()))),
+                Step::Click(x, y) => {
+                    let spot = room.scroll.zones().at(x, y);
+                    room.give(Msg::Click { x, y, spot });
+                }
+                Step::Wheel(down) => room.give(Msg::Wheel { down }),
+                Step::Focus(focused) => room.give(Msg::Focus(focused)),
+                Step::Answer(back, n) => {
+                    let id = room.state.ids.saturating_sub(back);
+                    room.give(Msg::Loaded(id, Box::new(answers(n))));
+                }
             }
             room.draw();
         }

@@ -14,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `opsroom` on the far side of a pseudo-terminal.
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
-    master: Option<Box<dyn MasterPty + Send>>,
-    keys: Option<Box<dyn Write + Send>>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -72,7 +72,7 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, master: Some(pair.master), keys: Some(keys), seen }
+        Self { child, master: pair.master, keys, seen }
     }
 
     fn text(&self) -> String {
@@ -89,9 +89,8 @@ impl Terminal {
     }
 
     fn press(&mut self, keys: &str) {
-        let out = self.keys.as_mut().unwrap();
-        out.write_all(keys.as_bytes()).unwrap();
-        out.flush().unwrap();
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
     }
 
     /// Bytes written while `does` runs and the time after it passes.
@@ -221,4 +220,233 @@ fn moves_and_idle_seconds_cost_little() {
     let idle = room.cost(|_| (), Duration::from_secs(3));
     assert!(idle <= 3 * IDLE_BYTES, "{idle} bytes in three idle seconds");
     println!("bytes a move {moves:?}, a scroll {scrolls:?}, three idle seconds {idle}");
+}
+
+#[test]
+fn the_terminal_is_given_back_on_every_way_out() {
+    let agent = agent();
+    for end in ["q", "ctrl-c", "TERM", "INT"] {
+        let mut room = Terminal::open(&agent, &[], (100, 30));
+        room.shows("calm-heron-39");
+        match end {
+            "q" => room.press("q"),
+            "ctrl-c" => room.press("\x03\x03"),
+            "TERM" => room.signal(rustix::process::Signal::TERM),
+            _ => room.signal(rustix::process::Signal::INT),
+        }
+        let took = room.gone();
+        assert!(took < Duration::from_secs(2), "{end}: {took:?}");
+        room.is_given_back();
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_takes_the_room_with_it() {
+    let agent = agent();
+    let mut room = Terminal::open(&agent, &[], (100, 30));
+    room.shows("calm-heron-39");
+    room.signal(rustix::process::Signal::HUP);
+    let took = room.gone();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    room.is_given_back();
+}
+
+/// `script` holds the near side of the terminal; killed, it leaves a terminal that is gone, as a broken line does.
+#[test]
+fn a_terminal_that_goes_away_takes_the_room_with_it() {
+    let agent = agent();
+    let number = agent.home().path().join("room.pid");
+    let inner = format!(
+        "stty rows 30 cols 100; echo $$ > {}; exec {} --agent unix:{}",
+        number.display(),
+        env!("CARGO_BIN_EXE_opsroom"),
+        agent.socket()
+    );
+    let mut script = agent.home().command(&[]);
+    let envs: Vec<_> = script.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+    script = std::process::Command::new("script");
+    for (name, value) in envs {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    let mut script = script
+        .args(["-qfc", &inner, "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = script.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut part = [0_u8; 4096];
+    while !String::from_utf8_lossy(&seen).contains("calm-heron-39") {
+        let n = out.read(&mut part).unwrap();
+        assert!(n > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&part[..n]);
+    }
+    let room: u32 = std::fs::read_to_string(&number).unwrap().trim().parse().unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{room}/stat")).unwrap_or_default();
+    // Gone, or dead and not yet waited for by whoever inherited it.
+    let is_gone = || {
+        state().rsplit(')').next().is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with('Z'))
+    };
+    assert!(!is_gone());
+    script.kill().unwrap();
+    script.wait().unwrap();
+    let begin = Instant::now();
+    while !is_gone() {
+        assert!(begin.elapsed() < Duration::from_secs(2), "{}", state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn every_size_is_drawn_anew() {
+    let agent = agent();
+    let room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("calm-heron-39");
+    for (columns, rows, words) in
+        [(80, 24, "calm-heron-39"), (60, 16, "RUNS"), (20, 5, "ctl"), (100, 30, "calm-heron-39")]
+    {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let wanted = NonZeroU16::new(rows).zip(NonZeroU16::new(columns)).unwrap();
+        room.seen.lock().unwrap().screen.screen_mut().set_size(wanted.0, wanted.1);
+        room.master.resize(size).unwrap();
+        room.shows(words);
+    }
+}
+
+#[test]
+fn an_agent_that_dies_leaves_what_was_known_and_is_found_again() {
+    let mut agent = agent();
+    let room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("calm-heron-39");
+    room.shows("ctl \u{2713}");
+    let address = format!("unix:{}", agent.socket());
+    let home = agent.kill();
+    room.shows("NO AGENT");
+    room.shows("calm-heron-39");
+    room.shows("~");
+    // Another one on the same store: the socket is where it was.
+    agent = Agent::start_in(home, &[]);
+    assert_eq!(format!("unix:{}", agent.socket()), address);
+    let begin = Instant::now();
+    while room.text().contains("NO AGENT") {
+        assert!(begin.elapsed() < PATIENCE, "{}", room.text());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    room.shows("calm-heron-39");
+}
+
+#[test]
+fn a_session_goes_on_where_the_last_one_ended() {
+    let agent = agent();
+    let mut room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("calm-heron-39");
+    room.press("/heron-1\r");
+    room.shows("calm-heron-19");
+    room.press(" ");
+    room.shows("1 marked");
+    room.press(":sort name\r");
+    room.settle();
+    room.press("q");
+    room.gone();
+    let mut room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("heron-1");
+    room.shows("1 marked");
+    room.shows("11 runs");
+    room.press("q");
+    room.gone();
+    // A file that was damaged costs the session, not the room.
+    std::fs::write(agent.home().path().join("state/opsroom/session.json"), "{ not json").unwrap();
+    let room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("the last session is lost");
+    room.shows("40 runs");
+}
+
+#[test]
+fn broken_files_leave_the_defaults_and_say_where() {
+    let agent = agent();
+    let config = agent.home().path().join("config/opsroom");
+    std::fs::create_dir_all(config.join("themes")).unwrap();
+    std::fs::write(config.join("keymap.toml"), "[global]\n\"refresh\" = [\"z\"]\n").unwrap();
+    std::fs::write(config.join("themes/mine.toml"), "ok = \"green\"\nwran = \"red\"\n").unwrap();
+    let room = Terminal::open(&agent, &["--theme", "mine"], (120, 40));
+    room.shows("z is both");
+    room.shows("theme mine line 2: no token is called \"wran\"");
+    room.shows("calm-heron-39");
+}
+
+#[test]
+fn the_terminal_is_asked_for_its_background() {
+    let agent = agent();
+    let mut room = Terminal::open(&agent, &[], (120, 40));
+    room.press("\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c");
+    room.shows("calm-heron-39");
+    let light = b"38;2;27;31;39";
+    let seen = |room: &Terminal| room.seen.lock().unwrap().all.windows(light.len()).any(|w| w == light);
+    assert!(seen(&room), "a light terminal is written on in dark");
+    // No answer, and one that comes when keys are read already: neither types anything.
+    let mut room = Terminal::open(&agent, &[], (120, 40));
+    room.shows("calm-heron-39");
+    room.press("\x1b]11;rgb:ffff/ffff/ffff\x1b\\");
+    room.press("j");
+    room.settle();
+    assert!(!seen(&room) && !room.text().contains("ignored"), "{}", room.text());
+    assert!(room.text().contains("[2 Runs]"), "{}", room.text());
+}
+
+#[test]
+fn the_room_changes_between_contexts() {
+    let (here, there) = (agent(), Agent::start());
+    let config = here.home().path().join("config/opsroom");
+    std::fs::create_dir_all(&config).unwrap();
+    let context = |name: &str, agent: &Agent, more: &str| {
+        format!("[context.{name}]\nagent = \"unix:{}\"\n{more}\n", agent.socket())
+    };
+    let text = context("full", &here, "") + &context("bare", &there, "read_only = true");
+    std::fs::write(config.join("opsroom.toml"), text).unwrap();
+    let mut room = Terminal::open_with(&here, &["--context", "full"], (120, 40), &[("OPSROOM_AGENT", "")]);
+    room.shows("calm-heron-39");
+    room.press(" :env bare\r");
+    room.shows("on bare");
+    room.shows("READ-ONLY");
+    room.shows("No runs yet");
+    room.press(":env full\r");
+    room.shows("calm-heron-39");
+    assert!(!room.text().contains("READ-ONLY"));
+    room.press(":env\r");
+    room.shows("ENVIRONMENT");
+}
+
+#[test]
+fn the_agent_evaluates_the_rooms_own_filters_and_orders() {
+    use opsroom::capability::tracking::RunQuery;
+    use opsroom::capability::tracking::query::Query;
+
+    let agent = agent();
+    let client = agent.client();
+    let names = |search: &str, order: &str| -> Vec<String> {
+        let query = RunQuery {
+            search: Query::parse(search).unwrap(),
+            order_by: vec![order.to_owned()],
+            limit: 100,
+            ..RunQuery::default()
+        };
+        let page = super::support::wait(client.search_runs(&query)).unwrap();
+        assert_eq!(page.matched, page.runs.len());
+        page.runs.into_iter().map(|r| r.name).collect()
+    };
+    assert_eq!(names("heron-7 OR lr=0.0012", "run_name"), ["calm-heron-12", "calm-heron-7"]);
+    assert_eq!(names("-heron", "run_name"), [""; 0]);
+    assert_eq!(
+        names("user=kim -name~1 -name~2 -name~3 val_loss<0.13", "step DESC").len(),
+        names("-name~1 -name~2 -name~3 metrics.val_loss<0.13", "duration").len()
+    );
+    assert_eq!(names("id~00000000000000000000000000000f", "note").len(), 1);
+    assert_eq!(names("experiment=flights step>=199 dur=1800 state=done", "experiment_name").len(), 40);
+    assert_eq!(names("tag~mlflow.user=kim nothing=1", "duration DESC").len(), 0);
+    assert_eq!(names("nothing!=1 lr!~9", "duration DESC").len(), 40 - 4);
 }

@@ -148,6 +148,7 @@ async fn search(State(app): State<App>, mut asked: Asked) -> Answer {
         order_by: filter::parse_order_list(&form.order_by.unwrap_or_default(), Target::Experiments).map_err(refuse)?,
         offset: page_offset(form.page_token.as_deref())?,
         limit: page_size(form.max_results, 0, 50_000)?,
+        ..Query::default()
     };
     let page = app.ctx().tracking.search_experiments(&query);
     json(&Page {

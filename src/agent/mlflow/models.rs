@@ -254,6 +254,7 @@ async fn search(State(app): State<App>, mut asked: Asked) -> Answer {
         order_by,
         offset: page_offset(form.page_token.as_deref())?,
         limit: page_size(asked_size, 100, 50_000)?,
+        ..Query::default()
     };
     if ids.is_empty() {
         return Err(invalid("experiment_ids", &serde_json::json!([]), "It must name an experiment.").into());

@@ -120,6 +120,7 @@ async fn search(State(app): State<App>, mut asked: Asked) -> Answer {
         order_by: filter::parse_order_list(&form.order_by.unwrap_or_default(), Target::Runs).map_err(refuse)?,
         offset: page_offset(form.page_token.as_deref())?,
         limit: page_size(form.max_results, 1000, 50_000)?,
+        ..Query::default()
     };
     let tracking = &app.ctx().tracking;
     let page = tracking.search_runs(&query);

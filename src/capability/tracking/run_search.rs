@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::columns::{Column, Columns};
 use super::filter::{Condition, Entity, OrderBy};
+use super::question;
 use super::search::{Page, Query, SortKey, compare};
 use super::state::State;
 use super::types::{Run, Text};
@@ -100,14 +101,21 @@ impl<'a> Matching<'a> {
                 let run = self.run(place);
                 self.by_document.iter().all(|c| matches(run, c))
             })
+            && self.query.since_ms.is_none_or(|since| self.run(place).end_ms.is_none_or(|end| end >= since))
+            && (self.query.search.is_empty() || question::holds(self.state, self.run(place), &self.query.search))
     }
 
     fn first_key(&self, place: u32) -> SortKey {
         match (self.query.order_by.first(), self.first) {
             (None, _) => SortKey::Missing,
             (Some(_), Some(column)) => column.get(place).map_or(SortKey::Missing, SortKey::Number),
-            (Some(by), None) => sort_key(self.run(place), by),
+            (Some(by), None) => self.key(place, by),
         }
+    }
+
+    fn key(&self, place: u32, by: &OrderBy) -> SortKey {
+        let run = self.run(place);
+        question::own_sort_key(self.state, run, by).unwrap_or_else(|| sort_key(run, by))
     }
 
     /// By the first order; further orders are looked up only for those that tie; then newest first.
@@ -117,7 +125,7 @@ impl<'a> Matching<'a> {
             .then_with(|| {
                 let further = self.query.order_by.iter().skip(1);
                 further
-                    .map(|by| compare(&sort_key(self.run(a.1), by), &sort_key(self.run(b.1), by), by.ascending))
+                    .map(|by| compare(&self.key(a.1, by), &self.key(b.1, by), by.ascending))
                     .find(|order| order.is_ne())
                     .unwrap_or(Ordering::Equal)
             })

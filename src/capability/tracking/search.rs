@@ -46,6 +46,10 @@ pub struct Query {
     /// `None`: in all experiments.
     pub experiments: Option<Vec<ExperimentId>>,
     pub filter: Filter,
+    /// In the room's own language, beside the filter; only runs are asked in it.
+    pub search: super::query::Query,
+    /// Only runs that go on or ended since, milliseconds since 1970.
+    pub since_ms: Option<i64>,
     pub view: View,
     pub order_by: Vec<OrderBy>,
     pub offset: usize,

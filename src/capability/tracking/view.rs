@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{self, Target};
 use super::points::Point;
+use super::question;
 use super::search::{Query, View};
 use super::types::{DatasetInput, Latest, Run, RunStatus};
 use super::writer::Tracking;
@@ -28,7 +29,8 @@ pub struct ExperimentView {
     pub running: usize,
 }
 
-/// A question for runs. `filter` and `order_by` speak `MLflow`'s grammar.
+/// A question for runs. `filter` and `order_by` speak `MLflow`'s grammar; orders are also by `duration`, `step`,
+/// `experiment_name` and `note`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunQuery {
     /// Empty: all experiments.
@@ -38,6 +40,12 @@ pub struct RunQuery {
     pub filter: String,
     #[serde(default)]
     pub order_by: Vec<String>,
+    /// In the room's own language; what it lets through must pass `filter` as well.
+    #[serde(default, skip_serializing_if = "super::query::Query::is_empty")]
+    pub search: super::query::Query,
+    /// Only runs that go on, or ended since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     #[serde(default)]
     pub deleted: bool,
     #[serde(default)]
@@ -116,10 +124,15 @@ impl RunQuery {
     /// `Invalid` when filter or order cannot be read.
     pub fn question(&self) -> Result<Query> {
         let invalid = |e: filter::Invalid| Fault::invalid(e.to_string());
-        let order_by = self.order_by.iter().map(|o| filter::parse_order_by(o, Target::Runs).map_err(invalid));
+        let order_by = self.order_by.iter().map(|o| match question::own_order(o) {
+            Some(own) => Ok(own),
+            None => filter::parse_order_by(o, Target::Runs).map_err(invalid),
+        });
         Ok(Query {
             experiments: (!self.experiments.is_empty()).then(|| self.experiments.clone()),
             filter: filter::parse(&self.filter, Target::Runs).map_err(invalid)?,
+            search: self.search.clone(),
+            since_ms: self.since.map(Timestamp::millis),
             view: if self.deleted { View::DeletedOnly } else { View::ActiveOnly },
             order_by: order_by.collect::<Result<_>>()?,
             offset: self.offset,

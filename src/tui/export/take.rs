@@ -33,7 +33,7 @@ pub fn table(state: &State) -> Option<(String, What)> {
         View::Runs => match state.runs.pane {
             runs::TABLE => (state.runs.total() > 0).then(|| {
                 let of = state.runs.experiment.as_ref().map_or(String::new(), |e| format!("-{}", e.name));
-                (format!("runs{of}"), What::Runs(runs::question(&state.runs)))
+                (format!("runs{of}"), What::Runs(runs::question(&state.runs, state.window)))
             }),
             runs::CHART => {
                 let key = state.runs.charted_metric()?;
@@ -72,7 +72,7 @@ pub fn table(state: &State) -> Option<(String, What)> {
         }
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
         View::Audit => (state.audit.total() > 0).then(|| {
-            let want = AuditWant { filter: state.audit.filter.clone(), offset: 0, limit: 0 };
+            let want = AuditWant { filter: state.audit.filter.clone(), window: state.window, offset: 0, limit: 0 };
             ("audit".to_owned(), What::Audit(want))
         }),
     }

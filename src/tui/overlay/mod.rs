@@ -17,6 +17,8 @@ pub use sheet::Sheet;
 pub enum Overlay {
     Help {
         scroll: usize,
+        /// Narrows it to the lines that fit.
+        find: Line,
     },
     Picker(Picker),
     Sheet(Box<Sheet>),
@@ -37,4 +39,9 @@ pub enum Choice {
     GroupRuns(Option<crate::capability::tracking::GroupBy>),
     View(super::screen::runs::ViewChoice),
     Export(super::export::Form),
+    /// A line of the palette.
+    Command(String),
+    Window(Option<super::span::Span>),
+    /// The text of the focused pane.
+    CopyPane,
 }

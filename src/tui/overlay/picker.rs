@@ -1,7 +1,9 @@
 //! A list to pick from, narrowed by typing: the palette, sort order, metric, columns, experiment, copy.
 
 use super::{Choice, Line};
+use crate::tui::fuzzy::Typed;
 use crate::tui::key::{Code, Key};
+use crate::tui::verb;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
@@ -12,11 +14,26 @@ pub struct Item {
     pub why_not: Option<String>,
     pub checked: Option<bool>,
     pub choice: Choice,
+    /// Other words by which it is found.
+    pub find: String,
+    /// Lower ones come first where they fit alike.
+    pub rank: u8,
+    /// What Tab makes of the line.
+    pub complete: Option<String>,
 }
 
 impl Item {
     pub fn new(label: impl Into<String>, note: impl Into<String>, choice: Choice) -> Self {
-        Self { label: label.into(), note: note.into(), why_not: None, checked: None, choice }
+        Self {
+            label: label.into(),
+            note: note.into(),
+            why_not: None,
+            checked: None,
+            choice,
+            find: String::new(),
+            rank: 0,
+            complete: None,
+        }
     }
 }
 
@@ -28,6 +45,8 @@ pub struct Picker {
     pub cursor: usize,
     /// Whether picking leaves it open, to tick several.
     pub stays: bool,
+    /// Whether the line itself can be a command, as in the palette.
+    pub command: bool,
 }
 
 /// What a key did to the list.
@@ -41,7 +60,7 @@ pub enum Picked {
 
 impl Picker {
     pub fn new(title: &str, items: Vec<Item>) -> Self {
-        Self { title: title.into(), line: Line::default(), items, cursor: 0, stays: false }
+        Self { title: title.into(), line: Line::default(), items, cursor: 0, stays: false, command: false }
     }
 
     /// Puts the cursor on the first item that fits.
@@ -53,15 +72,20 @@ impl Picker {
 
     /// Indices of the items that match what was typed, best first.
     pub fn shown(&self) -> Vec<usize> {
-        let wanted = self.line.text().to_lowercase();
-        let mut scored: Vec<(i32, usize)> = self
-            .items
-            .iter()
-            .enumerate()
-            .filter_map(|(i, item)| score(&wanted, &item.label.to_lowercase()).map(|s| (-s, i)))
-            .collect();
+        let typed = Typed::new(&self.line.text());
+        let score = |item: &Item| {
+            // The words one sees count a little more than those one only knows.
+            let label = typed.score(&item.label).map(|s| s + 12);
+            label.max(typed.score(&item.find))
+        };
+        let items = self.items.iter().enumerate();
+        let mut scored: Vec<(u32, u8, usize)> =
+            items.filter_map(|(i, item)| score(item).map(|s| (u32::MAX - s, item.rank, i))).collect();
         scored.sort_unstable();
-        scored.into_iter().map(|(_, i)| i).collect()
+        if self.line.is_empty() {
+            scored.sort_by_key(|(_, rank, i)| (*rank, *i));
+        }
+        scored.into_iter().map(|(_, _, i)| i).collect()
     }
 
     pub fn press(&mut self, key: Key) -> Picked {
@@ -69,12 +93,16 @@ impl Picker {
         match key.code {
             Code::Esc => return Picked::Close,
             Code::Char('c' | 'g') if key.ctrl => return Picked::Close,
+            Code::Tab if self.command => self.complete(&shown),
             Code::Down | Code::Tab => self.cursor = (self.cursor + 1).min(shown.len().saturating_sub(1)),
             Code::Char('n' | 'j') if key.ctrl => self.cursor = (self.cursor + 1).min(shown.len().saturating_sub(1)),
             Code::Up => self.cursor = self.cursor.saturating_sub(1),
             Code::Char('p' | 'k') if key.ctrl => self.cursor = self.cursor.saturating_sub(1),
             Code::PageDown => self.cursor = (self.cursor + 10).min(shown.len().saturating_sub(1)),
             Code::PageUp => self.cursor = self.cursor.saturating_sub(10),
+            Code::Enter if self.command && verb::is_command(&self.line.text()) => {
+                return Picked::Choice(Choice::Command(self.line.text()));
+            }
             Code::Enter => return self.pick(&shown),
             Code::Char(' ') if self.stays && self.line.is_empty() => return self.pick(&shown),
             _ => {
@@ -84,6 +112,14 @@ impl Picker {
             }
         }
         Picked::Nothing
+    }
+
+    fn complete(&mut self, shown: &[usize]) {
+        let item = shown.get(self.cursor).and_then(|i| self.items.get(*i));
+        if let Some(text) = item.map(|i| i.complete.as_ref().unwrap_or(&i.label)) {
+            self.line = Line::new(text);
+            self.cursor = 0;
+        }
     }
 
     fn pick(&mut self, shown: &[usize]) -> Picked {
@@ -96,22 +132,6 @@ impl Picker {
         }
         Picked::Choice(item.choice.clone())
     }
-}
-
-/// How well `wanted` fits as letters in order: words begun and letters side by side count more. `None`: it does not.
-fn score(wanted: &str, text: &str) -> Option<i32> {
-    let mut score = 0;
-    let mut last: Option<usize> = None;
-    let chars: Vec<char> = text.chars().collect();
-    let mut from = 0;
-    for w in wanted.chars().filter(|c| !c.is_whitespace()) {
-        let at = (from..chars.len()).find(|i| chars[*i] == w)?;
-        let begins = at == 0 || !chars[at - 1].is_alphanumeric();
-        score += 1 + if begins { 6 } else { 0 } + if last.is_some_and(|l| l + 1 == at) { 4 } else { 0 };
-        last = Some(at);
-        from = at + 1;
-    }
-    Some(score - i32::from(u8::try_from(chars.len() / 16).unwrap_or(u8::MAX)))
 }
 
 #[cfg(test)]

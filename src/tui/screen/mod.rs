@@ -15,8 +15,9 @@ use super::overlay::Choice;
 use super::overlay::picker::Item;
 use super::query::Query;
 use super::remote::{RequestId, Slot};
+use super::span::Span;
 use super::state::{State, View};
-use super::{dispatch, overlay::Overlay};
+use super::{dispatch, overlay::Overlay, verb};
 use crate::base::Fault;
 
 /// Does what only the open screen knows how to do.
@@ -136,6 +137,13 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
             let job = super::export::job(state, form);
             effects.extend(job.map(|job| Effect::Export(Box::new(job))));
         }
+        Choice::CopyPane => effects.push(Effect::CopyPane),
+        Choice::Window(window) => set_window(state, window),
+        Choice::Command(text) => {
+            if let Err(why) = verb::run(state, &text, effects) {
+                state.warn(why);
+            }
+        }
         Choice::SortRuns(order) => runs::sort_by(state, order),
         Choice::GroupRuns(by) => runs::group_by(state, by),
         Choice::View(choice) => runs::saved::choose(state, choice, effects),
@@ -146,6 +154,42 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
             View::Compare(_) => state.compare.metric = Some(key),
             _ => state.runs.metric = Some(key),
         },
+    }
+}
+
+/// Looks at another window of time; it travels to every list that has one.
+pub fn set_window(state: &mut State, window: Option<Span>) {
+    state.window = window;
+    state.runs.page.renew();
+    state.audit.page.renew();
+    state.say(window.map_or("all time".to_owned(), |w| format!("the last {w}")));
+}
+
+/// The pane at a place of the screen gets the keyboard.
+pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
+    let (width, height) = state.size;
+    let body = crate::tui::view::areas(state, ratatui::layout::Rect::new(0, 0, width, height)).body;
+    let found = |panes: &[Option<ratatui::layout::Rect>]| panes.iter().position(|p| p.is_some_and(|p| p.contains(at)));
+    match state.nav.here() {
+        View::Runs => state.runs.pane = found(&runs::view::panes(state, body)).unwrap_or(state.runs.pane),
+        View::Run(_) => state.run.pane = found(&run::view::panes(state, body)).unwrap_or(state.run.pane),
+        View::Compare(_) => {
+            state.compare.pane =
+                found(&compare::view::panes(&state.compare, state.zoom, body)).unwrap_or(state.compare.pane)
+        }
+        View::Registry => {
+            state.registry.pane = found(&registry::view::panes(state, body)).unwrap_or(state.registry.pane)
+        }
+        View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
+    }
+}
+
+/// Sorts by the column with this title, as a click on it asks.
+pub fn sort_by_title(state: &mut State, title: &str) {
+    let column = state.runs.shown_columns().into_iter().find(|c| c.title() == title);
+    match (state.nav.here(), column) {
+        (View::Runs, Some(column)) => runs::sort_by(state, column.order()),
+        _ => state.say("this list has one order"),
     }
 }
 

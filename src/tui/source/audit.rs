@@ -17,10 +17,11 @@ const SIFT_PAGES_MAX: usize = 20;
 impl Agent {
     /// A stretch of the trail. Without a filter the agent pages; with one, the newest records are sifted here.
     pub(super) async fn audit(&self, want: &AuditWant) -> Result<Window<Record>> {
-        if want.filter.is_empty() {
+        if want.filter.is_empty() && want.window.is_none() {
             return self.unfiltered(want).await;
         }
-        let (since, filter) = since(&want.filter, SystemClock.now());
+        let (said, filter) = since(&want.filter, SystemClock.now());
+        let since = said.max(want.window.map(|w| w.since(SystemClock.now())));
         let mut fitting = Vec::new();
         let mut before = None;
         for _ in 0..SIFT_PAGES_MAX {

@@ -29,11 +29,17 @@ pub struct Agent {
     client: Client,
     /// Name and metrics of runs that are over, by id: the registry shows them beside every version.
     finished: Mutex<HashMap<String, registry::Origin>>,
+    /// What has to live as long as the client.
+    _keep: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Agent {
     pub fn new(client: Client) -> Self {
-        Self { client, finished: Mutex::default() }
+        Self::keeping(client, Box::new(()))
+    }
+
+    pub fn keeping(client: Client, keep: Box<dyn std::any::Any + Send + Sync>) -> Self {
+        Self { client, finished: Mutex::default(), _keep: keep }
     }
 
     async fn answer(&self, want: Want) -> Result<Page> {

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt};
 
 use super::Agent;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::fault::Result;
 use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
@@ -13,12 +14,9 @@ use crate::capability::tracking::{GroupBy, RunQuery, RunView};
 use crate::tui::format;
 use crate::tui::model::{Artifact, Curve, Experiment, Input, Latest, Point, Preview, Run, Window};
 use crate::tui::msg::{RunOrder, RunsWant};
-use crate::tui::query::{Op, Query, Term};
-use crate::tui::screen::runs::filter;
+use crate::tui::query::Query;
+use crate::tui::span::Span;
 
-/// Rows asked for at once, and pages at most, where the agent's grammar cannot say what is filtered for.
-const SIFT_ROWS: usize = 1000;
-const SIFT_PAGES_MAX: usize = 20;
 /// Histories asked for at once.
 const CURVES_AT_ONCE: usize = 8;
 /// Bytes of an artifact shown in a preview.
@@ -32,46 +30,24 @@ impl Agent {
         Ok(all.into_iter().map(|e| Experiment { id: e.id.to_string(), name: e.name }).collect())
     }
 
-    /// A stretch of the list. What the agent's grammar can say is filtered there; the rest is sifted here.
+    /// A stretch of the list; the agent filters and sorts.
     pub(super) async fn runs(&self, want: &RunsWant) -> Result<Window<Run>> {
-        let (mut said, all_said) = say(&want.filter);
         let mut experiment = want.experiment.as_deref();
+        let mut within = Filter::default();
         match &want.within {
             Some((GroupBy::Experiment, value)) => experiment = value.as_deref(),
-            Some((by, value)) => said.conditions.push(belongs(by, value.as_deref())),
+            Some((by, value)) => within.conditions.push(belongs(by, value.as_deref())),
             None => {}
         }
         let query = RunQuery {
+            filter: within.to_string(),
             order_by: vec![order(&want.order, want.descending)],
             offset: want.offset,
             limit: want.limit,
-            ..page_query(experiment, said.to_string(), want.deleted)
+            ..page_query(experiment, &want.filter, want.window, want.deleted)
         };
-        if all_said {
-            let page = self.client.search_runs(&query).await?;
-            return Ok(Window {
-                offset: want.offset,
-                total: page.matched,
-                rows: page.runs.into_iter().map(run).collect(),
-            });
-        }
-        let mut fitting = Vec::new();
-        for n in 0..SIFT_PAGES_MAX {
-            let part = RunQuery { offset: n * SIFT_ROWS, limit: SIFT_ROWS, ..query.clone() };
-            let page = self.client.search_runs(&part).await?;
-            let rows = page.runs.len();
-            fitting
-                .extend(page.runs.into_iter().map(run).filter(|r| want.filter.matches(|field| filter::held(r, field))));
-            if rows < SIFT_ROWS {
-                break;
-            }
-        }
-        let total = fitting.len();
-        Ok(Window {
-            offset: want.offset,
-            total,
-            rows: fitting.into_iter().skip(want.offset).take(want.limit).collect(),
-        })
+        let page = self.client.search_runs(&query).await?;
+        Ok(Window { offset: want.offset, total: page.matched, rows: page.runs.into_iter().map(run).collect() })
     }
 
     pub(super) async fn run(&self, id: &str) -> Result<Run> {
@@ -184,9 +160,10 @@ pub(super) fn run(view: RunView) -> Run {
 }
 
 /// Runs of one experiment or all, in no order yet.
-pub(super) fn page_query(experiment: Option<&str>, filter: String, deleted: bool) -> RunQuery {
+pub(super) fn page_query(experiment: Option<&str>, search: &Query, window: Option<Span>, deleted: bool) -> RunQuery {
     let experiments = experiment.iter().filter_map(|e| e.parse::<ExperimentId>().ok()).collect();
-    RunQuery { experiments, filter, deleted, ..RunQuery::default() }
+    let since = window.map(|w| w.since(SystemClock.now()));
+    RunQuery { experiments, search: search.clone(), since, deleted, ..RunQuery::default() }
 }
 
 /// What runs of a group have in common.
@@ -209,97 +186,12 @@ pub(super) fn order(by: &RunOrder, descending: bool) -> String {
         RunOrder::Status => "status".into(),
         RunOrder::Started => "start_time".into(),
         RunOrder::User => "user_id".into(),
+        RunOrder::Experiment => "experiment_name".into(),
+        RunOrder::Duration => "duration".into(),
+        RunOrder::Step => "step".into(),
+        RunOrder::Note => "note".into(),
         RunOrder::Metric(key) => format!("metrics.{}", quoted(key)),
         RunOrder::Param(key) => format!("params.{}", quoted(key)),
     };
     format!("{field} {}", if descending { "DESC" } else { "ASC" })
-}
-
-/// As much of a filter as the agent's grammar can say, and whether that is all of it. It has no OR and no NOT.
-pub(super) fn say(query: &Query) -> (Filter, bool) {
-    let [all] = query.any.as_slice() else { return (Filter::default(), query.any.is_empty()) };
-    let said: Vec<Option<Condition>> = all.iter().map(condition).collect();
-    let complete = said.iter().all(Option::is_some);
-    (Filter { conditions: said.into_iter().flatten().collect() }, complete)
-}
-
-fn condition(term: &Term) -> Option<Condition> {
-    let attribute = |key: &str| (Entity::Attribute, key.to_owned());
-    let (entity, key) = match term.field.as_deref() {
-        None | Some("name") => attribute("run_name"),
-        Some("user") => attribute("user_id"),
-        Some("state") => attribute("status"),
-        Some(field) => match field.split_once('.')? {
-            ("metrics", key) => (Entity::Metric, key.to_owned()),
-            ("params", key) => (Entity::Param, key.to_owned()),
-            ("tags", key) => (Entity::Tag, key.to_owned()),
-            _ => return None,
-        },
-    };
-    let always_there = entity == Entity::Attribute;
-    let op = match (term.op, term.negated) {
-        (op, false) => op,
-        (Op::Eq, true) if always_there => Op::Ne,
-        (Op::Ne, true) if always_there => Op::Eq,
-        _ => return None,
-    };
-    let (op, value) = if entity == Entity::Metric {
-        (numeric(op)?, Value::Number(term.value.parse().ok()?))
-    } else if key == "status" && always_there {
-        (equality(op)?, Value::Text(filter::status(&term.value)?.name().to_owned()))
-    } else if op == Op::Contains {
-        // The agent would read these as wildcards.
-        (!term.value.contains(['%', '_'])).then_some(())?;
-        (Asked::ILike, Value::Text(format!("%{}%", term.value)))
-    } else {
-        // What is missing differs from everything here, and from nothing there.
-        (op == Op::Eq || always_there).then_some(())?;
-        (equality(op)?, Value::Text(term.value.clone()))
-    };
-    Some(Condition { entity, key, op, value })
-}
-
-fn numeric(op: Op) -> Option<Asked> {
-    Some(match op {
-        Op::Eq => Asked::Eq,
-        Op::Gt => Asked::Gt,
-        Op::Ge => Asked::Ge,
-        Op::Lt => Asked::Lt,
-        Op::Le => Asked::Le,
-        Op::Ne | Op::Contains | Op::Lacks => return None,
-    })
-}
-
-fn equality(op: Op) -> Option<Asked> {
-    match op {
-        Op::Eq => Some(Asked::Eq),
-        Op::Ne => Some(Asked::Ne),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::capability::tracking::filter::{Target, parse};
-
-    #[test]
-    fn what_the_agent_can_say_parses_there_and_the_rest_is_sifted() {
-        let known = BTreeSet::from(["system/cpu".to_owned()]);
-        for (text, complete) in [
-            ("auc>0.93 state!=failed user=kim geo", true),
-            ("lr=3e-4 tags.team~risk system/cpu>5", true),
-            ("auc>0.93 -lr=3e-4", false),
-            ("a OR b", false),
-            ("100%", false),
-            ("tag~geo", false),
-            ("", true),
-        ] {
-            let (said, all) = say(&filter::resolve(&Query::parse(text).unwrap(), &known));
-            assert_eq!(all, complete, "{text}: {said}");
-            parse(&said.to_string(), Target::Runs).unwrap();
-        }
-    }
 }

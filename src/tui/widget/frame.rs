@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Look, put, put_all, put_right};
+use super::{Look, Spot, put, put_all, put_right};
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::overlay::Overlay;
+use crate::tui::query::Query;
 use crate::tui::screen;
 use crate::tui::state::{Pulse, State, View};
 use crate::tui::theme::Token;
@@ -91,14 +92,16 @@ fn link(look: &Look<'_>, name: &str, pulse: &Pulse, state: &State) -> (String, T
 /// Line 2, where there is room.
 pub fn tabs(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     let mut x = line.x + 1;
-    for (view, digit, name, _) in View::TABS {
+    for (view, digit, name, action) in View::TABS {
         let here = state.nav.here().tab() == view;
         let (text, token) = if here {
             (format!("[{digit} {name}]"), Token::Accent)
         } else {
             (format!(" {digit} {name} "), Token::Muted)
         };
-        x += put(look, buf, x, line.y, line.right().saturating_sub(x), &text, look.style(token)) + 1;
+        let used = put(look, buf, x, line.y, line.right().saturating_sub(x), &text, look.style(token));
+        look.zones.add(Rect::new(x, line.y, used, 1), Spot::Action(action));
+        x += used + 1;
     }
 }
 
@@ -111,7 +114,7 @@ pub fn filter_line(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State,
     if let Some(edited) = editing {
         let (before, after) = edited.split();
         let before = tail(&before, usize::from(room).saturating_sub(14));
-        let x = x + put_all(look, buf, x, line.y, room, &[("filter ▸ ", Token::Accent), (&before, Token::Text)]);
+        let x = x + put_all(look, buf, x, line.y, room, &[(PROMPT, Token::Accent), (&before, Token::Text)]);
         let under = after.chars().next().unwrap_or(' ').to_string();
         let cursor = look.style(Token::Text).add_modifier(ratatui::style::Modifier::REVERSED);
         let x = x + put(look, buf, x, line.y, 2, &under, cursor);
@@ -119,9 +122,36 @@ pub fn filter_line(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State,
     } else {
         let text = screen::filter_text(state);
         let (text, token) = if text.is_empty() { ("none (/)", Token::Muted) } else { (text, Token::Text) };
-        put_all(look, buf, x, line.y, room, &[("filter ▸ ", Token::Muted), (text, token)]);
+        put_all(look, buf, x, line.y, room, &[(PROMPT, Token::Muted), (text, token)]);
     }
 }
+
+/// Where the filter cannot be read, and why, under the line while it is typed.
+pub fn filter_error(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
+    let Some(Overlay::Filter(edited)) = &state.overlay else { return };
+    let Err(why) = Query::parse(&edited.text()) else { return };
+    if line.is_empty() {
+        return;
+    }
+    let begin = line.x + 1 + u16::try_from(format::width(&look.spell(PROMPT))).unwrap_or(0);
+    let most = line.right().saturating_sub(u16::try_from(why.what.len()).unwrap_or(0) + 4).max(begin);
+    let at = begin.saturating_add(u16::try_from(why.at).unwrap_or(u16::MAX)).min(most);
+    for x in line.x..line.right() {
+        buf[(x, line.y)].reset();
+    }
+    let arrow = if look.glyphs.ascii { "^" } else { "▴" };
+    put_all(
+        look,
+        buf,
+        at,
+        line.y,
+        line.right() - at,
+        &[(arrow, Token::Warn), (" ", Token::Text), (&why.what, Token::Warn)],
+    );
+}
+
+/// What stands before the filter.
+const PROMPT: &str = "filter ▸ ";
 
 /// The end of a text that is too long for its place, where the cursor is.
 fn tail(text: &str, columns: usize) -> String {
@@ -170,6 +200,7 @@ pub fn footer(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
         }
         let enabled = state.sheet().is_some() || state.why_not(*action).is_none();
         let (key_token, token) = if enabled { (Token::Accent, Token::Text) } else { (Token::Unknown, Token::Unknown) };
+        look.zones.add(Rect::new(x, line.y, text_width, 1), Spot::Action(*action));
         x += put_all(look, buf, x, line.y, text_width + 2, &[(&key, key_token), (" ", token), (action.short(), token)])
             + 2;
     }

@@ -8,8 +8,8 @@ use super::pane::pane;
 use super::{Look, Scroll, put, put_all, put_right};
 use crate::tui::format;
 use crate::tui::key::Key;
-use crate::tui::overlay::Picker;
 use crate::tui::overlay::help;
+use crate::tui::overlay::{Line, Picker};
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 
@@ -41,7 +41,13 @@ pub fn picker(look: &Look<'_>, buf: &mut Buffer, area: Rect, picker: &Picker, sc
     for (y, (n, i)) in (list.y..list.bottom()).zip(shown.iter().enumerate().skip(first)) {
         let item = &picker.items[*i];
         let dim = item.why_not.is_some();
-        let note = item.why_not.as_deref().unwrap_or(&item.note);
+        let note = match &item.why_not {
+            Some(why) if picker.command && !item.note.is_empty() => {
+                format!("{}  {} {why}", item.note, look.glyphs.fail)
+            }
+            Some(why) => why.clone(),
+            None => item.note.clone(),
+        };
         let tick = item.checked.map_or("", |c| if c { "[x] " } else { "[ ] " });
         let right = put_right(
             look,
@@ -49,7 +55,7 @@ pub fn picker(look: &Look<'_>, buf: &mut Buffer, area: Rect, picker: &Picker, sc
             list.x + 24,
             list.right() - 1,
             y,
-            &format::cut(note, 36, "…"),
+            &format::cut(&note, 36, "…"),
             look.style(if dim { Token::Unknown } else { Token::Accent }),
         );
         let room = list.width.saturating_sub(right + 4);
@@ -69,7 +75,9 @@ pub fn picker(look: &Look<'_>, buf: &mut Buffer, area: Rect, picker: &Picker, sc
     if shown.is_empty() {
         put(look, buf, list.x + 2, list.y, list.width, "nothing matches", look.style(Token::Muted));
     }
-    let hint = if picker.stays {
+    let hint = if picker.command {
+        "Tab complete · ↵ run · Esc close"
+    } else if picker.stays {
         "Space tick · type to search · Esc close"
     } else {
         "↵ pick · type to search · Esc close"
@@ -77,10 +85,11 @@ pub fn picker(look: &Look<'_>, buf: &mut Buffer, area: Rect, picker: &Picker, sc
     put(look, buf, inner.x + 1, inner.bottom() - 1, inner.width, hint, look.style(Token::Muted));
 }
 
-pub fn help(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: usize) {
+pub fn help(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: usize, find: &Line) {
     let at = middle(area, area.width.min(118), area.height);
     Clear.render(at, buf);
-    let inner = pane(look, buf, at, true, "KEYS", "any key closes · : finds by name · change in keymap.toml");
+    let title = if find.is_empty() { "KEYS".to_owned() } else { format!("KEYS  > {}_", find.text()) };
+    let inner = pane(look, buf, at, true, &title, "type to search · Esc closes · change in keymap.toml");
     let columns = if inner.width >= 100 { 2 } else { 1 };
     let mut lines: Vec<Vec<(String, Token)>> = Vec::new();
     for (heading, entries) in help::sections(state) {

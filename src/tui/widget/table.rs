@@ -139,7 +139,7 @@ pub fn table<'a>(
         draw_row(look, buf, line, columns, &fitted, &row, focused);
         drawn.push((line, row.at_cursor));
     }
-    if focused && let Some(cursor) = drawn.iter().position(|(_, at_cursor)| *at_cursor) {
+    if let Some(cursor) = drawn.iter().position(|(_, at_cursor)| *at_cursor) {
         let from = i64::try_from(cursor).unwrap_or(0);
         drawn.iter().zip(-from..).for_each(|((line, _), by)| look.zones.add(*line, Spot::Row(by)));
     }

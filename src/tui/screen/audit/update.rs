@@ -51,14 +51,19 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen, height) = (state.now, state.frozen, usize::from(state.size.1));
+    let window = state.window;
     let audit = &mut state.audit;
     let outside = audit.page.value().is_some_and(|w| {
         let (first, last) = (audit.cursor.saturating_sub(height), (audit.cursor + height).min(w.total));
         first < w.offset || (last > w.offset + w.rows.len() && w.offset + w.rows.len() < w.total)
     });
     if audit.page.is_unasked() || (audit.page.due(now) && !frozen) || (outside && !audit.page.is_waiting()) {
-        let want =
-            AuditWant { filter: audit.filter.clone(), offset: audit.cursor.saturating_sub(WINDOW / 2), limit: WINDOW };
+        let want = AuditWant {
+            filter: audit.filter.clone(),
+            window,
+            offset: audit.cursor.saturating_sub(WINDOW / 2),
+            limit: WINDOW,
+        };
         effects.push(Effect::Load(audit.page.ask(&mut state.ids, now), Want::Audit(want)));
     }
 }

@@ -24,7 +24,7 @@ use crate::tui::widget::{Look, Scroll, put_all};
 const COLOURED_MAX: usize = 6;
 
 /// Where the panes lie. `None` is not on screen.
-fn panes(compare: &Compare, zoom: bool, body: Rect) -> [Option<Rect>; PANES] {
+pub fn panes(compare: &Compare, zoom: bool, body: Rect) -> [Option<Rect>; PANES] {
     let mut at = [None; PANES];
     if zoom || body.width < 80 || body.height < 16 {
         at[compare.pane] = Some(body);

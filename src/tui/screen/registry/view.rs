@@ -15,7 +15,7 @@ use crate::tui::widget::pane::{empty, pane};
 use crate::tui::widget::table::{Cell, Col, Row, table};
 use crate::tui::widget::{Look, Scroll, put, put_all};
 
-fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
+pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let focus = state.registry.pane;
     let mut at = [None; PANES];
     if state.zoom || body.width < 80 || body.height < 18 {

@@ -18,7 +18,7 @@ use crate::tui::widget::table::{Cell, Col, Row, table};
 use crate::tui::widget::{Look, Scroll, put_all};
 
 /// Where the panes lie. `None` is not on screen.
-fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
+pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let focus = state.run.pane;
     let mut at = [None; PANES];
     if state.zoom || body.width < 80 || body.height < 16 {

@@ -57,17 +57,20 @@ impl Column {
         }
     }
 
-    /// How the agent sorts by it; `None` where it cannot.
-    pub fn order(&self) -> Option<RunOrder> {
-        Some(match self {
+    /// How the agent sorts by it.
+    pub fn order(&self) -> RunOrder {
+        match self {
             Self::Name => RunOrder::Name,
             Self::State => RunOrder::Status,
             Self::Started => RunOrder::Started,
             Self::User => RunOrder::User,
             Self::Metric(key) => RunOrder::Metric(key.clone()),
             Self::Param(key) => RunOrder::Param(key.clone()),
-            Self::Experiment | Self::Duration | Self::Step | Self::Note => return None,
-        })
+            Self::Experiment => RunOrder::Experiment,
+            Self::Duration => RunOrder::Duration,
+            Self::Step => RunOrder::Step,
+            Self::Note => RunOrder::Note,
+        }
     }
 
     /// For the list to choose from.

@@ -15,7 +15,9 @@ pub use brief::Brief;
 pub use columns::Column;
 pub use groups::{Grouped, Line};
 pub use saved::ViewChoice;
-pub use update::{act, demand, group_by, loaded, question, set_filter, show_experiment, sort_by, targets};
+pub use update::{act, demand, group_by, loaded, question, set_filter, set_order, show_experiment, sort_by, targets};
+
+use serde::{Deserialize, Serialize};
 
 use super::curves::Curves;
 use crate::base::Timestamp;
@@ -26,7 +28,7 @@ use crate::tui::query::Query;
 use crate::tui::remote::Slot;
 
 /// Along which axis a curve runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Axis {
     #[default]
     Step,
@@ -55,7 +57,7 @@ impl Axis {
 }
 
 /// How charts are drawn, on every screen with one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChartLook {
     /// Index into [`EMA`].
     pub ema: usize,
@@ -127,8 +129,6 @@ pub struct Runs {
     pub probe: Option<f64>,
     pub sparks: Curves,
     pub charts: Curves,
-    /// Metric keys seen so far, so that a word in the filter can be told for a metric.
-    pub known_metrics: BTreeSet<String>,
 }
 
 impl Default for Runs {
@@ -157,7 +157,6 @@ impl Default for Runs {
             probe: None,
             sparks: Curves::new(24),
             charts: Curves::new(320),
-            known_metrics: BTreeSet::new(),
         }
     }
 }

@@ -168,7 +168,7 @@ impl<'a> Table<'a> {
 
     fn column(&self, c: &Column, rows: &[Run]) -> Col {
         let runs = self.runs;
-        let sorted = (c.order().as_ref() == Some(&runs.order)).then_some(runs.descending);
+        let sorted = (c.order() == runs.order).then_some(runs.descending);
         let narrow = |width: usize, low: u16, high: u16| u16::try_from(width).unwrap_or(high).clamp(low, high);
         let fixed = match c {
             Column::Name => Col::left("RUN", 16, 0).grows(12),

@@ -13,6 +13,7 @@ use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
 use crate::tui::screen::{give, list, open};
+use crate::tui::span::Span;
 use crate::tui::state::{State, View};
 
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -170,6 +171,15 @@ pub fn sort_by(state: &mut State, order: RunOrder) {
     reload(state);
 }
 
+/// Sorts as it was said, whatever the order was before.
+pub fn set_order(state: &mut State, order: RunOrder, descending: bool) {
+    let runs = &mut state.runs;
+    (runs.order, runs.descending) = (order, descending);
+    runs.cursor = 0;
+    runs.selected = None;
+    reload(state);
+}
+
 pub fn show_experiment(state: &mut State, experiment: Option<Experiment>) {
     let runs = &mut state.runs;
     runs.experiment = experiment;
@@ -210,7 +220,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let wanted = runs.page.is_unasked() || (runs.page.due(now) && !frozen) || (outside && !runs.page.is_waiting());
     if wanted {
         let offset = if runs.is_grouped() { 0 } else { runs.cursor.saturating_sub(WINDOW / 2) };
-        let want = RunsWant { offset, limit: WINDOW, ..question(runs) };
+        let want = RunsWant { offset, limit: WINDOW, ..question(runs, state.window) };
         effects.push(Effect::Load(runs.page.ask(&mut state.ids, now), Want::Runs(want)));
     }
     groups(state, effects);
@@ -218,12 +228,13 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
 }
 
 /// What is asked of the agent, for a page that the caller fills in.
-pub fn question(runs: &Runs) -> RunsWant {
+pub fn question(runs: &Runs, window: Option<Span>) -> RunsWant {
     RunsWant {
         experiment: runs.experiment.as_ref().map(|e| e.id.clone()),
-        filter: filter::resolve(&runs.filter, &runs.known_metrics),
+        filter: filter::resolve(&runs.filter),
         order: runs.order.clone(),
         descending: runs.descending,
+        window,
         offset: 0,
         limit: 0,
         deleted: runs.deleted,
@@ -236,13 +247,13 @@ fn groups(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let runs = &mut state.runs;
     let Some(by) = runs.grouped.by.clone() else { return };
-    let want = question(runs);
+    let want = question(runs, state.window);
     let metrics: Vec<String> = runs.shown_metrics();
     let Grouped { groups, open, .. } = &mut runs.grouped;
     // The metrics are known from the page of runs, so the groups wait for it.
     if runs.page.value().is_some() && (groups.is_unasked() || (groups.due(now) && !frozen)) {
-        let RunsWant { experiment, filter, deleted, .. } = want.clone();
-        let asked = GroupsWant { experiment, filter, deleted, by: by.clone(), metrics };
+        let RunsWant { experiment, filter, window, deleted, .. } = want.clone();
+        let asked = GroupsWant { experiment, filter, window, deleted, by: by.clone(), metrics };
         effects.push(Effect::Load(groups.ask(&mut state.ids, now), Want::RunGroups(asked)));
     }
     for (value, slot) in open {
@@ -294,15 +305,9 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
     follow(runs);
 }
 
-/// Metric keys remembered for reading filters.
-const KNOWN_METRICS_MAX: usize = 5_000;
-
 /// Keeps the cursor on the selected run when rows above it came or went.
 fn follow(runs: &mut Runs) {
     let Some(window) = runs.page.value() else { return };
-    if runs.known_metrics.len() < KNOWN_METRICS_MAX {
-        runs.known_metrics.extend(window.rows.iter().flat_map(|r| r.metrics.keys().cloned()));
-    }
     if runs.is_grouped() {
         return follow_group(runs);
     }
@@ -345,14 +350,15 @@ pub fn targets(runs: &Runs) -> Vec<String> {
 fn pick_order(state: &mut State) {
     let shown = state.runs.shown_columns();
     let mut columns: Vec<Column> = shown.clone();
+    columns.extend(columns::FIXED.into_iter().filter(|c| !shown.contains(c)));
     columns.extend(columns::metrics(state.runs.rows()).into_iter().map(Column::Metric).filter(|c| !shown.contains(c)));
     columns.extend(columns::params(state.runs.rows()).into_iter().map(Column::Param).filter(|c| !shown.contains(c)));
     let items = columns
         .iter()
-        .filter_map(|c| {
-            let order = c.order()?;
+        .map(|c| {
+            let order = c.order();
             let now = if order == state.runs.order { "now" } else { "" };
-            Some(Item::new(c.label(), now, Choice::SortRuns(order)))
+            Item::new(c.label(), now, Choice::SortRuns(order))
         })
         .collect();
     let order = state.runs.order.clone();
