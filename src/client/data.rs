@@ -5,9 +5,11 @@ use reqwest::Method;
 
 use super::Client;
 use super::calls::encode;
-use crate::base::{Fault, fault::Result};
+use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::datasets::profile::Profile;
-use crate::capability::datasets::{DatasetView, Digest, Located, Manifest, PackCheck, Stored};
+use crate::capability::datasets::{
+    DatasetVersion, DatasetView, Diff, Digest, Located, Manifest, PackCheck, Stored, diff,
+};
 
 const NOTHING: [(&str, &str); 0] = [];
 
@@ -41,6 +43,23 @@ impl Client {
                 .why(e.to_string())
                 .next("run the same version of opsroom on both sides")
         })
+    }
+
+    /// What is different between two versions; distributions only where both have a profile.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn data_diff(&self, a: &DatasetVersion, b: &DatasetVersion) -> Result<Diff> {
+        let (from, to) = (self.manifest(&a.dataset, a.version).await?, self.manifest(&b.dataset, b.version).await?);
+        let profiles = (self.profile_if_any(a).await?, self.profile_if_any(b).await?);
+        Ok(diff((a, &from, profiles.0.as_ref()), (b, &to, profiles.1.as_ref())))
+    }
+
+    async fn profile_if_any(&self, version: &DatasetVersion) -> Result<Option<Profile>> {
+        match self.profile(&version.dataset, version.version).await {
+            Err(fault) if fault.kind == Kind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     /// Which of these chunks the store has.

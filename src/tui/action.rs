@@ -79,6 +79,7 @@ actions! {
     PlaceRuns "place.runs" Move "Runs" "go to Runs";
     PlaceRegistry "place.registry" Move "Registry" "go to the Registry";
     PlaceAudit "place.audit" Move "Audit" "go to the Audit trail";
+    PlaceData "place.data" Move "Data" "go to Data & evals";
 
     Filter "filter" Look "filter" "filter this list";
     SortPick "sort.pick" Look "sort" "sort by a column…";
@@ -99,6 +100,7 @@ actions! {
     DiffOnly "diff.only" Look "diff only" "only what differs on, off";
     Better "better" Look "better" "which way this metric is better";
     Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
+    DataDiff "data.diff" Look "diff" "what changed between two versions, and back";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     TimeWindow "time.window" Look "window" "look at a window of time…";
     TimeOut "time.out" Look "longer" "a longer window of time";

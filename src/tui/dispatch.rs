@@ -60,6 +60,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::PlaceRuns => state.go(View::Runs, effects),
         Action::PlaceRegistry => state.go(View::Registry, effects),
         Action::PlaceAudit => state.go(View::Audit, effects),
+        Action::PlaceData => state.go(View::Data, effects),
         Action::PlaceLast => {
             if let Some(last) = state.nav.last.clone() {
                 state.go(last, effects);

@@ -12,8 +12,16 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 7] =
-    ["global", "screen.runs", "screen.run", "screen.compare", "screen.registry", "screen.audit", "modal.sheet"];
+pub const CONTEXTS: [Context; 8] = [
+    "global",
+    "screen.runs",
+    "screen.run",
+    "screen.compare",
+    "screen.registry",
+    "screen.audit",
+    "screen.data",
+    "modal.sheet",
+];
 
 /// What a press means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,6 +307,6 @@ mod tests {
         let g = Key::char('g');
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g]), Found::Prefix);
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g, g]), Found::Action(Action::Top));
-        assert_eq!(keymap.continuations(&["global"], &[g]).len(), 4);
+        assert_eq!(keymap.continuations(&["global"], &[g]).len(), 5);
     }
 }

@@ -1,5 +1,7 @@
 //! What the screens show, free of how it is stored or sent.
 
+pub mod data;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

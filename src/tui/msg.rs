@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::export::Job;
 use super::key::Key;
+use super::model::data::{DataRow, VersionId};
 use super::model::{
     Artifact, Curve, Envelope, Experiment, Logged, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
 };
@@ -15,6 +16,8 @@ use super::span::Span;
 use super::views::SavedView;
 use super::widget::Spot;
 use crate::base::Fault;
+use crate::capability::datasets::Diff;
+use crate::capability::datasets::profile::Profile;
 use crate::capability::tracking::compare::Noises;
 use crate::capability::tracking::{GroupBy, RunGroups};
 
@@ -66,6 +69,7 @@ pub enum Changed {
     Experiments,
     Run(String),
     Model(String),
+    Data,
     Audit,
     Everything,
 }
@@ -105,6 +109,13 @@ pub enum Want {
     Compared(Vec<String>),
     /// What luck does to the metrics of these runs.
     Noise(Vec<String>),
+    Datasets,
+    /// The training profile of a dataset's version.
+    Profile(VersionId),
+    DataDiff {
+        from: VersionId,
+        to: VersionId,
+    },
 }
 
 /// A stretch of the list of runs.
@@ -179,6 +190,10 @@ pub enum Page {
     /// Those that could be had.
     Compared(Vec<Run>),
     Noise(Noises),
+    Datasets(Vec<DataRow>),
+    /// `None` for a version without a table.
+    Profile(Box<Option<Profile>>),
+    DataDiff(Box<Diff>),
 }
 
 /// What the room asks of the outside.

@@ -15,6 +15,7 @@ use super::overlay::Overlay;
 use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
 use super::screen::compare::Compare;
+use super::screen::data::Data;
 use super::screen::registry::Registry;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
@@ -32,14 +33,17 @@ pub enum View {
     Compare(Vec<String>),
     Registry,
     Audit,
+    /// Datasets, and what versions were measured on.
+    Data,
 }
 
 impl View {
     /// The places with a tab: its digit, its name, its action.
-    pub const TABS: [(Self, char, &'static str, Action); 3] = [
+    pub const TABS: [(Self, char, &'static str, Action); 4] = [
         (Self::Runs, '2', "Runs", Action::PlaceRuns),
         (Self::Registry, '3', "Registry", Action::PlaceRegistry),
         (Self::Audit, '7', "Audit", Action::PlaceAudit),
+        (Self::Data, '8', "Data & evals", Action::PlaceData),
     ];
 
     pub fn context(&self) -> Context {
@@ -49,6 +53,7 @@ impl View {
             Self::Compare(_) => "screen.compare",
             Self::Registry => "screen.registry",
             Self::Audit => "screen.audit",
+            Self::Data => "screen.data",
         }
     }
 
@@ -152,6 +157,7 @@ pub struct State {
     pub compare: Compare,
     pub registry: Registry,
     pub audit: Audit,
+    pub data: Data,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// Changes that were sent and not answered yet.
@@ -199,6 +205,7 @@ impl State {
             compare: Compare::default(),
             registry: Registry::default(),
             audit: Audit::default(),
+            data: Data::default(),
             overlay: None,
             toast: None,
             doing: BTreeMap::new(),
@@ -253,6 +260,7 @@ impl State {
             View::Compare(_) => self.compare.why_not(action, &self.registry),
             View::Registry => self.registry.why_not(action),
             View::Audit => self.audit.why_not(action),
+            View::Data => self.data.why_not(action),
         }
     }
 

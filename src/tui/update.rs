@@ -157,7 +157,11 @@ pub fn touch(state: &mut State, changed: &Changed) {
                 state.compare.rows.touch();
             }
         }
-        Changed::Model(_) => state.registry.models.touch(),
+        Changed::Model(_) => {
+            state.registry.models.touch();
+            state.data.rows.touch();
+        }
+        Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
         Changed::Everything => {
             state.status_asked = Timestamp(i64::MIN / 2);
@@ -168,6 +172,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.compare.noise.touch();
             state.registry.models.touch();
             state.audit.page.touch();
+            state.data.touch();
         }
     }
 }
@@ -208,6 +213,7 @@ fn lost(state: &mut State, why: &str) {
     state.compare.rows.remote.stale(why);
     state.registry.models.remote.stale(why);
     state.audit.page.remote.stale(why);
+    state.data.stale(why);
 }
 
 /// Microseconds until the agent is asked again: soon at first, then less often.
@@ -249,6 +255,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         View::Compare(_) => state.compare.rows.due_at(),
         View::Registry => state.registry.models.due_at(),
         View::Audit => state.audit.page.due_at(),
+        View::Data => state.data.rows.due_at(),
     };
     here.into_iter().collect()
 }

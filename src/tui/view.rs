@@ -89,6 +89,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         View::Compare(_) => screen::compare::view::view(&look, buf, at.body, state, scroll),
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
+        View::Data => screen::data::view::view(&look, buf, at.body, state, scroll),
     }
     if let Some(line) = at.filter {
         frame::filter_error(&look, buf, Rect { y: line.y + 1, ..line }.intersection(area), state);
@@ -124,6 +125,7 @@ fn filter_note(state: &State) -> String {
         }
         View::Audit => format!("{} records", format::count(state.audit.total() as u64)),
         View::Registry => format!("{} models", state.registry.shown().len()),
+        View::Data => format!("{} versions", state.data.shown().len()),
         View::Run(_) => String::new(),
         View::Compare(_) => String::new(),
     };
@@ -193,6 +195,10 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
                 (format!("▸ {}: {prod} in prod", m.name), Token::Text)
             }));
         }
+        View::Data => lines.extend(state.data.current().map(|r| {
+            let rows = r.rows().map_or(String::new(), |n| format!(", {} rows", format::count(n)));
+            (format!("▸ {}{rows}, {} runs", r.id(), r.runs().len()), Token::Text)
+        })),
         View::Audit => lines
             .extend(state.audit.current().map(|r| (format!("▸ #{} {} {}", r.seq, r.action, r.target), Token::Text))),
     }

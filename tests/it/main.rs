@@ -42,6 +42,7 @@ mod stores;
 mod support;
 mod tui_changes;
 mod tui_compare;
+mod tui_data;
 mod tui_fixture;
 mod tui_frame;
 mod tui_safety;

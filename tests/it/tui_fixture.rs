@@ -376,6 +376,7 @@ pub fn answer(want: &Want) -> Page {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
         }
         Want::Noise(_) => Page::Noise(noises()),
+        Want::Datasets | Want::Profile(_) | Want::DataDiff { .. } => super::tui_data::answer(want).unwrap(),
         Want::Verify => Page::Verify(Verdict { records: 400, broken: None }),
     }
 }
@@ -458,6 +459,7 @@ pub fn nothing(want: &Want) -> Page {
     match want {
         Want::Runs(_) => Page::Runs(Window::default()),
         Want::Models => Page::Models(Vec::new()),
+        Want::Datasets => Page::Datasets(Vec::new()),
         Want::Audit(_) => Page::Audit(Window::default()),
         Want::Experiments => Page::Experiments(Vec::new()),
         other => answer(other),

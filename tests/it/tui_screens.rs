@@ -9,7 +9,7 @@ use opsroom::tui::msg::{Page, Want};
 use super::tui_fixture::{ASCII, Room, UNICODE, answer, curve, hostile, nothing, text_of};
 
 /// A screen and the keys that lead there.
-const SCREENS: [(&str, &str); 18] = [
+const SCREENS: &[(&str, &str)] = &[
     ("runs", "j"),
     ("runs_marked", "space space ] L"),
     ("compare", "space space space = l"),
@@ -24,6 +24,8 @@ const SCREENS: [(&str, &str); 18] = [
     ("run_artifacts", "enter shift-tab enter"),
     ("registry", "3 j tab j"),
     ("audit", "7 j v"),
+    ("data", "8 j j"),
+    ("data_diff", "8 j d"),
     ("sheet", "3 j tab j P 1"),
     ("sheet_rollback", "3 j R 1"),
     ("palette", ":"),
@@ -74,6 +76,9 @@ fn empty_panes_name_the_next_command() {
     snapshot("registry_empty", &room.text());
     room.keys("7");
     snapshot("audit_empty", &room.text());
+    room.keys("8");
+    assert!(room.text().contains("opsroom data add PATH"));
+    snapshot("data_empty", &room.text());
 }
 
 #[test]
@@ -129,6 +134,14 @@ fn a_lost_agent_leaves_the_last_values_marked_and_none_of_them_green() {
         .fg;
     // All but the first line, where the link that still stands may say so.
     assert!(buffer.content.iter().skip(80).all(|cell| Some(cell.fg) != green), "something stale is green");
+    room.answer = Some(answer);
+    room.keys("8 j");
+    room.wait(20_000_000);
+    room.answer = None;
+    room.keys("r");
+    room.wait(252_000_000);
+    assert!(room.text().contains("~ last known"), "{}", room.text());
+    snapshot("data_stale", &room.text());
     room.keys("3 P");
     assert!(room.state.sheet().is_none(), "no sheet opens while nothing can be changed");
 }

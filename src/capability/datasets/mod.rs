@@ -7,6 +7,7 @@
 
 mod apply;
 pub mod command;
+mod diff;
 pub mod digest;
 pub mod manifest;
 pub mod pack;
@@ -18,6 +19,7 @@ pub mod types;
 
 pub use apply::{Prepared, apply, prepare};
 pub use command::Command;
+pub use diff::{Diff, FileChange, Named, diff};
 pub use digest::Digest;
 pub use manifest::{Chunk, FileEntry, Manifest};
 pub use read::{dataset, datasets, missing, missing_version, version};

@@ -2,6 +2,7 @@
 //!
 //! The room only says what to write ([`Job`]); [`write`] does it outside, never over a file that is there already.
 
+mod data;
 mod take;
 mod write;
 

@@ -70,6 +70,7 @@ pub fn table(state: &State) -> Option<(String, What)> {
                 _ => grid(format!("{name}-config"), settings_grid(&state.compare)),
             }
         }
+        View::Data => super::data::table(&state.data).and_then(|(name, of)| grid(name, of)),
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
         View::Audit => (state.audit.total() > 0).then(|| {
             let want = AuditWant { filter: state.audit.filter.clone(), window: state.window, offset: 0, limit: 0 };
@@ -101,7 +102,7 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             let lines = compare::view::plotted(&state.compare);
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
-        View::Registry | View::Audit => return None,
+        View::Registry | View::Audit | View::Data => return None,
     };
     let context = state.status.value().map_or("", |s| s.context.as_str());
     let title = if lines.len() == 1 { format!("{key}  {}", lines[0].run) } else { key.clone() };
@@ -123,7 +124,7 @@ fn short(id: &str) -> &str {
 }
 
 /// What is no number is its word, since JSON has none for it.
-fn figure(v: f64) -> Value {
+pub(super) fn figure(v: f64) -> Value {
     number::word(v).map_or_else(|| json!(v), Into::into)
 }
 

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod compare;
 pub mod curves;
+pub mod data;
 pub mod list;
 pub mod plot;
 pub mod registry;
@@ -28,6 +29,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         View::Compare(_) => compare::act(state, action, effects),
         View::Registry => registry::act(state, action, effects),
         View::Audit => audit::act(state, action, effects),
+        View::Data => data::act(state, action, effects),
     }
 }
 
@@ -39,6 +41,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         View::Compare(_) => compare::demand(state, effects),
         View::Registry => registry::demand(state, effects),
         View::Audit => audit::demand(state, effects),
+        View::Data => data::demand(state, effects),
     }
 }
 
@@ -48,6 +51,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> 
     run::loaded(state, id, reply);
     compare::loaded(state, id, reply);
     registry::loaded(state, id, reply);
+    data::loaded(state, id, reply);
     audit::loaded(state, id, reply)
 }
 
@@ -74,6 +78,7 @@ pub fn filter_text(state: &State) -> &str {
     match state.nav.here() {
         View::Runs => &state.runs.filter_text,
         View::Audit => &state.audit.filter_text,
+        View::Data => &state.data.filter_text,
         View::Registry => &state.registry.filter_text,
         View::Run(_) => &state.run.filter_text,
         View::Compare(_) => &state.compare.filter_text,
@@ -84,6 +89,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
     match state.nav.here() {
         View::Runs => runs::set_filter(state, text, query),
         View::Audit => audit::set_filter(state, text, query),
+        View::Data => data::set_filter(state, text, query),
         View::Registry => registry::set_filter(state, text, query),
         View::Run(_) => run::set_filter(state, text, query),
         View::Compare(_) => compare::set_filter(state, text, query),
@@ -120,6 +126,9 @@ pub fn pick_export(state: &mut State) {
 pub fn clear_marks(state: &mut State) -> bool {
     if matches!(state.nav.here(), View::Run(_)) {
         return !std::mem::take(&mut state.run.marks).is_empty();
+    }
+    if *state.nav.here() == View::Data {
+        return data::clear(&mut state.data);
     }
     let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();
     if had {
@@ -180,6 +189,7 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
         View::Registry => {
             state.registry.pane = found(&registry::view::panes(state, body)).unwrap_or(state.registry.pane)
         }
+        View::Data => state.data.pane = found(&data::view::panes(state, body)).unwrap_or(state.data.pane),
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
     }
 }

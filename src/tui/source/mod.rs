@@ -2,6 +2,7 @@
 
 mod audit;
 mod change;
+mod data;
 mod files;
 mod groups;
 mod registry;
@@ -58,6 +59,9 @@ impl Agent {
             Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
             Want::Logged(ids) => Page::Logged(self.logged(&ids).await?),
             Want::Compared(ids) => Page::Compared(self.views(&ids).await?.into_iter().map(runs::run).collect()),
+            Want::Datasets => Page::Datasets(self.datasets().await?),
+            Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
+            Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
         })
     }
@@ -98,8 +102,7 @@ fn changed(hint: Hint) -> Changed {
         Hint::Experiment(_) => Changed::Experiments,
         Hint::Run(id) => Changed::Run(id.to_string()),
         Hint::Model(name) => Changed::Model(name),
-        // No place shows datasets by themselves yet; whoever hears this looks at all.
-        Hint::Dataset(_) => Changed::Everything,
+        Hint::Dataset(_) => Changed::Data,
         Hint::Audit => Changed::Audit,
         Hint::Everything => Changed::Everything,
     }

@@ -50,6 +50,14 @@ fn crumbs(state: &State) -> Vec<String> {
             std::iter::once("registry".to_owned()).chain(state.registry.current().map(|m| m.name.clone())).collect()
         }
         View::Audit => vec!["audit".into()],
+        View::Data => {
+            let data = &state.data;
+            let here = match &data.between {
+                Some((from, to)) => Some(format!("{from} → {to}")),
+                None => data.current().map(|r| r.dataset.clone()),
+            };
+            std::iter::once("data".to_owned()).chain(here).collect()
+        }
     }
 }
 
@@ -266,6 +274,9 @@ fn footer_actions(state: &State) -> Vec<Action> {
         ],
         View::Registry => {
             vec![A::Open, A::PromoteSheet, A::RollbackSheet, A::PaneNext, A::Filter, A::PaneZoom, A::CopyMenu]
+        }
+        View::Data => {
+            vec![A::Open, A::Mark, A::DataDiff, A::PaneNext, A::ColNext, A::Filter, A::PaneZoom, A::CopyMenu]
         }
         View::Audit => vec![A::Open, A::VerifyChain, A::Filter, A::PaneNext, A::PaneZoom, A::CopyMenu],
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Counts, Kind, TableProfile};
+use crate::base::stats::bins::psi_limit;
 
 /// How a table changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct ColumnChange {
     /// Population stability index over the bins of the dataset's first version, with a bin for missing values;
     /// `None` when the two were not counted in the same bins.
     pub psi: Option<f64>,
+    /// What the index stays under, 99 times of 100, between two samples of these sizes out of one distribution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
     /// Values of categories that the reference never saw.
     pub new: (u64, u64),
 }
@@ -69,6 +73,7 @@ fn column(a: &Column, (bins_a, in_a): (u32, &Counts), b: &Column, (bins_b, in_b)
         missing: (share(&a.counts), share(&b.counts)),
         means: mean(a).zip(mean(b)),
         psi: comparable.then(|| psi(in_a, in_b)),
+        limit: comparable.then(|| limit(in_a, in_b)),
         new: (in_a.new, in_b.new),
     }
 }
@@ -77,11 +82,7 @@ fn column(a: &Column, (bins_a, in_a): (u32, &Counts), b: &Column, (bins_b, in_b)
 /// infinities, other and new. Half a value is added to every bin that either has (Jeffreys), so that an empty one
 /// gives a finite figure that shrinks with the number of rows.
 pub fn psi(p: &Counts, q: &Counts) -> f64 {
-    let cells = |c: &Counts| {
-        let beside = [c.missing, c.infinite_low, c.infinite_high, c.other, c.new];
-        c.bins.iter().copied().chain(beside).collect::<Vec<u64>>()
-    };
-    let pairs: Vec<(u64, u64)> = cells(p).into_iter().zip(cells(q)).filter(|(a, b)| a + b > 0).collect();
+    let pairs = pairs(p, q);
     let half = pairs.len() as f64 / 2.0;
     let totals = pairs.iter().fold((half, half), |(a, b), (x, y)| (a + *x as f64, b + *y as f64));
     let term = |(x, y): &(u64, u64)| {
@@ -89,4 +90,20 @@ pub fn psi(p: &Counts, q: &Counts) -> f64 {
         (p - q) * (p / q).ln()
     };
     pairs.iter().map(term).sum()
+}
+
+/// Counts of both in every bin that either has.
+fn pairs(p: &Counts, q: &Counts) -> Vec<(u64, u64)> {
+    let cells = |c: &Counts| {
+        let beside = [c.missing, c.infinite_low, c.infinite_high, c.other, c.new];
+        c.bins.iter().copied().chain(beside).collect::<Vec<u64>>()
+    };
+    cells(p).into_iter().zip(cells(q)).filter(|(a, b)| a + b > 0).collect()
+}
+
+/// The index of two samples out of one distribution is a chi-squared variable of one degree of freedom less than bins,
+/// times `1/n + 1/m`; this is its 99 % point.
+fn limit(p: &Counts, q: &Counts) -> f64 {
+    let bins = pairs(p, q).len();
+    if bins < 2 || p.n == 0 || q.n == 0 { 0.0 } else { psi_limit(p.n, q.n, bins, 0.99) }
 }
