@@ -10,7 +10,7 @@ use super::print::Page;
 use super::runs::Choice;
 use super::{Exit, Session, print};
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::{Fault, fault::Result, number};
+use crate::base::{Fault, fault::Result, number, show};
 use crate::capability::tracking::RunView;
 use crate::chart::{self, Chart, Line};
 
@@ -89,7 +89,7 @@ async fn draw(session: &Session, choice: &Choice, file: &Path, log: bool) -> Res
         }
     }
     let title = choice.metric.join(", ");
-    let caption = format!("opsroom runs export --metric {title}  {}", SystemClock.now());
+    let caption = format!("opsroom runs export --metric {title}  {}", show::moment(SystemClock.now()));
     let drawn = lines.len();
     let chart = Chart { title, caption, x_label: "step".to_owned(), lines, log, ..Chart::default() };
     let drawn_in = |scale: u32| (CHART_SIZE.0 * scale, CHART_SIZE.1 * scale);

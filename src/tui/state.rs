@@ -275,7 +275,8 @@ impl State {
     /// A run, if any screen knows it.
     pub fn run_known(&self, id: &str) -> Option<&Run> {
         let open = self.run.row.value().filter(|r| r.id == id);
-        self.runs.row_of(id).or(open)
+        let compared = self.compare.runs().iter().find(|r| r.id == id);
+        self.runs.row_of(id).or(open).or(compared)
     }
 
     /// What is known of a run, for a list of targets.

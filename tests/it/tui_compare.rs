@@ -84,6 +84,14 @@ fn a_registered_run_is_promoted_from_here_by_the_registrys_sheet() {
 }
 
 #[test]
+fn the_cursor_waits_on_the_winner_and_e_registers_it() {
+    let mut room = comparing();
+    assert_eq!(room.state.compare.current().map(|r| r.id.clone()), Some(run(0).id), "live-lark-42 won");
+    room.keys("E");
+    assert!(room.text().contains("REGISTER") && room.text().contains("live-lark-42"), "{}", room.text());
+}
+
+#[test]
 fn every_pane_with_rows_is_a_table_and_every_curve_a_chart() {
     for (keys, name, rows) in [
         ("enter", "opsroom-run-live-lark-42-metrics", 3),

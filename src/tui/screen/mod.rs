@@ -101,6 +101,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
 pub fn targets(state: &State) -> Vec<String> {
     match state.nav.here() {
         View::Run(id) => vec![id.clone()],
+        View::Compare(_) => state.compare.current().map(|r| r.id.clone()).into_iter().collect(),
         _ => runs::targets(&state.runs),
     }
 }

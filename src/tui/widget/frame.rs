@@ -268,6 +268,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::EmaMore,
             A::LogY,
             A::PromoteSheet,
+            A::RegisterSheet,
             A::Open,
             A::Filter,
             A::PaneZoom,

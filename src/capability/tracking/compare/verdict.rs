@@ -8,7 +8,8 @@ use crate::base::show;
 /// What a comparison comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// The run that is better than the base in something and worse in nothing, beyond luck.
+    /// The run that is much better than the base in something and worse in nothing. One standard deviation alone names no
+    /// winner: among a few metrics luck gives that to almost every run.
     pub winner: Option<usize>,
     pub text: String,
 }
@@ -51,8 +52,8 @@ pub(super) fn judge(runs: &[Head], base: usize, metrics: &[Measured]) -> Verdict
     // Those without any loss come first.
     standings.sort_by(|a, b| {
         let (x, y) = (a.points(), b.points());
-        let clean = |s: &Standing<'_>| !s.losses.is_empty() || s.gains.is_empty();
-        clean(a).cmp(&clean(b)).then(y.0.cmp(&x.0)).then(y.1.total_cmp(&x.1))
+        let unclean = |s: &Standing<'_>| !s.losses.is_empty() || s.gains.is_empty();
+        unclean(a).cmp(&unclean(b)).then(y.0.cmp(&x.0)).then(y.1.total_cmp(&x.1))
     });
     let Some(first) = standings.first() else { return silent(String::new()) };
     let name = &runs[first.run].name;
@@ -60,6 +61,11 @@ pub(super) fn judge(runs: &[Head], base: usize, metrics: &[Measured]) -> Verdict
         return silent(format!("No run is better than {base_name} beyond luck: keep it."));
     }
     let gains = named(&first.gains);
+    if first.losses.is_empty() && first.gains.iter().all(|(_, c)| c.grade == Grade::Better) {
+        return silent(format!(
+            "{name} may be better than {base_name} in {gains}, and is worse in nothing: more seeds would tell."
+        ));
+    }
     if first.losses.is_empty() {
         let text = format!("{name} beats {base_name} in {gains} and is worse in nothing beyond luck.");
         return Verdict { winner: Some(first.run), text };
@@ -87,6 +93,9 @@ fn named(cells: &[(&Measured, &Cell)]) -> String {
             None => format!("{} ({by}, repeats agree exactly)", m.key),
         }
     };
+    let mut cells = cells.to_vec();
+    // What is beyond three comes before what is beyond one.
+    cells.sort_by_key(|(_, c)| !matches!(c.grade, Grade::MuchBetter | Grade::MuchWorse));
     let names: Vec<String> = cells.iter().take(NAMED_MAX).map(one).collect();
     match cells.len().saturating_sub(NAMED_MAX) {
         0 => names.join(" and "),

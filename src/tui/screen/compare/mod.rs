@@ -48,6 +48,8 @@ pub struct Compare {
     pub cursors: [usize; PANES],
     /// Which run the cursor is on, counted as they stand on the screen: the base first.
     pub column: usize,
+    /// Whether the person chose that; until then the cursor goes to the winner.
+    pub steered: bool,
     pub probe: Option<f64>,
     pub charts: Curves,
     pub filter: Query,
@@ -70,6 +72,7 @@ impl Default for Compare {
             pane: METRICS,
             cursors: [0; PANES],
             column: 1,
+            steered: false,
             probe: None,
             charts: Curves::new(320),
             filter: Query::default(),
@@ -109,6 +112,15 @@ impl Compare {
         let result = compare(&subjects, base, noises, &self.better);
         self.base = runs.get(base).map(|r| r.id.clone());
         self.result = Some(result);
+    }
+
+    /// Puts the cursor on the winner, for promoting or registering it, unless it was put elsewhere.
+    pub fn go_to_winner(&mut self) {
+        let winner = self.result.as_ref().and_then(|r| r.verdict.winner);
+        let place = winner.and_then(|w| self.order().iter().position(|i| *i == w));
+        if let (Some(place), false) = (place, self.steered) {
+            self.column = place;
+        }
     }
 
     /// Places of the runs in the order of the screen: the base first, the others by when they began.

@@ -37,8 +37,12 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             let at = compare.probe.unwrap_or(1.0) + if action == Action::ColNext { 0.02 } else { -0.02 };
             compare.probe = (at <= 1.0).then_some(at.max(0.0));
         }
-        Action::ColPrev => compare.column = compare.column.saturating_sub(1),
-        Action::ColNext => compare.column = (compare.column + 1).min(compare.runs().len().saturating_sub(1)),
+        Action::ColPrev | Action::ColNext => {
+            let last = compare.runs().len().saturating_sub(1);
+            let right = action == Action::ColNext;
+            compare.column = if right { (compare.column + 1).min(last) } else { compare.column.saturating_sub(1) };
+            compare.steered = true;
+        }
         Action::Base => take_base(state),
         Action::Relative => compare.relative = !compare.relative,
         Action::DiffOnly => {
@@ -63,7 +67,9 @@ fn take_base(state: &mut State) {
     let compare = &mut state.compare;
     compare.base = compare.current().map(|r| r.id.clone());
     compare.column = 1;
+    compare.steered = false;
     compare.compute();
+    compare.go_to_winner();
 }
 
 /// The registry's own sheet, for the version that came from the run under the cursor.
@@ -137,6 +143,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
         give(&mut compare.noise, id, reply, now, |p| if let Page::Noise(n) = p { Some(n.clone()) } else { None });
     if rows || noise {
         compare.compute();
+        compare.go_to_winner();
         compare.column = compare.column.min(compare.runs().len().saturating_sub(1));
         let lens = [compare.metrics().len(), usize::MAX, compare.settings().len()];
         for (cursor, len) in compare.cursors.iter_mut().zip(lens) {
