@@ -10,7 +10,7 @@ use crate::chart as file;
 use crate::tui::format;
 use crate::tui::model::Point;
 use crate::tui::theme::Token;
-use crate::tui::widget::chart::{Chart, Series, chart};
+use crate::tui::widget::chart::{Chart, Series, chart, number};
 use crate::tui::widget::pane::empty;
 use crate::tui::widget::{Look, put, put_all, put_right};
 
@@ -194,7 +194,9 @@ fn legend(
         let text = format!("@ {}   ", x_label(at));
         x += put(look, buf, x, y, foot.right().saturating_sub(x), &text, look.style(Token::Accent));
     }
-    for (l, s) in lines.iter().zip(series).filter(|(l, _)| l.token != Token::Border) {
+    let told: Vec<_> = lines.iter().zip(series).filter(|(l, _)| l.token != Token::Border).collect();
+    for (n, (l, s)) in told.iter().enumerate() {
+        let mark = if told.len() > 1 { number(n) } else { String::new() };
         let value = match at {
             Some(at) => nearest(&s.points, at).map_or("-".to_owned(), format::number),
             None => l.latest.map_or("-".to_owned(), format::number),
@@ -202,6 +204,7 @@ fn legend(
         let name = format::cut_middle(&look.spell(l.name), 18, look.glyphs.ellipsis);
         let gaps = gaps(l);
         let pieces = [
+            (mark.as_str(), l.token),
             (dash, l.token),
             (" ", Token::Text),
             (name.as_str(), Token::Muted),

@@ -120,6 +120,7 @@ pub fn chart(look: &Look<'_>, buf: &mut Buffer, area: Rect, chart: &Chart<'_>) -
             }
         })
         .render(plot, buf);
+    numbers(look, buf, plot, &drawn, xs, ys);
     probe(look, buf, plot, chart.probe);
     true
 }
@@ -136,6 +137,34 @@ fn stroke(ctx: &mut ratatui::widgets::canvas::Context<'_>, points: &[(f64, f64)]
     // A point between two gaps has no line, so all points are drawn as well.
     let alone: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.0.is_finite() && p.1.is_finite()).collect();
     ctx.draw(&Points { coords: &alone, color });
+}
+
+/// Each of several curves ends with its number, so that they are told apart without colours too.
+fn numbers(look: &Look<'_>, buf: &mut Buffer, plot: Rect, drawn: &[Series], xs: [f64; 2], ys: [f64; 2]) {
+    let told: Vec<&Series> = drawn.iter().filter(|s| s.token != Token::Border).collect();
+    if told.len() < 2 {
+        return;
+    }
+    let mut taken: Vec<(u16, u16)> = Vec::new();
+    for (n, s) in told.into_iter().enumerate() {
+        let Some((x, y)) = s.points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite()) else { continue };
+        let (x, mut y) = (plot.x + column_of(*x, xs, plot.width), plot.y + row_of(*y, ys, plot.height));
+        // Curves that end together have their numbers one below the other.
+        while taken.contains(&(x, y)) && y + 1 < plot.bottom() {
+            y += 1;
+        }
+        while taken.contains(&(x, y)) && y > plot.y {
+            y -= 1;
+        }
+        taken.push((x, y));
+        let style = look.style(s.token).add_modifier(ratatui::style::Modifier::BOLD);
+        put(look, buf, x, y, 1, &number(n), style);
+    }
+}
+
+/// The mark of the n-th curve: `1` to `9`, then letters.
+pub fn number(n: usize) -> String {
+    u32::try_from(n + 1).ok().and_then(|n| char::from_digit(n, 36)).unwrap_or('*').to_string()
 }
 
 fn axes(look: &Look<'_>, buf: &mut Buffer, area: Rect, plot: Rect, xs: [f64; 2], ys: [f64; 2], chart: &Chart<'_>) {

@@ -42,7 +42,7 @@ pub fn panes(compare: &Compare, zoom: bool, body: Rect) -> [Option<Rect>; PANES]
         at[CONFIG] = Some(Rect { x: low.x + left, width: body.width - left, ..low });
     } else {
         let differing = u16::try_from(compare.settings().len()).unwrap_or(u16::MAX).saturating_add(3);
-        let config = differing.clamp(4, low.height / 2);
+        let config = differing.clamp(4, (low.height * 2 / 5).max(4));
         at[CHART] = Some(Rect { height: low.height - config, ..low });
         at[CONFIG] = Some(Rect { y: low.y + low.height - config, height: config, ..low });
     }
