@@ -168,10 +168,10 @@ fn a_click_focuses_chooses_and_sorts_but_confirms_nothing() {
     assert_eq!(room.state.runs.cursor, 3);
     click(&mut room, "live-lark-42");
     assert_eq!(room.state.runs.cursor, 0);
-    click(&mut room, "STARTED");
-    assert!(!room.state.runs.descending, "a click on the sorted title reverses it");
     click(&mut room, "DUR");
-    assert_eq!(room.state.runs.order, RunOrder::Duration);
+    assert_eq!((room.state.runs.order.clone(), room.state.runs.descending), (RunOrder::Duration, false));
+    click(&mut room, "DUR");
+    assert!(room.state.runs.descending, "a click on the sorted title reverses it");
     click(&mut room, "EMA off");
     assert_eq!(room.state.runs.pane, opsroom::tui::screen::runs::CHART);
     click(&mut room, "3 Registry");

@@ -204,6 +204,12 @@ pub fn sort_by_title(state: &mut State, title: &str) {
     }
 }
 
+/// A list of what can be copied here; the text of the pane always can.
+pub(super) fn copy_list(mut items: Vec<Item>) -> super::overlay::Picker {
+    items.push(Item::new("text of this pane", "", Choice::CopyPane));
+    super::overlay::Picker::new("COPY", items)
+}
+
 pub(super) fn open(state: &mut State, picker: super::overlay::Picker) {
     state.overlay = Some(Overlay::Picker(picker));
 }

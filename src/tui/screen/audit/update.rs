@@ -4,11 +4,11 @@ use super::{EVENTS, PANES, WINDOW};
 use crate::base::Fault;
 use crate::tui::action::Action;
 use crate::tui::msg::{AuditWant, Effect, Page, Want};
+use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
-use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{give, list, open};
+use crate::tui::screen::{copy_list, give, list, open};
 use crate::tui::state::State;
 
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -96,5 +96,5 @@ fn pick_copy(state: &mut State) {
         Item::new("command line", "", Choice::Copy(format!("opsroom audit show {}", r.seq))),
         Item::new("digest", "", Choice::Copy(r.digest.clone())),
     ];
-    open(state, Picker::new("COPY", items));
+    open(state, copy_list(items));
 }

@@ -10,7 +10,7 @@ use crate::tui::overlay::picker::Item;
 use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{give, list, open, registry};
+use crate::tui::screen::{copy_list, give, list, open, registry};
 use crate::tui::state::{State, View};
 
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -171,5 +171,5 @@ fn pick_copy(state: &mut State) {
     items.extend(
         compare.current().map(|r| Item::new("id of this run", format::cut(&r.id, 12, "…"), Choice::Copy(r.id.clone()))),
     );
-    open(state, Picker::new("COPY", items));
+    open(state, copy_list(items));
 }

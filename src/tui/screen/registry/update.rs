@@ -6,11 +6,11 @@ use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
 use crate::tui::model::Stage;
 use crate::tui::msg::{Effect, Page, Want};
+use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
-use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{give, list, open};
+use crate::tui::screen::{copy_list, give, list, open};
 use crate::tui::state::{State, View};
 
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -140,5 +140,5 @@ fn pick_copy(state: &mut State) {
         items.extend(v.digest.clone().map(|d| Item::new("digest", "", Choice::Copy(d))));
         items.extend(v.run.clone().map(|r| Item::new("run id", "", Choice::Copy(r))));
     }
-    open(state, Picker::new("COPY", items));
+    open(state, copy_list(items));
 }

@@ -9,7 +9,7 @@ use crate::tui::overlay::picker::Item;
 use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{give, list, open};
+use crate::tui::screen::{copy_list, give, list, open};
 use crate::tui::state::State;
 
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -208,5 +208,5 @@ fn pick_copy(state: &mut State) {
     if let Some(row) = run.row.value() {
         items.push(Item::new("artifact location", "", Choice::Copy(row.artifact_uri.clone())));
     }
-    open(state, Picker::new("COPY", items));
+    open(state, copy_list(items));
 }

@@ -12,7 +12,7 @@ use crate::tui::overlay::picker::Item;
 use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{give, list, open};
+use crate::tui::screen::{copy_list, give, list, open};
 use crate::tui::span::Span;
 use crate::tui::state::{State, View};
 
@@ -431,7 +431,7 @@ fn pick_copy(state: &mut State) {
     if !marked.is_empty() {
         items.insert(0, Item::new(format!("{} marked ids", marked.len()), "", Choice::Copy(marked.join("\n"))));
     }
-    open(state, Picker::new("COPY", items));
+    open(state, copy_list(items));
 }
 
 fn tsv(run: &Run) -> String {
