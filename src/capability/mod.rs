@@ -11,6 +11,7 @@ pub mod form;
 pub mod gates;
 pub mod registry;
 pub mod tracking;
+pub mod training;
 pub mod wire;
 
 use std::sync::Arc;

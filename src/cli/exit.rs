@@ -14,6 +14,8 @@ pub enum Exit {
     Inconclusive,
     /// A check found a difference.
     Difference,
+    /// As the command that was run ended.
+    Of(u8),
 }
 
 impl Exit {
@@ -23,6 +25,7 @@ impl Exit {
             Self::Refused => 3,
             Self::Inconclusive => 8,
             Self::Difference => 9,
+            Self::Of(status) => status,
         })
     }
 }

@@ -27,6 +27,7 @@ mod model;
 mod model_change;
 mod print;
 mod push;
+mod run;
 mod runs;
 mod runs_change;
 mod select;
@@ -164,6 +165,12 @@ pub enum Verb {
     /// Data versions: add, list, show, compare, check out, verify, profile
     #[command(subcommand)]
     Data(data::Verb),
+    /// Run a command under capture, so that it can be repeated
+    Run(run::Run),
+    /// Run a captured run once more and compare, bit by bit
+    Rerun(run::Rerun),
+    #[command(hide = true)]
+    InSession(run::InSession),
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
@@ -223,6 +230,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Apply(apply) => apply::apply(session, apply).await,
         Verb::Audit(verb) => audit::run(session, verb).await,
         Verb::Token(verb) => token::run(session, verb).await,
+        Verb::Run(it) => run::run(session, it).await,
+        Verb::Rerun(it) => run::rerun(session, it).await,
+        Verb::InSession(it) => Err(crate::local::run::in_session(&it.command)),
         Verb::Data(verb) => data::run(session, verb).await,
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,

@@ -5,6 +5,7 @@ mod data;
 mod evals;
 pub mod locate;
 mod stop;
+mod training;
 mod transport;
 
 pub use calls::Events;

@@ -8,6 +8,7 @@ pub mod import;
 mod mlflow_db;
 mod mlruns;
 mod registry;
+pub mod run;
 pub mod table;
 mod yaml;
 
@@ -18,6 +19,19 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Fault, fault::Result};
 use found::{Damage, Experiment, Registered, RunKey, TakenModel, TakenRun};
+
+/// One version of a dataset, as the agent has it.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn data_version(
+    client: &crate::client::Client,
+    name: &str,
+    version: u32,
+) -> Result<crate::capability::datasets::DatasetVersion> {
+    let found = client.dataset(name).await?.versions.into_iter().map(|v| v.version).find(|v| v.version == version);
+    found.ok_or_else(|| crate::capability::datasets::missing_version(name, version))
+}
 
 /// A place where MLflow keeps runs. Reading never writes there.
 pub enum Store {

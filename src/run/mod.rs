@@ -50,6 +50,9 @@ fn start_log(arguments: &Arguments) {
 
 async fn run(arguments: Arguments) -> Result<Exit> {
     let Arguments { global, verb } = arguments;
+    if let Some(Verb::InSession(it)) = &verb {
+        return Err(crate::local::run::in_session(&it.command));
+    }
     let mut flags = global.flags();
     if let Some(Verb::Agent(agent)) = &verb {
         flags.extend(agent.settings().0.clone());

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("tracking", &[]),
     ("datasets", &["tracking"]),
+    ("training", &["tracking", "datasets"]),
     ("registry", &["tracking"]),
     ("evals", &["audit", "tracking", "datasets", "registry"]),
     ("gates", &["tracking", "registry", "evals"]),

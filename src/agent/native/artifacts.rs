@@ -11,6 +11,7 @@ use super::super::fault::Own;
 use super::reads::run_id;
 use crate::base::Fault;
 use crate::capability::tracking::artifacts::path_of_uri;
+use crate::capability::tracking::outputs::Outputs;
 use crate::capability::tracking::runs;
 use crate::capability::wire::ArtifactEntry;
 
@@ -63,6 +64,27 @@ pub(super) async fn download(
         .header("content-type", "application/octet-stream")
         .header("content-length", content.range.end - content.range.start)
         .header("x-opsroom-size", content.size)
+        .body(Body::from_stream(content.stream));
+    Ok(response.map_err(|e| Fault::bug("answer").why(e.to_string()))?)
+}
+
+pub(super) async fn outputs(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Outputs>, Own> {
+    let (id, ctx) = (run_id(&id)?, app.ctx());
+    let run = ctx.tracking.read(|s| s.run(id).cloned()).ok_or_else(|| runs::missing(id))?;
+    Ok(Json(ctx.tracking.outputs(&ctx.artifacts, &run).await?))
+}
+
+pub(super) async fn output(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<PathQuery>,
+) -> Result<Response, Own> {
+    let (id, ctx) = (run_id(&id)?, app.ctx());
+    let run = ctx.tracking.read(|s| s.run(id).cloned()).ok_or_else(|| runs::missing(id))?;
+    let content = ctx.artifacts.get(&ctx.tracking.output_path(&run, &query.path)?, None).await?;
+    let response = Response::builder()
+        .header("content-type", "application/octet-stream")
+        .header("content-length", content.size)
         .body(Body::from_stream(content.stream));
     Ok(response.map_err(|e| Fault::bug("answer").why(e.to_string()))?)
 }

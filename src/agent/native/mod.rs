@@ -29,6 +29,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/runs/{id}/history", get(reads::history))
         .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))
         .route("/api/v1/runs/{id}/artifact", get(artifacts::download))
+        .route("/api/v1/runs/{id}/outputs", get(artifacts::outputs))
+        .route("/api/v1/runs/{id}/output", get(artifacts::output))
         .route("/api/v1/runs/{id}/tags", post(reads::tag_run))
         .route("/api/v1/models", get(reads::models))
         .route("/api/v1/models/{name}", get(reads::model))

@@ -18,6 +18,7 @@ pub mod groups;
 pub mod health;
 mod history;
 pub mod models;
+pub mod outputs;
 pub mod parts;
 pub mod points;
 pub mod query;

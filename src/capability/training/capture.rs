@@ -1,0 +1,133 @@
+//! What a run stood on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that was captured of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Capture {
+    /// Of this form of capture.
+    pub capture: u32,
+    pub program: Program,
+    /// `None`: the folder is in no git repository.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// Allow-listed variables as they were; what is not here was not set or is not captured.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub interpreter: Option<Interpreter>,
+    /// By name.
+    #[serde(default)]
+    pub packages: Vec<Package>,
+    /// Lock files that lay beside the source.
+    #[serde(default)]
+    pub locks: Vec<LockFile>,
+    #[serde(default)]
+    pub datasets: Vec<PinnedData>,
+    pub hardware: Hardware,
+    /// How it ended; `None` while it runs.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+}
+
+pub const FORM: u32 = 1;
+
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Program {
+    /// The command as it was given; secrets in it are masked.
+    pub command: Vec<String>,
+    /// The program's file.
+    pub path: String,
+    /// The folder that it ran in.
+    pub folder: String,
+    /// Files that the command names, with their BLAKE3 digests: a script without a repository is known by them.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Whether a secret was masked, so that the command cannot be given again.
+    #[serde(default)]
+    pub masked: bool,
+}
+
+/// The state of a git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Source {
+    /// Its root on that machine.
+    pub root: String,
+    pub commit: String,
+    #[serde(default)]
+    pub branch: String,
+    /// Without user name and password.
+    #[serde(default)]
+    pub remote: String,
+    /// BLAKE3 of the patch that makes the commit what was run; `None` when nothing was changed.
+    #[serde(default)]
+    pub patch: Option<String>,
+    /// Untracked files that the patch leaves out, for their size or because they look like secrets.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+}
+
+/// The interpreter of a script.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Interpreter {
+    pub path: String,
+    pub version: String,
+    /// Compiler and build of it.
+    pub build: String,
+}
+
+/// An installed package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    /// SHA-256 over its list of files with their hashes, where the installer wrote one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// A lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockFile {
+    /// Below the folder of the command, or of the repository.
+    pub path: String,
+    /// BLAKE3.
+    pub digest: String,
+}
+
+/// A dataset's version that the run read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedData {
+    pub dataset: String,
+    pub version: u32,
+    pub digest: String,
+    /// Where it lay.
+    pub path: String,
+    pub one_file: bool,
+}
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hardware {
+    pub host: String,
+    pub system: String,
+    pub cpu: String,
+    /// Instruction sets that change how numbers are added up.
+    #[serde(default)]
+    pub cpu_features: Vec<String>,
+    pub cores: u64,
+    pub memory_bytes: u64,
+    #[serde(default)]
+    pub gpus: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Exit status; 128 and the signal's number when one ended it.
+    pub status: u8,
+    pub seconds: u64,
+}

@@ -1,0 +1,204 @@
+//! `opsroom run -- CMD…` and `opsroom rerun RUN`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::json;
+
+use super::print::{self, Page, Table};
+use super::{Exit, Format, Session, data, select};
+use crate::base::{Fault, Kind, fault::Result};
+use crate::capability::datasets::DatasetVersion;
+use crate::capability::training::{Comparison, GRADE_TAG, RERUN_TAG, Verdict};
+use crate::capability::{Command, Envelope, registry};
+use crate::client::Client;
+use crate::local::data::{self as tree, Checkout};
+use crate::local::run::{self as running, Data, Echo, Start};
+
+/// Run a command under capture: source, environment, packages, data, hardware, output, use
+#[derive(Debug, Args)]
+#[command(after_help = "An MLflow script inside logs into the same run (MLFLOW_RUN_ID is handed over). Ends with the \
+                        command's own status; the last line on stderr names the run.")]
+pub struct Run {
+    /// Name of the run
+    #[arg(long)]
+    name: Option<String>,
+    /// Experiment by name or number; a new name makes a new one
+    #[arg(long)]
+    experiment: Option<String>,
+    /// A dataset that the command reads: DATASET[@V][=PATH]; checked out when nothing is there. The command finds the
+    /// path in OPSROOM_DATA_<NAME>
+    #[arg(long, value_name = "DATASET@V")]
+    data: Vec<String>,
+    /// A further environment variable to capture; secrets never are
+    #[arg(long, value_name = "NAME")]
+    env: Vec<String>,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Run a captured run once more and compare every file and every value; exits 9 when something differs
+#[derive(Debug, Args)]
+#[command(after_help = "Source, data and environment are restored; a knob such as OMP_NUM_THREADS that is set where \
+                        this is called wins, and is named when the result differs. Exits 8 when it cannot be repeated.")]
+pub struct Rerun {
+    run: String,
+}
+
+/// The step between `opsroom run` and its command.
+#[derive(Debug, Args)]
+pub struct InSession {
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+}
+
+/// # Errors
+/// What kept the command from running.
+pub async fn run(session: &Session, it: Run) -> Result<Exit> {
+    session.check_writable()?;
+    let client = session.client().await?;
+    let folder = std::env::current_dir().map_err(|e| Fault::invalid("no current folder").why(e.to_string()))?;
+    let experiment = experiment(client, it.experiment.as_deref()).await?;
+    let mut pinned = Vec::new();
+    for text in &it.data {
+        pinned.push(pin(session, client, text).await?);
+    }
+    let environment: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let what = Start {
+        command: it.command,
+        program: None,
+        folder,
+        name: it.name,
+        experiment,
+        data: pinned,
+        environment,
+        keep: it.env,
+        tags: Vec::new(),
+        echo: if session.format == Format::Json { Echo::Stderr } else { Echo::AsItIs },
+    };
+    let finished = running::start(client, what).await?;
+    let (id, ended) = (finished.run, finished.ended);
+    if session.format == Format::Json {
+        let told = json!({"run": id.to_string(), "status": ended.status, "seconds": ended.seconds});
+        print::answer(session.format, &told, |_| Page::default())?;
+    }
+    // Whoever watched may have gone; the run stands all the same.
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("opsroom: run {id} ended with status {} after {} s\n", ended.status, ended.seconds).as_bytes(),
+    );
+    Ok(if ended.status == 0 { Exit::Done } else { Exit::Of(ended.status) })
+}
+
+/// The experiment's number; made when the name is new.
+async fn experiment(client: &Client, text: Option<&str>) -> Result<String> {
+    let Some(text) = text else { return Ok("0".to_owned()) };
+    match select::experiment(client, text).await {
+        Ok(found) => Ok(found.id.to_string()),
+        Err(fault) if fault.kind == Kind::NotFound => {
+            let made =
+                client.mlflow(Method::POST, "/api/2.0/mlflow/experiments/create", &json!({"name": text})).await?;
+            Ok(made["experiment_id"].as_str().unwrap_or_default().to_owned())
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The version, at its place: what lies there has to be it, and nothing there is filled.
+async fn pin(session: &Session, client: &Client, text: &str) -> Result<Data> {
+    let (name, path) = text.split_once('=').map_or((text, None), |(name, path)| (name, Some(PathBuf::from(path))));
+    let version: DatasetVersion = data::version(client, name).await?;
+    let path = path.unwrap_or_else(|| PathBuf::from(&version.doc.source));
+    let path = std::path::absolute(&path).map_err(|e| Fault::invalid("not a path").why(e.to_string()))?;
+    let manifest = client.manifest(&version.dataset, version.version).await?;
+    let cache = data::cache(session);
+    if !path.exists() {
+        let how = Checkout { to: &path, as_file: version.doc.one_file, force: false, hard_link: false };
+        tree::checkout(client, &manifest, how, &cache, &|_, _, _| {}).await?;
+        return Ok(Data { version, path });
+    }
+    let found = tokio::task::block_in_place(|| {
+        tree::verify_at(&version.dataset, version.version, &manifest, &path, &cache, &|_, _, _| {})
+    })?;
+    match found.damaged.first() {
+        None => Ok(Data { version, path }),
+        Some(first) => {
+            Err(Fault::conflict(format!("{} is not {} v{}", path.display(), version.dataset, version.version))
+                .why(format!("{}: {} ({} such files)", first.path, first.why, found.damaged.len()))
+                .next("add it as a new version, or name another place with --data DATASET@V=PATH"))
+        }
+    }
+}
+
+/// # Errors
+/// `NotFound`, `Conflict` while the run goes on.
+pub async fn rerun(session: &Session, it: Rerun) -> Result<Exit> {
+    session.check_writable()?;
+    let client = session.client().await?;
+    let id = select::run(client, &it.run).await?;
+    let cache = data::cache(session);
+    let scratch = session.loaded.paths.cache.join("reruns");
+    let how = running::Rerun { cache: &cache, scratch: &scratch, echo: Echo::Stderr };
+    let comparison = running::rerun(client, id, &how).await?;
+    grade_versions(client, &id.to_string(), &comparison).await?;
+    print::answer(session.format, &comparison, page)?;
+    Ok(match comparison.verdict {
+        Verdict::BitExact => Exit::Done,
+        Verdict::Differs => Exit::Difference,
+        Verdict::CannotRepeat => Exit::Inconclusive,
+    })
+}
+
+/// The grade stands on the versions that the run made, too.
+async fn grade_versions(client: &Client, run: &str, comparison: &Comparison) -> Result<()> {
+    for model in client.models(None).await? {
+        for version in model.versions.iter().filter(|v| v.doc.run_id.as_deref() == Some(run)) {
+            let grade = Some(comparison.verdict.name().to_owned());
+            for (key, value) in [(GRADE_TAG, grade), (RERUN_TAG, comparison.rerun.clone())] {
+                let command = registry::Command::TagVersion {
+                    model: model.model.name.clone(),
+                    version: version.version,
+                    key: key.to_owned(),
+                    value: value.clone(),
+                };
+                // Nothing was run: nothing to point to, and no tag to remove either.
+                if value.is_some() || version.doc.tags.contains_key(key) {
+                    let reason = format!("repetition of run {run}: {}", comparison.verdict.name());
+                    client.perform(&Envelope::new(Command::Registry(command), reason)).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Causes and differences that are shown.
+const SHOWN: usize = 12;
+
+fn page(c: &Comparison) -> Page {
+    let mut page = Page::default().line(match c.verdict {
+        Verdict::BitExact => format!("bit-exact: {} metrics and {} files are the same", c.compared.0, c.compared.1),
+        Verdict::Differs => {
+            format!("differs: {} of {} metrics and files", c.differences.len(), c.compared.0 + c.compared.1)
+        }
+        Verdict::CannotRepeat => "cannot repeat".to_owned(),
+    });
+    if let Some(first) = &c.first_difference {
+        page = page.line(format!("first: {}", first.told()));
+    }
+    let mut differences = Table::new(&[""]);
+    c.differences.iter().skip(1).take(SHOWN).for_each(|d| differences.row([d.told()]));
+    let mut causes = Table::new(&[""]);
+    c.causes.iter().take(SHOWN).for_each(|d| causes.row([d.told()]));
+    let mut normalised = Table::new(&["", ""]);
+    c.normalised.iter().for_each(|n| normalised.row([n.path.clone(), n.what.clone()]));
+    page = page.titled("also", differences).titled("likely causes", causes).titled("compared without", normalised);
+    match &c.rerun {
+        Some(rerun) => page.line("").line(format!("run {} again as {rerun}", c.run)),
+        None => page,
+    }
+}
