@@ -60,7 +60,10 @@ pub async fn apply(tx: &mut Tx, prepared: &Prepared, actor: &str, now: Timestamp
 }
 
 /// A name that can be told apart from a version (`NAME@3`) and a path.
-fn check_name(name: &str) -> Result<()> {
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_name(name: &str) -> Result<()> {
     let odd = name.trim() != name || name.chars().any(|c| c.is_control() || "@/\\:".contains(c));
     if name.is_empty() || odd || name.starts_with('-') || name.chars().count() > NAME_CHARS_MAX {
         return Err(Fault::invalid(format!("not a dataset's name: {name:?}"))

@@ -59,6 +59,16 @@ pub async fn version(pool: &Pool, name: &str, version: u32) -> Result<DatasetVer
     found.ok_or_else(|| missing_version(name, version))
 }
 
+/// The newest version that a logged digest means: from a run's or a model version's inputs to the data and its profile.
+///
+/// # Errors
+/// The store's.
+pub async fn meant_by(pool: &Pool, digest: &str) -> Result<Option<DatasetVersion>> {
+    let mut all = store::versions(Source::Pool(pool), None).await?;
+    all.retain(|v| v.doc.is_meant_by(digest));
+    Ok(all.into_iter().max_by_key(|v| v.created))
+}
+
 pub fn missing(name: &str) -> Fault {
     Fault::not_found(format!("no dataset {name}")).next("see `opsroom data list`")
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Cache, Progress, Scanned, scan, upload};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::datasets::profile::Profile;
-use crate::capability::datasets::{Command, DatasetView, TableSummary, VersionDoc};
+use crate::capability::datasets::{Command, DatasetView, TableSummary, VersionDoc, check_name};
 use crate::client::Client;
 use crate::local::table;
 
@@ -56,6 +56,7 @@ pub enum Ready {
 pub async fn add(client: &Client, what: &Add<'_>, cache: &Cache, progress: Progress<'_>) -> Result<Ready> {
     let scanned = Arc::new(tokio::task::block_in_place(|| scan(what.path, cache, progress))?);
     let name = what.name.clone().map_or_else(|| name_of(&scanned), Ok)?;
+    check_name(&name)?;
     let known = match client.dataset(&name).await {
         Err(fault) if fault.kind == Kind::NotFound => None,
         other => Some(other?),

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::walk::{Found, Stat, unreadable, walk};
 use super::{Cache, Progress, Step, cut};
-use crate::base::clock::SystemClock;
+use crate::base::clock::{Stopwatch, SystemClock};
 use crate::base::{Clock, Fault, fault::Result};
 use crate::capability::datasets::pack::CHUNK_BYTES_MAX;
 use crate::capability::datasets::{Digest, manifest};
@@ -50,6 +51,8 @@ impl Scanned {
 
 /// Files that one thread takes at once.
 const BATCH_FILES: usize = 64;
+/// How often digests are kept while a scan goes on.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Digests everything below a path.
 ///
@@ -69,7 +72,12 @@ pub fn scan(path: &Path, cache: &Cache, progress: Progress<'_>) -> Result<Scanne
     }
     let known = join(&found, cache.load(&root));
     let known_count = known.iter().flatten().count();
-    let (files, read) = digest_all(&found, known, progress)?;
+    let keep = |files: &[ScannedFile]| {
+        if let Err(fault) = cache.keep(&root, files, began) {
+            tracing::debug!("{fault}");
+        }
+    };
+    let (files, read) = digest_all(&found, known, progress, &keep)?;
     let one_file = files.len() == 1 && root.is_file();
     // A second look at an unchanged tree writes nothing.
     if read > 0 || known_count != files.len() {
@@ -93,17 +101,37 @@ fn join(found: &[Found], known: Vec<ScannedFile>) -> Vec<Option<ScannedFile>> {
 }
 
 type Slots = Vec<Mutex<Vec<ScannedFile>>>;
+/// Files, and what the cache knew of each.
+type Batch<'a> = (&'a [Found], Mutex<&'a mut [Option<ScannedFile>]>);
 
 fn digest_all(
     found: &[Found],
     mut known: Vec<Option<ScannedFile>>,
     progress: Progress<'_>,
+    keep: &(dyn Fn(&[ScannedFile]) + Sync),
 ) -> Result<(Vec<ScannedFile>, usize)> {
-    let batches: Vec<(&[Found], Mutex<&mut [Option<ScannedFile>]>)> =
+    let batches: Vec<Batch<'_>> =
         found.chunks(BATCH_FILES).zip(known.chunks_mut(BATCH_FILES).map(Mutex::new)).collect();
     let slots: Slots = batches.iter().map(|_| Mutex::default()).collect();
     let (next, done, read) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
     let (failed, stop) = (Mutex::new(None), AtomicBool::new(false));
+    let kept = Mutex::new(Stopwatch::start());
+    // Whoever is interrupted finds again what was digested until then; what is not reached yet stays known.
+    let keep_so_far = || {
+        let Ok(mut kept) = kept.try_lock() else { return };
+        if kept.elapsed() < KEEP_EVERY || read.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let of_batch = |(slot, (_, known)): (&Mutex<Vec<ScannedFile>>, &Batch<'_>)| {
+            let done = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match known.try_lock() {
+                Ok(known) if done.is_empty() => known.iter().flatten().cloned().collect(),
+                _ => done,
+            }
+        };
+        keep(&slots.iter().zip(&batches).flat_map(of_batch).collect::<Vec<_>>());
+        *kept = Stopwatch::start();
+    };
     let work = || {
         let mut buffer = Vec::new();
         while !stop.load(Ordering::Relaxed) {
@@ -124,6 +152,8 @@ fn digest_all(
             let count = done.fetch_add(files.len() as u64, Ordering::Relaxed) + files.len() as u64;
             progress(Step::Digest, count, found.len() as u64);
             *slots[nth].lock().unwrap_or_else(PoisonError::into_inner) = out;
+            drop(known);
+            keep_so_far();
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

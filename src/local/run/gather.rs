@@ -85,14 +85,23 @@ pub fn environment(all: &BTreeMap<String, String>, further: &[String]) -> BTreeM
     kept.map(|(name, value)| (name.clone(), without_password(value).unwrap_or_else(|| value.clone()))).collect()
 }
 
-/// The Python that will run: the program itself, that of its first line, or that of the virtual environment.
-pub fn interpreter(program: &Path, variables: &BTreeMap<String, String>) -> (Option<Interpreter>, Vec<Package>) {
+/// The Python that will run: the program itself, that of its first line, or that of the virtual environment (which
+/// launchers such as uv and poetry keep in the folder).
+pub fn interpreter(
+    program: &Path,
+    folder: &Path,
+    variables: &BTreeMap<String, String>,
+) -> (Option<Interpreter>, Vec<Package>) {
     let is_python = |p: &Path| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("python"));
+    let launcher = program.file_stem().is_some_and(|n| {
+        matches!(&*n.to_string_lossy(), "uv" | "poetry" | "pdm" | "hatch" | "pipenv")
+    });
     let python = if is_python(program) {
         Some(program.to_owned())
     } else {
-        let named = first_line(program).filter(|p| is_python(p));
-        named.or_else(|| Some(PathBuf::from(variables.get("VIRTUAL_ENV")?).join("bin/python")))
+        let named = first_line(program).filter(|p| is_python(p) && !launcher);
+        let active = variables.get("VIRTUAL_ENV").map(|v| PathBuf::from(v).join("bin/python"));
+        named.or(active).or_else(|| Some(folder.join(".venv/bin/python")).filter(|p| p.exists()))
     };
     let Some(python) = python else { return (None, Vec::new()) };
     let mut command = Command::new(&python);

@@ -110,6 +110,11 @@ async fn compare(client: &Client, run: &RunView, then: &Capture, stage: &Stage, 
     let (files, normalised, compared_files) = files(client, run.id, now.run).await?;
     found.extend(files);
     found.extend(params(run, &again));
+    if metrics + compared_files == 0 && run.params.is_empty() && found.is_empty() {
+        // A grade on nothing would be worth as much.
+        let why = "it logged no metric, no param and no file, so there is nothing to compare";
+        return Ok(cannot(run.id, Some(now.run), vec![Cause::new("outputs", why)]));
+    }
     let verdict = if found.is_empty() { Verdict::BitExact } else { Verdict::Differs };
     let causes = if found.is_empty() { Vec::new() } else { causes(then, &as_then(stage, &now.capture), &found) };
     Ok(Comparison {

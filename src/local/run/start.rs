@@ -104,7 +104,7 @@ fn gathered(what: &Start, program: &Path) -> Gathered {
     let (source, patch) = state.map_or((None, Vec::new()), |s| (Some(s.source), s.patch));
     let root = source.as_ref().map(|s| PathBuf::from(&s.root));
     let locks = gather::locks(&what.folder, root.as_deref());
-    let (interpreter, packages) = gather::interpreter(program, &what.environment);
+    let (interpreter, packages) = gather::interpreter(program, &what.folder, &what.environment);
     let pinned = |d: &Data| PinnedData {
         dataset: d.version.dataset.clone(),
         version: d.version.version,

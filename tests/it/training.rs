@@ -1,0 +1,184 @@
+//! Runs under capture, and their repetition: with small shell scripts, and with a real training where Python is at hand.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Agent, Done, eventually};
+
+/// Logs a metric and an artifact by plain HTTP, as a client would: what is logged is given by the environment.
+const SCRIPT: &str = r#"#!/bin/bash
+address=${MLFLOW_TRACKING_URI#http://}
+send() {
+  exec 3<>"/dev/tcp/${address%:*}/${address#*:}"
+  printf '%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
+    "$1" "$2" "${#3}" "$3" >&3
+  cat <&3 >/dev/null
+  exec 3>&-
+}
+for step in 0 1 2; do
+  value=$step.5
+  if [ $step = 2 ]; then value=${LAST_SEED:-9}; fi
+  send POST /api/2.0/mlflow/runs/log-metric "{\"run_id\":\"$MLFLOW_RUN_ID\",\"key\":\"loss\",\"value\":$value,\"timestamp\":1,\"step\":$step}"
+done
+send PUT "/api/2.0/mlflow-artifacts/artifacts/0/$MLFLOW_RUN_ID/artifacts/out/model" "run $MLFLOW_RUN_ID $(cat words.txt) ${OMP_NUM_THREADS:-all}"
+echo said on stdout
+echo said on stderr >&2
+exit ${STATUS:-0}
+"#;
+
+fn git(folder: &Path, args: &[&str]) {
+    let identity = ["-c", "user.name=kim", "-c", "user.email=kim@example.com", "-c", "init.defaultBranch=main"];
+    let done = Command::new("git").args(identity).args(args).current_dir(folder).output().unwrap();
+    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A repository with the script, changed since its commit, and a file that git does not know.
+fn project(agent: &Agent) -> PathBuf {
+    let folder = agent.home().path().join("project");
+    fs::create_dir(&folder).unwrap();
+    git(&folder, &["init", "-q"]);
+    fs::write(folder.join("train.sh"), "#!/bin/bash\nexit 7\n").unwrap();
+    git(&folder, &["add", "."]);
+    git(&folder, &["commit", "-q", "-m", "first"]);
+    fs::write(folder.join("train.sh"), SCRIPT).unwrap();
+    fs::set_permissions(folder.join("train.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("words.txt"), "of a new file").unwrap();
+    fs::write(folder.join(".env"), "SECRET=1").unwrap();
+    folder
+}
+
+fn in_folder(agent: &Agent, folder: &Path, variables: &[(&str, &str)], args: &[&str]) -> Done {
+    let mut command = agent.home().command(args);
+    command.env("OPSROOM_AGENT", format!("unix:{}", agent.socket())).current_dir(folder);
+    for name in ["OMP_NUM_THREADS", "PYTHONHASHSEED", "LAST_SEED", "STATUS"] {
+        command.env_remove(name);
+    }
+    Done::of(args, command.envs(variables.iter().copied()).output().unwrap())
+}
+
+const PINNED: &[(&str, &str)] = &[("OMP_NUM_THREADS", "1"), ("OPENBLAS_CORETYPE", "Haswell"), ("MY_TOKEN", "hush")];
+
+#[test]
+fn a_run_is_captured_and_repeated_bit_by_bit() {
+    let agent = Agent::start();
+    let folder = project(&agent);
+    let ran = in_folder(&agent, &folder, PINNED, &["run", "--name", "first", "--", "./train.sh", "--api-key", "hush"]);
+    let ran = ran.expect(0);
+    assert_eq!(ran.stdout, "said on stdout\n");
+    let id = agent.cli(&["runs", "show", "first", "--json"]).expect(0).json()["id"].as_str().unwrap().to_owned();
+    assert!(ran.stderr.lines().last().unwrap().contains(&id), "{}", ran.stderr);
+    let get = |path: &str| agent.cli(&["artifact", "get", &id, path, "-o", "-"]).expect(0).stdout;
+    assert_eq!((get("opsroom/stdout.log"), get("opsroom/stderr.log")), ("said on stdout\n".into(), "said on stderr\n".into()));
+    let capture: Value = serde_json::from_str(&get("opsroom/capture.json")).unwrap();
+    assert_eq!(capture["program"]["command"], serde_json::json!(["./train.sh", "--api-key", "***"]));
+    assert_eq!((&capture["environment"]["OMP_NUM_THREADS"], &capture["ended"]["status"]), (&"1".into(), &0.into()));
+    assert!(!capture.to_string().contains("hush") && !get("opsroom/source.patch").contains("SECRET=1"));
+    assert_eq!(capture["source"]["left_out"], serde_json::json!([".env"]));
+    assert!(get("opsroom/source.patch").contains("of a new file"));
+
+    // A masked secret cannot be given again.
+    let refused = in_folder(&agent, &folder, &[], &["rerun", &id, "--json"]).expect(8).json();
+    assert_eq!((&refused["verdict"], &refused["rerun"]), (&"cannot-repeat".into(), &Value::Null));
+
+    in_folder(&agent, &folder, PINNED, &["run", "--name", "second", "--", "./train.sh"]).expect(0);
+    // What lies in the folder by now does not matter, nor whether the knobs are set.
+    fs::write(folder.join("words.txt"), "changed").unwrap();
+    fs::write(folder.join("train.sh"), "exit 1").unwrap();
+    let same = in_folder(&agent, &folder, &[], &["rerun", "second", "--json"]).expect(0).json();
+    assert_eq!((&same["verdict"], &same["first_difference"]), (&"bit-exact".into(), &Value::Null), "{same}");
+    assert_eq!(same["normalised"][0]["path"], "artifacts/out/model");
+    assert_eq!(fs::read_to_string(folder.join("words.txt")).unwrap(), "changed", "the folder stays as it was");
+    assert_eq!(fs::read_dir(agent.home().path().join("cache/opsroom/reruns")).unwrap().count(), 0);
+    let shown = agent.cli(&["runs", "show", "second", "--json"]).expect(0).json();
+    assert_eq!((&shown["tags"]["opsroom.grade"], &shown["tags"]["opsroom.rerun"]), (&"bit-exact".into(), &same["rerun"]));
+
+    let threads = in_folder(&agent, &folder, &[("OMP_NUM_THREADS", "2")], &["rerun", "second", "--json"]).expect(9).json();
+    assert_eq!(threads["first_difference"]["path"], "artifacts/out/model", "{threads}");
+    assert_eq!((&threads["causes"][0]["what"], &threads["causes"][0]["now"]), (&"OMP_NUM_THREADS".into(), &"2".into()));
+    let seed = in_folder(&agent, &folder, &[("LAST_SEED", "8")], &["rerun", "second", "--json"]).expect(9).json();
+    let first = &seed["first_difference"];
+    assert_eq!((&first["key"], &first["step"], &first["now"]), (&"loss".into(), &2.into(), &8.0.into()), "{seed}");
+    assert_eq!(seed["causes"][0]["what"], "LAST_SEED");
+}
+
+#[test]
+fn a_run_ends_as_its_command_does_and_outlives_its_terminal() {
+    let agent = Agent::start();
+    let folder = agent.home().path().to_owned();
+    in_folder(&agent, &folder, &[], &["run", "--name", "fails", "--", "sh", "-c", "exit 7"]).expect(7);
+    let status = |name: &str| agent.cli(&["runs", "show", name, "--json"]).expect(0).json()["status"].clone();
+    assert_eq!(status("fails"), "FAILED");
+    in_folder(&agent, &folder, &[], &["run", "--", "no-such-program"]).expect(4);
+    let script = "sleep 1; echo late; sleep 0.2";
+    let mut command = agent.home().command(&["run", "--name", "long", "--", "sh", "-c", script]);
+    command.env("OPSROOM_AGENT", format!("unix:{}", agent.socket())).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    eventually("the run", || agent.cli(&["runs", "show", "long"]).code == 0);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(status("long"), "FINISHED");
+    assert_eq!(agent.cli(&["artifact", "get", "long", "opsroom/stdout.log", "-o", "-"]).expect(0).stdout, "late\n");
+    let lone = in_folder(&agent, &folder, &[], &["rerun", "fails", "--json"]).expect(8).json();
+    assert_eq!(lone["causes"][0]["what"], "outputs", "no grade on nothing: {lone}");
+}
+
+#[test]
+fn data_is_pinned_checked_and_restored() {
+    let agent = Agent::start();
+    let folder = project(&agent);
+    let rows = agent.home().path().join("rows.csv");
+    fs::write(&rows, "a\n1\n").unwrap();
+    agent.cli(&["data", "add", "rows.csv"]).expect(0);
+    let args = ["run", "--name", "reads", "--data", "rows", "--", "sh", "-c", "cat \"$OPSROOM_DATA_ROWS\""];
+    assert_eq!(in_folder(&agent, &folder, &[], &args).expect(0).stdout, "a\n1\n");
+    let pinned = agent.cli(&["data", "show", "rows@1", "--json"]).expect(0).json();
+    assert_eq!(pinned["runs"][0]["name"], "reads");
+    fs::write(&rows, "a\n2\n").unwrap();
+    let refused = in_folder(&agent, &folder, &[], &args).expect(7);
+    assert!(refused.stderr.contains("is not rows v1"), "{}", refused.stderr);
+    let same = in_folder(&agent, &folder, &[], &["rerun", "reads", "--json"]).expect(8);
+    assert!(same.stderr.starts_with("a\n1\n"), "the version's bytes, not what lies there: {}", same.stderr);
+    assert_eq!(fs::read_to_string(&rows).unwrap(), "a\n2\n");
+}
+
+const TRAIN: &str = r#"
+import os
+import numpy as np, mlflow, mlflow.sklearn
+from sklearn.linear_model import LogisticRegression
+seed = int(os.environ.get("TRAIN_SEED", "7"))
+rng = np.random.default_rng(seed)
+X = rng.normal(size=(500, 8)); y = (X[:, 0] + rng.normal(size=500) > 0).astype(int)
+mlflow.log_param("seed", seed)
+for step in range(3):
+    mlflow.log_metric("loss", float(rng.normal()), step=step)
+model = LogisticRegression().fit(X, y)
+mlflow.log_metric("accuracy", model.score(X, y))
+mlflow.sklearn.log_model(model, name="model", input_example=X[:3], registered_model_name="delay")
+"#;
+
+#[test]
+fn a_real_training_is_repeated_bit_by_bit() {
+    let Ok(python) = std::env::var("OPSROOM_TEST_PYTHON") else {
+        assert!(std::env::var_os("CI").is_none(), "OPSROOM_TEST_PYTHON must be set in CI");
+        eprintln!("skipped: a real training needs OPSROOM_TEST_PYTHON");
+        return;
+    };
+    let agent = Agent::start();
+    let folder = project(&agent);
+    fs::write(folder.join("train.py"), TRAIN).unwrap();
+    let knobs = [("OMP_NUM_THREADS", "1"), ("PYTHONHASHSEED", "0"), ("OPENBLAS_CORETYPE", "Haswell")];
+    in_folder(&agent, &folder, &knobs, &["run", "--name", "real", "--", &python, "train.py"]).expect(0);
+    let same = in_folder(&agent, &folder, &[], &["rerun", "real", "--json"]).expect(0).json();
+    assert_eq!(same["verdict"], "bit-exact", "{same}");
+    let version = agent.cli(&["model", "show", "delay", "1", "--json"]).expect(0).json();
+    assert_eq!(version["tags"]["opsroom.grade"], "bit-exact");
+    let other = in_folder(&agent, &folder, &[("TRAIN_SEED", "8")], &["rerun", "real", "--json"]).expect(9).json();
+    assert_eq!((&other["first_difference"]["key"], &other["first_difference"]["step"]), (&"loss".into(), &0.into()));
+    assert_eq!(other["causes"][0]["what"], "seed", "{other}");
+}
