@@ -227,7 +227,12 @@ impl Prepared {
 }
 
 fn house(ctx: &Ctx) -> gates::House<'_> {
-    gates::House { tracking: &ctx.tracking, artifacts: &ctx.artifacts, settings: &ctx.settings.gates }
+    gates::House {
+        pool: ctx.db.read(),
+        tracking: &ctx.tracking,
+        artifacts: &ctx.artifacts,
+        settings: &ctx.settings.gates,
+    }
 }
 
 /// What a command needs a verdict on: a move to staging or prod by whatever name, or the question for one.

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("training", &["tracking", "datasets"]),
     ("registry", &["tracking"]),
     ("evals", &["audit", "tracking", "datasets", "registry"]),
-    ("gates", &["tracking", "registry", "evals"]),
+    ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
 ];
 
 /// Crates that a floor must never name.

@@ -366,6 +366,7 @@ fn what_goes_wrong_in_an_eval_is_said_and_nothing_is_kept() {
     agent.cli(&["eval", "run", "later", "delay", "1"]).expect(4);
     agent.cli(&["eval", "run", "latr", "delay", "1"]).expect(4);
     agent.cli(&["eval", "run", "later", "delay", "9"]).expect(4);
+    write(&agent, "gates.toml", SUITE);
     agent.cli_at(agent.url(), &["apply", "gates.toml"]).expect(6);
 }
 
@@ -403,4 +404,112 @@ fn two_promotions_at_once_leave_one_in_prod() {
         let view = client.model("delay", None).await.unwrap();
         assert_eq!(view.in_stage(Stage::Prod).count(), 1);
     });
+}
+
+/// A run that read a version of a dataset, with scores as its model, registered.
+fn trained_on(agent: &Agent, dataset: &Value) {
+    use reqwest::Method;
+    let client = agent.client();
+    wait(async {
+        let post = async |path: &str, body: Value| {
+            client.mlflow(Method::POST, &format!("/api/2.0/mlflow/{path}"), &body).await.unwrap()
+        };
+        let made = post("runs/create", json!({"experiment_id": "0", "start_time": 5, "run_name": "training"})).await;
+        let run = made["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+        // MLflow's digests are short; the first digits name the version.
+        let digest: String =
+            dataset["digest"].as_str().unwrap().trim_start_matches("blake3:").chars().take(16).collect();
+        let input = json!({"name": "flights", "digest": digest, "source_type": "local", "source": "x"});
+        post("runs/log-inputs", json!({"run_id": run, "datasets": [{"dataset": input, "tags": []}]})).await;
+        client.put_artifact(&format!("0/{run}/artifacts/model/scores.csv"), scores(20, None)).await.unwrap();
+        post("runs/update", json!({"run_id": run, "status": "FINISHED", "end_time": 9})).await;
+    });
+    agent.cli(&["model", "register", "delay", "--run", "training"]).expect(0);
+}
+
+#[test]
+fn data_is_a_version_of_a_dataset_and_is_checked_against_its_profile() {
+    let agent = Agent::start();
+    let add = |text: &str| {
+        write(&agent, "flights.csv", text);
+        agent.cli(&["data", "add", "flights.csv", "--name", "flights", "--json"]).expect(0).json()
+    };
+    let first = add(&data());
+    // The same distribution again, and one in which a carrier is gone and hours are missing.
+    add(&data().replace("\n1,", "\n2,"));
+    add(&data().replace(",ZZ,", ",AA,").replace("\n3,", "\n,").replace("\n4,", "\n,"));
+    trained_on(&agent, &first);
+    let gate =
+        |name: &str, keys: &str| format!("\n[[gate]]\nname = '{name}'\nmodel = 'delay'\nstage = 'prod'\n{keys}\n");
+    let text = SUITE.replace("'later.csv'", "'flights@1'");
+    let more = [
+        gate("profile", "profile = true"),
+        gate("like", "data_like = 'flights@2'"),
+        gate("unlike", "data_like = 'flights@3'"),
+    ];
+    apply(&agent, &format!("{text}{}", more.concat())).expect(0);
+    let found = check(&agent, "1", 3);
+    let verdicts: Vec<&str> =
+        found["gates"].as_array().unwrap().iter().map(|g| g["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["pass", "pass", "fail"], "{found}");
+    assert!(found["gates"][2]["why"].as_str().unwrap().contains("carrier has PSI"), "{found}");
+    let evidence = eval(&agent, "1");
+    assert_eq!((&evidence["data"], &evidence["metrics"]["accuracy"]), (&json!("flights@1"), &json!(0.95)));
+    let kept = found["id"].to_string();
+    agent.cli(&["gate", "show", &kept]).expect(0);
+    let unknown = text.replace("flights@1", "flights@9");
+    apply(&agent, &unknown).expect(0);
+    agent.cli(&["eval", "run", "later", "delay", "1"]).expect(4);
+}
+
+/// A server of one thread that answers every request with as many scores as it has rows.
+fn server(answer: fn(usize) -> Value) -> String {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = n.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let asked: Value = serde_json::from_slice(&body).unwrap();
+            let rows = asked["dataframe_split"]["data"].as_array().or(asked["inputs"][0]["data"].as_array());
+            let text = answer(rows.unwrap().len()).to_string();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
+                .unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_predicts_in_either_protocol() {
+    let agent = with_versions(&[scores(20, None)]);
+    let suite = |endpoint: &str| {
+        SUITE.replace("command = ['cp', '{artifact}/scores.csv', '{out}']", &format!("endpoint = {{ {endpoint} }}"))
+    };
+    let mlflow = server(|n| json!({ "predictions": vec![0.7; n] }));
+    apply(&agent, &suite(&format!("url = '{mlflow}/invocations', rows = 100"))).expect(0);
+    let first = eval(&agent, "1");
+    assert_eq!((&first["rows"], &first["metrics"]["accuracy"]), (&json!(600), &json!(0.4)));
+    assert!(first["metrics"]["latency_ms_p99"].as_f64().unwrap() > 0.0);
+    let v2 = server(|n| {
+        let data = [0.9, 0.1].repeat(n);
+        json!({"outputs": [{"name": "p", "shape": [n, 2], "datatype": "FP64", "data": data}]})
+    });
+    apply(&agent, &suite(&format!("url = '{v2}/v2/models/m/infer', protocol = 'v2'"))).expect(0);
+    assert_eq!(eval(&agent, "1")["metrics"]["accuracy"], 0.6);
+    let short = server(|_| json!({ "predictions": [0.5] }));
+    apply(&agent, &suite(&format!("url = '{short}'"))).expect(0);
+    assert!(agent.cli(&["eval", "run", "later", "delay", "1"]).expect(2).stderr.contains("1 predictions for 32 rows"));
+    apply(&agent, &suite("url = 'http://127.0.0.1:9'")).expect(0);
+    assert!(agent.cli(&["eval", "run", "later", "delay", "1"]).expect(2).stderr.contains("does not answer"));
 }

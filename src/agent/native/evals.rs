@@ -76,7 +76,12 @@ pub(super) struct Asked {
 }
 
 fn house(ctx: &Ctx) -> gates::House<'_> {
-    gates::House { tracking: &ctx.tracking, artifacts: &ctx.artifacts, settings: &ctx.settings.gates }
+    gates::House {
+        pool: ctx.db.read(),
+        tracking: &ctx.tracking,
+        artifacts: &ctx.artifacts,
+        settings: &ctx.settings.gates,
+    }
 }
 
 pub(super) async fn check(State(app): State<App>, Query(asked): Query<Asked>) -> Answer<Decision> {

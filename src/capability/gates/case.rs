@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::data::TrainingData;
 use super::judge::judge;
 use super::{Approval, Decision, Gate, Rule, Verdict, Waiver, store};
 use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::capability::evals::{self, Evidence, Predicted, Sample, Slices, Truth};
 use crate::capability::registry::{self, ModelVersion, ModelView, Stage};
 use crate::capability::tracking::{Artifacts, Run, Tracking};
-use crate::db::Source;
+use crate::capability::training::GRADE_TAG;
+use crate::db::{Pool, Source};
 
 /// Evidence of one suite.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct Evals {
 pub struct Lineage {
     pub run: Option<String>,
     pub commit: Option<String>,
+    /// The code had changes that are in no commit.
+    #[serde(default)]
+    pub dirty: bool,
     /// Names of the data it was trained on.
     pub data: Vec<String>,
     /// When the training ended.
@@ -53,6 +58,8 @@ pub struct Case {
     pub registered: Timestamp,
     pub production: Option<u32>,
     pub lineage: Lineage,
+    #[serde(default)]
+    pub training: TrainingData,
     /// By suite.
     pub evals: BTreeMap<String, Evals>,
     pub approvals: Vec<Approval>,
@@ -73,6 +80,7 @@ impl Case {
 /// What gathering a case needs of the house.
 #[derive(Clone, Copy)]
 pub struct House<'a> {
+    pub pool: &'a Pool,
     pub tracking: &'a Tracking,
     pub artifacts: &'a Artifacts,
     pub settings: &'a super::Settings,
@@ -169,6 +177,19 @@ async fn gather(
     let mut waivers = store::waivers(source.again(), Some(model)).await?;
     waivers.retain(|w| (w.version, &w.subject) == (number, &subject) && w.ended.is_none());
     let run = run_of(house.tracking, version);
+    let data_rules: Vec<Option<&str>> = gates
+        .iter()
+        .filter_map(|g| match &g.rule {
+            Rule::Data { like, .. } => Some(like.as_deref()),
+            _ => None,
+        })
+        .collect();
+    let training = if data_rules.is_empty() {
+        TrainingData::default()
+    } else {
+        let likes: Vec<&str> = data_rules.iter().copied().flatten().collect();
+        super::data::gather(house.pool, house.tracking, house.artifacts, version, &likes).await?
+    };
     Ok(Case {
         at: now,
         model: model.to_owned(),
@@ -181,6 +202,7 @@ async fn gather(
         registered: version.created,
         production: production.map(|p| p.version),
         lineage: lineage(version, run.as_deref()),
+        training,
         evals: found,
         approvals,
         waivers,
@@ -206,14 +228,12 @@ fn lineage(version: &ModelVersion, run: Option<&Run>) -> Lineage {
     Lineage {
         run: run.map(|r| r.id.to_string()),
         commit: tag("mlflow.source.git.commit"),
+        dirty: tag("mlflow.source.git.dirty").is_some_and(|t| t == "true"),
         data,
         trained: run.and_then(|r| r.end_ms).map(Timestamp::from_millis),
         grade: version.doc.tags.get(GRADE_TAG).cloned().or_else(|| tag(GRADE_TAG)),
     }
 }
-
-/// Where the grade of a repeated training stands: on the run, and on its version.
-const GRADE_TAG: &str = "opsroom.grade";
 
 /// The examples behind a case, by suite.
 #[derive(Debug, Clone, Default)]

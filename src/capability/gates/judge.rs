@@ -111,6 +111,9 @@ fn word(case: &Case, rule: &Rule, examples: &Examples) -> Word {
         Rule::Freshness { suite, eval_age_max, training_age_max } => {
             fresh(case, suite.as_deref(), *eval_age_max, *training_age_max)
         }
+        Rule::Data { like, psi_max, missing_rise_max } => {
+            super::data::word(&case.training, like.as_deref(), *psi_max, *missing_rise_max)
+        }
         Rule::Lineage => lineage(case),
         Rule::Reproducible { grade } => reproducible(case, grade),
         Rule::Approvals { approvals } => approved(case, *approvals),
@@ -318,6 +321,10 @@ fn lineage(case: &Case) -> Word {
     .into_iter()
     .filter_map(|(what, missing)| missing.then_some(what))
     .collect();
+    if l.dirty {
+        return Word::new(Fail, "uncommitted changes", "the code had changes that are in no commit")
+            .next("commit, train again and register that");
+    }
     if missing.is_empty() {
         let commit: String = l.commit.iter().flat_map(|c| c.chars().take(12)).collect();
         return Word::new(Pass, "complete", format!("commit {commit}, data {}", l.data.join(", ")));

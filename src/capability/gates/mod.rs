@@ -7,6 +7,7 @@
 mod apply;
 mod case;
 mod command;
+mod data;
 mod judge;
 mod rule;
 mod slices;
@@ -300,7 +301,12 @@ pub async fn decision(source: Source<'_>, id: i64) -> Result<Decision> {
 /// A model has another name from now on.
 ///
 /// # Errors
-/// The store's.
+/// `Conflict` when gates stand under that name: what comes by it has not passed them.
 pub async fn renamed(tx: &mut Tx, from: &str, to: &str) -> Result<()> {
+    if from != to && store::gates(Source::Tx(tx)).await?.iter().any(|g| g.model == to) {
+        return Err(Fault::conflict(format!("gates are defined for {to}"))
+            .why(format!("versions of {from} have not passed them"))
+            .next(format!("take them away with `opsroom gate clear {to} --to STAGE`, or choose another name")));
+    }
     store::rename(tx, from, to).await
 }

@@ -71,7 +71,15 @@ pub enum Rule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         training_age_max: Option<u64>,
     },
-    /// Run, commit and data are known.
+    /// The training data is kept here with its profile; with `like`, it has the columns of that version and is
+    /// distributed as it is.
+    Data {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        like: Option<String>,
+        psi_max: f64,
+        missing_rise_max: f64,
+    },
+    /// Run, commit (with nothing uncommitted) and data are known.
     Lineage,
     /// The training was repeated with this grade at least.
     Reproducible { grade: String },
@@ -80,7 +88,7 @@ pub enum Rule {
 }
 
 /// Grades of a repeated training, best first.
-pub const GRADES: &[&str] = &["bit-exact", "same-metrics"];
+pub const GRADES: &[&str] = &["bit-exact"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +112,10 @@ struct Form {
     bytes_max: Option<u64>,
     eval_age_max: Option<String>,
     training_age_max: Option<String>,
+    profile: Option<bool>,
+    data_like: Option<String>,
+    psi_max: Option<f64>,
+    missing_rise_max: Option<f64>,
     lineage: Option<bool>,
     reproducible: Option<String>,
     approvals: Option<u32>,
@@ -112,6 +124,8 @@ struct Form {
 /// Keys that say which rule it is, and what may stand beside each.
 const KINDS: &[(&str, &[&str])] = &[
     ("approvals", &[]),
+    ("data_like", &["profile", "psi_max", "missing_rise_max"]),
+    ("profile", &[]),
     ("lineage", &[]),
     ("reproducible", &[]),
     ("bytes_max", &[]),
@@ -126,7 +140,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("max", &["suite", "metric", "min", "confidence"]),
 ];
 const ALWAYS: &[&str] = &["name", "model", "stage"];
-const ALL: &[&str] = &["suite", "metric", "confidence", "rows_min", "adjust"];
+const ALL: &[&str] = &["suite", "metric", "confidence", "rows_min", "adjust", "psi_max", "missing_rise_max"];
 
 /// The `[[gate]]` tables of a file. `suites`: those that will be there, by which names are checked.
 ///
@@ -187,6 +201,14 @@ fn rule(entry: &Entry<'_>, kind: &str, form: &Form) -> Result<Rule> {
             return Err(entry.fault("lineage", "leave the gate out, or write lineage = true"));
         }
         "lineage" => Rule::Lineage,
+        "profile" if form.profile == Some(false) => {
+            return Err(entry.fault("profile", "leave the gate out, or write profile = true"));
+        }
+        "data_like" | "profile" => Rule::Data {
+            like: form.data_like.clone(),
+            psi_max: form.psi_max.unwrap_or(0.2),
+            missing_rise_max: form.missing_rise_max.unwrap_or(0.05),
+        },
         "reproducible" => Rule::Reproducible { grade: form.reproducible.clone().unwrap_or_default() },
         "bytes_max" => Rule::Size { bytes_max: form.bytes_max.unwrap_or_default() },
         "eval_age_max" | "training_age_max" => Rule::Freshness {
@@ -234,6 +256,7 @@ impl Rule {
             Self::NegativeFlips { .. } => "negative-flips",
             Self::Size { .. } => "size",
             Self::Freshness { .. } => "freshness",
+            Self::Data { .. } => "data",
             Self::Lineage => "lineage",
             Self::Reproducible { .. } => "reproducible",
             Self::Approvals { .. } => "approvals",
@@ -310,6 +333,10 @@ impl Rule {
                 let parts = [part("evaluated", eval_age_max), part("trained", training_age_max)];
                 parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
             }
+            Self::Data { like: None, .. } => "the training data has a profile".to_owned(),
+            Self::Data { like: Some(like), psi_max, missing_rise_max } => {
+                format!("trained on data like {like}: PSI <= {psi_max}, missing at most {missing_rise_max} more")
+            }
             Self::Lineage => "run, commit and data are known".to_owned(),
             Self::Reproducible { grade } => format!("repeated {grade}"),
             Self::Approvals { approvals } => format!("{approvals} besides the author"),
@@ -382,6 +409,9 @@ pub fn check<'a>(gate: &Gate, suites: &'a [Suite]) -> Result<(), Wrong<'a>> {
         Rule::Freshness { eval_age_max: Some(_), suite: None, .. } => {
             wrong("eval_age_max", "name the suite whose evaluation is meant".to_owned())
         }
+        Rule::Data { like: Some(like), .. } if super::data::named(like).is_none() => {
+            wrong("data_like", format!("not a version of a dataset: {like:?}; write NAME@3"))
+        }
         Rule::Approvals { approvals: 0 } => wrong("approvals", "at least 1".to_owned()),
         rule => sound(rule),
     }
@@ -427,7 +457,7 @@ mod tests {
         let text = include_str!("../../../config/gates.toml");
         let mut document = Document::parse("config/gates.toml", text).unwrap();
         let suites = evals::parse(&mut document).unwrap();
-        assert_eq!((suites.len(), parse(&mut document, &suites).unwrap().len()), (1, 10));
+        assert_eq!((suites.len(), parse(&mut document, &suites).unwrap().len()), (1, 12));
     }
 
     #[test]
@@ -442,6 +472,8 @@ mod tests {
             ("bytes_max=1000", "size"),
             ("suite='later'\neval_age_max='30d'", "freshness"),
             ("lineage=true", "lineage"),
+            ("profile=true", "data"),
+            ("data_like='flights@3'\npsi_max=0.1", "data"),
             ("reproducible='bit-exact'", "reproducible"),
             ("approvals=2", "approvals"),
         ] {

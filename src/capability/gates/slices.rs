@@ -90,18 +90,18 @@ fn rows_of(column: &Slices) -> Vec<(String, Vec<usize>)> {
 
 fn of_slice(asked: &Asked<'_>, pair: &Pair, rows: &[usize], slice: &str) -> Vec<Test> {
     let own = pair.candidate.take(rows);
-    let test = |observed: f64, room: f64, se: f64| {
+    let test = |against: &str, observed: f64, room: f64, se: f64| {
         let p = if se > 0.0 { normal_sf(-room / se) } else { f64::from(room >= 0.0) };
-        Test { slice: slice.to_owned(), n: rows.len(), observed, room, se, p }
+        Test { slice: format!("{slice}{against}"), n: rows.len(), observed, room, se, p }
     };
     let mut tests = Vec::new();
     if let Some(e) = compare::estimate(asked.metric, &own) {
-        tests.extend(asked.limit.min.map(|min| test(e.value, e.value - min, e.se)));
-        tests.extend(asked.limit.max.map(|max| test(e.value, max - e.value, e.se)));
+        tests.extend(asked.limit.min.map(|min| test("", e.value, e.value - min, e.se)));
+        tests.extend(asked.limit.max.map(|max| test("", e.value, max - e.value, e.se)));
     }
     if let (Some(margin), Some(base)) = (asked.margin, &pair.production) {
         let d = compare::difference(asked.metric, &own, &base.take(rows));
-        tests.extend(d.map(|d| test(d.difference, d.difference + margin, d.se)));
+        tests.extend(d.map(|d| test(" against prod", d.difference, d.difference + margin, d.se)));
     }
     tests
 }
@@ -154,12 +154,13 @@ fn over((tests, small): &(Vec<Test>, usize), asked: &Asked<'_>) -> Word {
     let skipped =
         if *small > 0 { format!("; {small} slices have fewer than {} rows", asked.rows_min) } else { String::new() };
     let why = format!(
-        "{} of {} slices hold; worst is {}: {name} {} on {} rows (p {p:.2e} of all tests together){skipped}",
+        "{} of {} slices hold; worst is {}: {name} {} on {} rows (p {} of all tests together){skipped}",
         findings.iter().filter(|(f, _)| f.verdict == Pass).count(),
         findings.len(),
         worst.slice,
         show::metric(test.observed),
-        test.n
+        test.n,
+        show::metric(p)
     );
     let mut word = if all == Inconclusive {
         undecided(test.observed, why, (test.room, 0.0), test.se, test.n, asked.confidence)
