@@ -5,10 +5,20 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::plain::Saying;
 use super::print::{self, Page, Table};
 use super::{Exit, Session, times};
 use crate::base::{Fault, Timestamp, fault::Result, show};
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
+
+/// Without a verb, the screen of the audit trail.
+#[derive(Debug, Args)]
+pub struct Audit {
+    #[command(flatten)]
+    pub saying: Saying,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -41,6 +51,15 @@ pub struct List {
     /// Part of what it was about, such as a model's name
     #[arg(long)]
     target: Option<String>,
+    /// Part of who, what, what it was about, or any of its texts, such as the reason
+    #[arg(long)]
+    text: Option<String>,
+    /// How they came: tui, cli, api or monitor
+    #[arg(long)]
+    via: Option<String>,
+    /// Not by this actor
+    #[arg(long, value_name = "ACTOR")]
+    not_actor: Option<String>,
     /// Only what was refused
     #[arg(long)]
     refused: bool,
@@ -75,6 +94,10 @@ async fn list(session: &Session, it: List) -> Result<Exit> {
         target: it.target,
         refused: it.refused.then_some(true),
         before: it.before,
+        via: it.via,
+        not_actor: it.not_actor,
+        text: it.text,
+        offset: 0,
         limit: it.limit,
     };
     let page = session.client().await?.audit(&query).await?;
@@ -109,7 +132,7 @@ fn list_page(page: &AuditPage) -> Page {
     Page::from(table).line(format!(
         "{} of {} records; `who?` was claimed, not verified",
         show::count(shown),
-        show::count(page.total.unsigned_abs())
+        show::count(page.matched.unsigned_abs())
     ))
 }
 

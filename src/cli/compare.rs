@@ -33,7 +33,7 @@ pub struct Compare {
 type Row<T> = BTreeMap<String, Vec<Option<T>>>;
 
 #[derive(Debug, Serialize)]
-struct Answer {
+pub(super) struct Answer {
     runs: Vec<Head>,
     base: Head,
     params: Row<String>,
@@ -78,7 +78,7 @@ pub(super) async fn run(session: &Session, wanted: Compare) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn answer(comparison: Comparison, all: bool) -> Answer {
+pub(super) fn answer(comparison: Comparison, all: bool) -> Answer {
     let Comparison { runs, base, metrics, settings, verdict } = comparison;
     let same = metrics.iter().filter(|m| !m.differs()).count() + settings.iter().filter(|s| !s.differs()).count();
     let settings: Vec<Setting> = settings.into_iter().filter(|s| all || s.differs()).collect();

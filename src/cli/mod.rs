@@ -25,6 +25,7 @@ mod guide;
 pub mod import;
 mod model;
 mod model_change;
+pub mod plain;
 mod print;
 mod push;
 mod run;
@@ -100,7 +101,7 @@ pub struct Global {
     /// One JSON document on stdout, nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// A line a row, fields separated by tabs, no heading
+    /// A screen in sentences; of a verb, a line a row, fields separated by tabs, no heading
     #[arg(long, global = true, conflicts_with = "json")]
     plain: bool,
 }
@@ -135,9 +136,8 @@ impl Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Look at runs, compare, export, tag and delete them
-    #[command(subcommand)]
-    Runs(runs::Verb),
+    /// The screen of runs; with a verb look at runs, compare, export, tag and delete them
+    Runs(runs::Runs),
     /// Experiments, which hold runs
     #[command(subcommand)]
     Experiment(experiment::Verb),
@@ -159,9 +159,10 @@ pub enum Verb {
     Approve(gate::Approve),
     /// Make what a TOML file says: eval suites and gates
     Apply(apply::Apply),
+    /// The screen of the registry: models by stages, and their versions
+    Registry(plain::Registry),
     /// The audit trail: who did what, when and why
-    #[command(subcommand)]
-    Audit(audit::Verb),
+    Audit(audit::Audit),
     /// Data versions: add, list, show, compare, check out, verify, profile
     #[command(subcommand)]
     Data(data::Verb),
@@ -187,6 +188,8 @@ pub enum Verb {
     Backup(backup::Backup),
     /// Fill an empty store from a backup
     Restore(Restore),
+    /// The control room at a place; with --plain in sentences
+    Room(plain::Room),
     /// How the agent does, and who it takes you for
     Status,
     /// Settings, and where each value came from
@@ -204,6 +207,22 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// The screen that it stands for, if it is one and no verb of its own.
+    ///
+    /// # Errors
+    /// `Invalid` for words that the place does not take, and otherwise the verb itself.
+    pub fn place(self) -> std::result::Result<Result<(plain::Place, plain::Saying)>, Box<Self>> {
+        match self {
+            Self::Runs(runs::Runs { verb: None, saying }) => Ok(Ok((plain::Place::Runs, saying))),
+            Self::Audit(audit::Audit { verb: None, saying }) => Ok(Ok((plain::Place::Audit(None), saying))),
+            Self::Registry(registry) => Ok(Ok(registry.place())),
+            Self::Room(room) => Ok(room.place()),
+            verb => Err(Box::new(verb)),
+        }
+    }
+}
+
 /// Parses the command line; usage errors end the process with 2.
 pub fn parse() -> Arguments {
     Arguments::parse()
@@ -219,7 +238,7 @@ pub(crate) fn tree() -> clap::Command {
 /// What was refused or failed, for [`report`].
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
     match verb {
-        Verb::Runs(verb) => runs::run(session, verb).await,
+        Verb::Runs(runs::Runs { verb: Some(verb), .. }) => runs::run(session, verb).await,
         Verb::Experiment(verb) => experiment::run(session, verb).await,
         Verb::Artifact(verb) => artifact::run(session, verb).await,
         Verb::Model(verb) => model::run(session, verb).await,
@@ -228,7 +247,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Gate(verb) => gate::run(session, verb).await,
         Verb::Approve(approve) => gate::approve(session, approve).await,
         Verb::Apply(apply) => apply::apply(session, apply).await,
-        Verb::Audit(verb) => audit::run(session, verb).await,
+        Verb::Audit(audit::Audit { verb: Some(verb), .. }) => audit::run(session, verb).await,
         Verb::Token(verb) => token::run(session, verb).await,
         Verb::Run(it) => run::run(session, it).await,
         Verb::Rerun(it) => run::rerun(session, it).await,
@@ -239,7 +258,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Status => status::run(session).await,
         Verb::Import(verb) => import::run(session, verb).await,
         // Those need an agent or a room of their own.
-        Verb::Demo(_) | Verb::Open { .. } | Verb::Restore(_) => Err(Fault::bug("this verb runs elsewhere")),
+        Verb::Demo(_) | Verb::Open { .. } | Verb::Restore(_) | Verb::Runs(_) | Verb::Audit(_) | Verb::Registry(_)
+        | Verb::Room(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),
         Verb::Connect(to) => guide::connect(session, &to).await,
         Verb::Completions { shell } => guide::completions(shell),

@@ -2,11 +2,21 @@
 
 use clap::{Args, Subcommand};
 
+use super::plain::Saying;
 use super::print::{self, Page, Table};
 use super::{Exit, Session, compare, export, runs_change, select, times};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Timestamp, fault::Result, show};
 use crate::capability::tracking::{RunPage, RunQuery, RunStatus, RunView, Series};
+
+/// Without a verb, the screen of runs.
+#[derive(Debug, Args)]
+pub struct Runs {
+    #[command(flatten)]
+    pub saying: Saying,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {

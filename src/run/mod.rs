@@ -13,10 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::base::{Fault, fault::Result};
-use crate::cli::{self, Agent, AgentVerb, Arguments, Exit, Session, Verb};
+use crate::cli::plain::{Place, Saying};
+use crate::cli::{self, Agent, AgentVerb, Arguments, Exit, Format, Session, Verb};
 use crate::client::Client;
 use crate::config::{AgentSettings, Loaded};
 use crate::db::{Db, StoreUrl, migrate};
+use crate::tui::state::View;
 use crate::{agent, tui};
 
 /// A detached agent ends after this long without requests, unless the settings say otherwise, seconds.
@@ -75,18 +77,56 @@ async fn run(arguments: Arguments) -> Result<Exit> {
         Some(Verb::Demo(demo)) => demo::run(&Session::new(loaded, &global)?, &demo).await,
         Some(Verb::Restore(restore)) => restore::run(&Session::new(loaded, &global)?, &restore).await,
         Some(Verb::Open { path }) => open::run(&Session::new(loaded, &global)?, &path).await,
-        Some(verb) => cli::run(&Session::new(loaded, &global)?, verb).await,
-        None => room(&Session::new(loaded, &global)?).await,
+        Some(verb) => match verb.place() {
+            Ok(place) => {
+                let (place, saying) = place?;
+                show(&Session::new(loaded, &global)?, place, &saying).await
+            }
+            Err(verb) => cli::run(&Session::new(loaded, &global)?, *verb).await,
+        },
+        None => {
+            // The room goes on until it is left; so do its sentences where a person reads them.
+            let session = Session::new(loaded, &global)?;
+            if session.format == Format::Table && !is_dumb() && check_terminal().is_ok() {
+                return room(&session, Place::Overview).await;
+            }
+            let follow = session.format != Format::Json && std::io::stdout().is_terminal();
+            cli::plain::say(&session, Place::Overview, &Saying { follow, ..Saying::default() }).await
+        }
     }
 }
 
+/// A terminal that cannot move its cursor.
+fn is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|t| t == "dumb")
+}
+
+/// A place of the room: drawn where there is a terminal that can, else in sentences.
+async fn show(session: &Session, place: Place, saying: &Saying) -> Result<Exit> {
+    if session.format != Format::Table || saying.follow || is_dumb() || check_terminal().is_err() {
+        return cli::plain::say(session, place, saying).await;
+    }
+    room(session, place).await
+}
+
 /// The control room on the agent that is found, or started.
-async fn room(session: &Session) -> Result<Exit> {
-    check_terminal()?;
+async fn room(session: &Session, place: Place) -> Result<Exit> {
     let reached = cli::reach(&session.loaded, "tui", true).await?;
+    let place = place.found(&reached.client).await?;
     let contexts: Arc<dyn tui::Contexts> = Arc::new(contexts::Configured::new(session));
-    let options = tui::Options { contexts: Some(contexts), ..room_options(session) };
+    let options = tui::Options { contexts: Some(contexts), place: view_of(place), ..room_options(session) };
     open_room(reached.client.clone(), options).await
+}
+
+/// Where the room opens.
+fn view_of(place: Place) -> Option<View> {
+    match place {
+        Place::Overview | Place::Compare(_) => None,
+        Place::Runs => Some(View::Runs),
+        Place::Run(id) => Some(View::Run(id)),
+        Place::Registry { .. } => Some(View::Registry),
+        Place::Audit(_) => Some(View::Audit),
+    }
 }
 
 fn check_terminal() -> Result<()> {
@@ -113,6 +153,7 @@ fn room_options(session: &Session) -> tui::Options {
         contexts: None,
         config: Some(session.loaded.paths.config.clone()),
         state: Some(session.loaded.paths.state.clone()),
+        place: None,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Where sessions are kept; `None`: they are not.
     pub state: Option<PathBuf>,
+    /// Where it opens; else where the last session was.
+    pub place: Option<super::state::View>,
 }
 
 /// The room's clothes: how themes are found while it is open.

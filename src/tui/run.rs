@@ -61,7 +61,10 @@ pub async fn run_on(source: Arc<dyn Source>, options: Options) -> anyhow::Result
         armed: 0,
     };
     let result = match room.take_up_session(&mut screen) {
-        Ok(()) => room.live(&mut screen, from).await,
+        Ok(()) => {
+            room.open_at(options.place);
+            room.live(&mut screen, from).await
+        }
         Err(fault) => Err(fault),
     };
     room.keep_session(true);
@@ -87,6 +90,13 @@ struct Room {
 }
 
 impl Room {
+    /// Begins where the command line says, whatever the last session showed.
+    fn open_at(&mut self, place: Option<super::state::View>) {
+        for effect in place.map(|place| self.state.open_at(place)).unwrap_or_default() {
+            self.outside.start(effect);
+        }
+    }
+
     async fn live(&mut self, screen: &mut Screen, mut from: Receiver<Msg>) -> anyhow::Result<()> {
         let mut ends =
             [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
