@@ -11,12 +11,12 @@ use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
-use crate::capability::registry::ModelView;
 use crate::capability::tracking::compare::{Noises, noises};
 use crate::capability::tracking::view::PAGE_ROWS_MAX;
 use crate::capability::tracking::{
     ExperimentView, GroupQuery, LoggedModel, RunGroups, RunPage, RunQuery, RunView, Series,
 };
+use crate::capability::registry::{ModelView, VersionFile};
 use crate::capability::wire::{ArtifactEntry, BackupRequest, BackupStep, ImportExperiment, ImportRun, Status};
 use crate::capability::{Envelope, Hint, Outcome};
 
@@ -135,6 +135,26 @@ impl Client {
     /// `NotFound`.
     pub async fn model(&self, name: &str, as_of: Option<Timestamp>) -> Result<ModelView> {
         self.get(&format!("/api/v1/models/{}", encode(name)), &as_of_query(as_of)).await
+    }
+
+    /// The files of a registered version; with `digests` each with its BLAKE3.
+    ///
+    /// # Errors
+    /// `NotFound`, also when its artifact lies elsewhere.
+    pub async fn version_files(&self, model: &str, version: u32, digests: bool) -> Result<Vec<VersionFile>> {
+        let path = format!("/api/v1/models/{}/versions/{version}/files", encode(model));
+        self.get(&path, &[("digests", digests)]).await
+    }
+
+    /// The first bytes of a version's file.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn version_file(&self, model: &str, version: u32, path: &str, first_bytes: u64) -> Result<bytes::Bytes> {
+        let route = format!("/api/v1/models/{}/versions/{version}/file", encode(model));
+        let query = [("path", path.to_owned()), ("first_bytes", first_bytes.to_string())];
+        let response = self.send(self.request(Method::GET, &route).query(&query)).await?;
+        response.bytes().await.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))
     }
 
     /// # Errors

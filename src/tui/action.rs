@@ -45,6 +45,7 @@ macro_rules! actions {
 actions! {
     PromoteSheet "promote.sheet" Act "promote…" "change the stage of a version…";
     RollbackSheet "rollback.sheet" Act "roll back…" "bring the previous prod version back…";
+    ArchiveSheet "archive.sheet" Act "archive…" "archive a version…";
     VerifyChain "verify.chain" Act "verify" "verify the audit chain";
     RegisterSheet "register.sheet" Act "register…" "register a run as a version of a model…";
     StopSheet "stop.sheet" Act "stop…" "stop runs that go on…";
@@ -108,6 +109,10 @@ actions! {
     Freeze "freeze" Look "freeze" "hold the screen still; data still arrives";
     Refresh "refresh" Look "refresh" "load again now";
 
+    Diff "diff" Look "diff" "what differs, line by line";
+    OpenLink "open.link" Move "link" "go to what this is about";
+    AsOf "as.of" Look "as of" "the registry as it stood at a moment…";
+
     Help "help" App "help" "keys of this screen";
     Palette "palette" App "palette" "find an action by name";
     MouseToggle "mouse.toggle" App "mouse" "mouse on, off";
@@ -145,6 +150,7 @@ impl Action {
                 | Self::StopSheet
                 | Self::DeleteSheet
                 | Self::RestoreSheet
+                | Self::ArchiveSheet
         )
     }
 

@@ -23,6 +23,10 @@ pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
             let chosen = picker.press(key);
             return update::picked(state, chosen, effects);
         }
+        Some(Overlay::Editor(editor)) => {
+            let typed = editor.press(key);
+            return small::typed(state, typed, effects);
+        }
         Some(Overlay::Prompt(prompt)) => {
             let typed = prompt.press(key);
             return small::typed(state, typed, effects);

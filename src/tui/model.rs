@@ -175,6 +175,51 @@ pub struct Model {
     pub generation: i64,
     pub versions: Vec<Version>,
     pub tags: BTreeMap<String, String>,
+    /// Changes of stages and aliases, newest first.
+    pub history: Vec<Event>,
+}
+
+/// A stage or alias that began or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub at: Timestamp,
+    pub version: u32,
+    pub what: Happened,
+    pub by: String,
+    pub reason: String,
+    /// Number of the audit record, where it is known.
+    pub audit: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Happened {
+    Stage(Stage),
+    Deleted,
+    Alias(String),
+    AliasGone(String),
+}
+
+/// What is known of a version from its files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    pub model: String,
+    pub version: u32,
+    pub files: Vec<CardFile>,
+    /// Columns that go in and come out, as the model's own file says.
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    pub flavors: Vec<String>,
+    /// The page that lies beside the model for its readers.
+    pub readme: String,
+    /// Why there are no files.
+    pub note: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardFile {
+    pub path: String,
+    pub size: u64,
+    pub digest: Option<String>,
 }
 
 impl Model {
@@ -211,10 +256,13 @@ pub struct Version {
     pub source: String,
     pub digest: Option<String>,
     pub size: Option<u64>,
+    pub files: Option<u64>,
     pub created: Timestamp,
     pub by: String,
     pub description: String,
     pub inputs: Vec<Input>,
+    /// Of the run that it came from.
+    pub params: BTreeMap<String, String>,
     pub metrics: BTreeMap<String, f64>,
     pub tags: BTreeMap<String, String>,
     /// Moves between stages, newest first.
@@ -253,6 +301,17 @@ pub struct Record {
     pub idempotency_key: Option<String>,
     pub previous: String,
     pub digest: String,
+    /// What it was about, where that can be gone to.
+    pub link: Option<Link>,
+    /// Its texts were erased; the chain holds without them.
+    pub erased: bool,
+}
+
+/// A thing that a record was about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Link {
+    Model { name: String, version: Option<u32> },
+    Run(String),
 }
 
 /// What checking the chain found.
@@ -261,6 +320,11 @@ pub struct Verdict {
     pub records: u64,
     /// The first bad record and what is wrong with it.
     pub broken: Option<String>,
+    pub first_bad: Option<i64>,
+    /// Records whose texts were erased.
+    pub erased: i64,
+    /// Signed heads that were compared.
+    pub heads: usize,
 }
 
 /// A change, asked for on a sheet or small enough to be made at once.

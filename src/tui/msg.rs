@@ -15,7 +15,7 @@ use super::session::Session;
 use super::span::Span;
 use super::views::SavedView;
 use super::widget::Spot;
-use crate::base::Fault;
+use crate::base::{Fault, Timestamp};
 use crate::capability::datasets::Diff;
 use crate::capability::datasets::profile::Profile;
 use crate::capability::tracking::compare::Noises;
@@ -116,6 +116,10 @@ pub enum Want {
         from: VersionId,
         to: VersionId,
     },
+    /// The registry as it stood at a moment.
+    ModelsAt(Timestamp),
+    /// The files of a version, with the digest of each if asked for.
+    Card { model: String, version: u32, digests: bool },
 }
 
 /// A stretch of the list of runs.
@@ -194,6 +198,7 @@ pub enum Page {
     /// `None` for a version without a table.
     Profile(Box<Option<Profile>>),
     DataDiff(Box<Diff>),
+    Card(Box<super::model::Card>),
 }
 
 /// What the room asks of the outside.

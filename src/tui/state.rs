@@ -35,6 +35,12 @@ pub enum View {
     Audit,
     /// Datasets, and what versions were measured on.
     Data,
+    /// Two versions of a model, older number first.
+    Versus {
+        model: String,
+        old: u32,
+        new: u32,
+    },
 }
 
 impl View {
@@ -51,7 +57,7 @@ impl View {
             Self::Runs => "screen.runs",
             Self::Run(_) => "screen.run",
             Self::Compare(_) => "screen.compare",
-            Self::Registry => "screen.registry",
+            Self::Registry | Self::Versus { .. } => "screen.registry",
             Self::Audit => "screen.audit",
             Self::Data => "screen.data",
         }
@@ -62,6 +68,7 @@ impl View {
     pub fn tab(&self) -> Self {
         match self {
             Self::Run(_) | Self::Compare(_) => Self::Runs,
+            Self::Versus { .. } => Self::Registry,
             other => other.clone(),
         }
     }
@@ -261,6 +268,7 @@ impl State {
             View::Registry => self.registry.why_not(action),
             View::Audit => self.audit.why_not(action),
             View::Data => self.data.why_not(action),
+            View::Versus { .. } => super::screen::registry::versus::why_not(&self.registry, action),
         }
     }
 
@@ -314,6 +322,9 @@ impl State {
                 self.compare = Compare::open(ids.clone(), &self.runs, self.now);
             }
             self.nav.stack.push(view);
+        } else if let View::Versus { .. } = view {
+            self.registry.versus_scroll = 0;
+            self.nav.stack.push(view);
         } else {
             self.nav.stack = vec![view];
         }
@@ -339,6 +350,13 @@ impl State {
     /// Whether the cursor is on its way: the panes that follow it wait until it rests, so that a move costs little.
     pub fn is_moving(&self) -> bool {
         self.overlay.is_none() && self.moved.is_some_and(|at| self.now.0 - at.0 < REST_US)
+    }
+
+    /// Begins at another screen than the first.
+    pub fn open_at(&mut self, view: View) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.go(view, &mut effects);
+        effects
     }
 
     /// When something on the screen changes by itself, beside the clock's seconds.

@@ -105,6 +105,7 @@ fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
         }
         Some(Overlay::Prompt(prompt)) => prompt.line.paste(text),
         Some(Overlay::Help { find, .. }) => find.paste(text),
+        Some(Overlay::Editor(editor)) => editor.paste(text),
         None => state.say("pasted text was ignored: open a filter (/) or a reason first"),
     }
 }
@@ -171,6 +172,8 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.compare.rows.touch();
             state.compare.noise.touch();
             state.registry.models.touch();
+            state.registry.past.touch();
+            state.registry.card_failed = None;
             state.audit.page.touch();
             state.data.touch();
         }
@@ -212,6 +215,7 @@ fn lost(state: &mut State, why: &str) {
     state.run.row.remote.stale(why);
     state.compare.rows.remote.stale(why);
     state.registry.models.remote.stale(why);
+    state.registry.past.remote.stale(why);
     state.audit.page.remote.stale(why);
     state.data.stale(why);
 }
@@ -253,7 +257,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         View::Runs => state.runs.due_at(),
         View::Run(_) => state.run.row.due_at(),
         View::Compare(_) => state.compare.rows.due_at(),
-        View::Registry => state.registry.models.due_at(),
+        View::Registry | View::Versus { .. } => state.registry.models.due_at(),
         View::Audit => state.audit.page.due_at(),
         View::Data => state.data.rows.due_at(),
     };

@@ -90,6 +90,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
         View::Data => screen::data::view::view(&look, buf, at.body, state, scroll),
+        View::Versus { .. } => screen::registry::versus::view(&look, buf, at.body, state),
     }
     if let Some(line) = at.filter {
         frame::filter_error(&look, buf, Rect { y: line.y + 1, ..line }.intersection(area), state);
@@ -105,6 +106,7 @@ fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &m
         Some(Overlay::Help { scroll, find }) => overlay::help(look, buf, body, state, *scroll, find),
         Some(Overlay::Sheet(sheet)) => widget::sheet::sheet(look, buf, body, sheet, state),
         Some(Overlay::Prompt(p)) => widget::prompt::prompt(look, buf, body, p),
+        Some(Overlay::Editor(e)) => widget::editor::editor(look, buf, body, e),
         Some(Overlay::Filter(_)) | None => {}
     }
     if let Some((key, at)) = state.prefix
@@ -127,7 +129,7 @@ fn filter_note(state: &State) -> String {
         View::Registry => format!("{} models", state.registry.shown().len()),
         View::Data => format!("{} versions", state.data.shown().len()),
         View::Run(_) => String::new(),
-        View::Compare(_) => String::new(),
+        View::Compare(_) | View::Versus { .. } => String::new(),
     };
     note + &window
 }
@@ -186,7 +188,7 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             lines.extend(state.runs.current().map(|r| (format!("▸ {}", r.name), Token::Text)));
         }
         View::Compare(_) => lines.extend(state.compare.result.as_ref().map(|c| (c.verdict.text.clone(), Token::Text))),
-        View::Registry => {
+        View::Registry | View::Versus { .. } => {
             lines.extend(state.registry.current().map(|m| {
                 let prod = m
                     .in_stage(super::model::Stage::Prod)

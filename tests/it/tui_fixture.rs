@@ -251,21 +251,81 @@ fn version(number: u32, stage: Stage, days: i64, reason: &str) -> Version {
         source: format!("models:/m-{number:032x}"),
         digest: Some("blake3:1f9c8872ac".into()),
         size: Some(412 << 20),
+        files: Some(3),
         created: ago((days + 1) * 86_400),
         by: "ci".into(),
         description: String::new(),
         inputs: vec![data()],
+        params: map(&[("lr", if number.is_multiple_of(2) { "0.001" } else { "0.0005" }.into()), ("penalty", "l2".into())]),
         metrics: map(&[("val_auc", 0.90 + f64::from(number) / 1000.0), ("brier", 0.11)]),
         tags: BTreeMap::new(),
         moves,
     }
 }
 
+/// Every move as an entry of the history, and an alias, newest first.
+fn history(versions: &[Version]) -> Vec<Event> {
+    let moves = versions.iter().flat_map(|v| {
+        v.moves.iter().map(|m| Event {
+            at: m.at,
+            version: v.number,
+            what: m.stage.map_or(Happened::Deleted, Happened::Stage),
+            by: m.by.clone(),
+            reason: m.reason.clone(),
+            audit: Some(i64::from(v.number) + 340),
+        })
+    });
+    let aliases = versions.iter().flat_map(|v| {
+        v.aliases.iter().map(|a| Event {
+            at: v.moves[0].at,
+            version: v.number,
+            what: Happened::Alias(a.clone()),
+            by: "kim".into(),
+            reason: String::new(),
+            audit: None,
+        })
+    });
+    let mut all: Vec<Event> = moves.chain(aliases).collect();
+    all.sort_by_key(|e| std::cmp::Reverse(e.at));
+    all
+}
+
+/// The registry as it stood: v41 was in prod, and v42 to v44 were not there yet.
+pub fn models_then() -> Vec<Model> {
+    let mut models = models();
+    models.retain(|m| m.name == "flight-delay");
+    for model in &mut models {
+        model.versions.retain(|v| v.number <= 41);
+        model.versions[0].stage = Stage::Prod;
+        model.history.retain(|e| e.version <= 41);
+    }
+    models
+}
+
+fn card(model: &str, version: u32) -> Card {
+    let file = |path: &str, size, digest: &str| CardFile { path: path.into(), size, digest: Some(digest.into()) };
+    Card {
+        model: model.into(),
+        version,
+        files: vec![
+            file("MLmodel", 1_204, "5e1f00aa11bb22cc"),
+            file("model.json", 8_812, &format!("{version:016x}")),
+            file("README.md", 640, "77aa00aa11bb22cc"),
+        ],
+        inputs: ["hour long", "distance double", "carrier string?"].map(String::from).into(),
+        outputs: vec!["score double".into()],
+        flavors: vec!["python_function".into(), "sklearn".into()],
+        readme: format!("# flight-delay\nScore: the probability of an arrival 15 minutes late.\nLearned by v{version}.\nNot for other airports."),
+        note: String::new(),
+    }
+}
+
 pub fn models() -> Vec<Model> {
-    let model = |name: &str, generation, versions| Model {
+    let model = |name: &str, generation, versions: Vec<Version>| Model {
         name: name.into(),
         description: String::new(),
         generation,
+        history: history(&versions),
         versions,
         tags: BTreeMap::new(),
     };
@@ -306,6 +366,8 @@ fn record(seq: i64) -> Record {
         idempotency_key: Some("tui-7c1e-1-0".into()),
         previous: "51ae09".into(),
         digest: "9b02ff".into(),
+        link: Some(Link::Model { name: "flight-delay".into(), version: Some((40 + seq % 4) as u32) }),
+        erased: false,
     }
 }
 
@@ -377,7 +439,9 @@ pub fn answer(want: &Want) -> Page {
         }
         Want::Noise(_) => Page::Noise(noises()),
         Want::Datasets | Want::Profile(_) | Want::DataDiff { .. } => super::tui_data::answer(want).unwrap(),
-        Want::Verify => Page::Verify(Verdict { records: 400, broken: None }),
+        Want::ModelsAt(_) => Page::Models(models_then()),
+        Want::Card { model, version, .. } => Page::Card(Box::new(card(model, *version))),
+        Want::Verify => Page::Verify(Verdict { records: 398, broken: None, first_bad: None, erased: 0, heads: 3 }),
     }
 }
 

@@ -32,7 +32,7 @@ const SCREENS: &[(&str, &str)] = &[
     ("help", "?"),
 ];
 
-fn snapshot(name: &str, text: &str) {
+pub fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../snapshots");
     settings.set_prepend_module_to_snapshot(false);

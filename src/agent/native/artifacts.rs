@@ -18,10 +18,10 @@ use crate::capability::wire::ArtifactEntry;
 #[derive(Deserialize)]
 pub(super) struct PathQuery {
     #[serde(default)]
-    path: String,
+    pub(super) path: String,
     /// Only the first bytes, for a preview.
     #[serde(default)]
-    first_bytes: Option<u64>,
+    pub(super) first_bytes: Option<u64>,
 }
 
 fn place(app: &App, id: &str, below: &str) -> Result<String, Own> {
@@ -58,8 +58,13 @@ pub(super) async fn download(
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Own> {
     let path = place(&app, &id, &query.path)?;
-    let range = query.first_bytes.filter(|n| *n > 0).map(|n| object_store::GetRange::Bounded(0..n));
-    let content = app.ctx().artifacts.get(&path, range).await?;
+    stream(&app, &path, query.first_bytes).await
+}
+
+/// A file's bytes as they come, or the first of them.
+pub(super) async fn stream(app: &App, path: &str, first_bytes: Option<u64>) -> Result<Response, Own> {
+    let range = first_bytes.filter(|n| *n > 0).map(|n| object_store::GetRange::Bounded(0..n));
+    let content = app.ctx().artifacts.get(path, range).await?;
     let response = Response::builder()
         .header("content-type", "application/octet-stream")
         .header("content-length", content.range.end - content.range.start)

@@ -10,6 +10,7 @@ mod imports;
 mod openapi;
 mod reads;
 mod status;
+mod versions;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -41,6 +42,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/gates", get(evals::standing))
         .route("/api/v1/gates/check", get(evals::check))
         .route("/api/v1/gates/decisions/{id}", get(evals::decision))
+        .route("/api/v1/models/{name}/versions/{version}/files", get(versions::files))
+        .route("/api/v1/models/{name}/versions/{version}/file", get(versions::file))
         .route("/api/v1/audit", get(reads::audit_list))
         .route("/api/v1/audit/verify", post(reads::audit_verify))
         .route("/api/v1/audit/{seq}", get(reads::audit_show))

@@ -37,10 +37,12 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
         "A decision with its evidence, and whether it comes out the same.",
         "viewer",
     ),
+    ("get", "/api/v1/models/{name}/versions/{version}/files", "Files of a version (query: digests).", "viewer"),
+    ("get", "/api/v1/models/{name}/versions/{version}/file", "Bytes of one (query: path, first_bytes).", "viewer"),
     (
         "get",
         "/api/v1/audit",
-        "Audit records, newest first (query: since, until, actor, command, target, refused, before, limit).",
+        "Audit records, newest first (query: since, until, actor, command, target, via, not_actor, text, refused, before, offset, limit).",
         "viewer",
     ),
     ("post", "/api/v1/audit/verify", "Checks the audit chain against signed heads.", "viewer"),

@@ -124,16 +124,40 @@ pub struct AuditQuery {
     /// Records before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<i64>,
+    /// How they came: tui, cli, api or monitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Not by this actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_actor: Option<String>,
+    /// Part of who, what or what it was about, or of the record's texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Of those that fit, leaves out so many of the newest.
+    #[serde(default)]
+    pub offset: usize,
     /// 0: 100.
     #[serde(default)]
     pub limit: usize,
+}
+
+impl AuditQuery {
+    /// Whether every record fits, apart from where the page begins.
+    pub fn fits_all(&self) -> bool {
+        let page = Self { before: self.before, offset: self.offset, limit: self.limit, ..Self::default() };
+        *self == page
+    }
 }
 
 /// Records, newest first, and how many there are in all.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AuditPage {
     pub records: Vec<Record>,
+    /// Records of the whole trail.
     pub total: i64,
+    /// Records that fit, wherever the page begins.
+    #[serde(default)]
+    pub matched: i64,
 }
 
 /// Rows a page may have.

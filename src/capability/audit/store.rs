@@ -16,10 +16,21 @@ const LIST: &str = "select c.seq, c.at, c.actor, c.verified, c.via, c.command, c
      c.idempotency_key, c.detail_digest, c.previous, c.digest, d.salt, d.detail \
      from audit_chain c left join audit_details d on d.seq = c.seq \
      where c.seq < $1 and c.at >= $2 and c.at < $3 \
-     and ($4 = '' or c.actor = $4) and ($5 = '' or c.command = $5) \
-     and ($6 = '' or lower(c.target) like $6) \
+     and ($4 = '' or lower(c.actor) = $4) and ($5 = '' or c.command = $5) \
+     and ($6 = '' or lower(c.target) like $6 escape '!') \
      and ($7 = '' or ($7 = 'ok' and c.outcome = 'ok') or ($7 = 'refused' and c.outcome <> 'ok')) \
-     order by c.seq desc limit $8";
+     and ($8 = '' or c.via = $8) and ($9 = '' or lower(c.actor) <> $9) \
+     and ($10 = '' or lower(c.actor || ' ' || c.command || ' ' || c.target) like $10 escape '!' \
+          or lower(d.detail) like $10 escape '!') \
+     order by c.seq desc limit $11 offset $12";
+const MATCHED: &str = "select count(*) from audit_chain c left join audit_details d on d.seq = c.seq \
+     where c.at >= $1 and c.at < $2 \
+     and ($3 = '' or lower(c.actor) = $3) and ($4 = '' or c.command = $4) \
+     and ($5 = '' or lower(c.target) like $5 escape '!') \
+     and ($6 = '' or ($6 = 'ok' and c.outcome = 'ok') or ($6 = 'refused' and c.outcome <> 'ok')) \
+     and ($7 = '' or c.via = $7) and ($8 = '' or lower(c.actor) <> $8) \
+     and ($9 = '' or lower(c.actor || ' ' || c.command || ' ' || c.target) like $9 escape '!' \
+          or lower(d.detail) like $9 escape '!')";
 const ONE: &str = "select c.seq, c.at, c.actor, c.verified, c.via, c.command, c.target, c.outcome, \
      c.idempotency_key, c.detail_digest, c.previous, c.digest, d.salt, d.detail \
      from audit_chain c left join audit_details d on d.seq = c.seq where c.seq = $1";
@@ -32,7 +43,7 @@ const ONWARD: &str = "select c.seq, c.at, c.actor, c.verified, c.via, c.command,
 const COUNT: &str = "select count(*) from audit_chain";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[TIP, PUT, PUT_DETAIL, LIST, ONE, BY_KEY, ONWARD, COUNT];
+pub const STATEMENTS: &[&str] = &[TIP, PUT, PUT_DETAIL, LIST, MATCHED, ONE, BY_KEY, ONWARD, COUNT];
 
 /// A link with what is needed to check its texts.
 #[derive(Debug, FromRow)]
@@ -88,27 +99,40 @@ pub(super) async fn put(tx: &mut Tx, r: &Record, salt: &str, detail: &str) -> Re
         .map_err(fault)
 }
 
+/// A text as `like` takes it, anywhere; nothing for no text.
+fn part(text: Option<&String>) -> String {
+    let escaped = |t: &String| t.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    text.map(|t| format!("%{}%", escaped(t))).unwrap_or_default()
+}
+
 pub(super) async fn list(pool: &Pool, query: &AuditQuery) -> Result<AuditPage> {
     let limit = if query.limit == 0 { 100 } else { query.limit.min(PAGE_ROWS_MAX) };
-    let part = query.target.as_ref().map(|t| format!("%{}%", t.to_lowercase())).unwrap_or_default();
     let outcome = match query.refused {
         None => "",
         Some(false) => "ok",
         Some(true) => "refused",
     };
+    let (since, until) = (query.since.map_or(i64::MIN, |t| t.0), query.until.map_or(i64::MAX, |t| t.0));
+    let given = |text: &Option<String>| text.clone().unwrap_or_default().to_lowercase();
     let rows: Vec<Row> = on_db!(pool, p => sqlx::query_as(LIST)
-        .bind(query.before.unwrap_or(i64::MAX))
-        .bind(query.since.map_or(i64::MIN, |t| t.0))
-        .bind(query.until.map_or(i64::MAX, |t| t.0))
-        .bind(query.actor.clone().unwrap_or_default())
-        .bind(query.command.clone().unwrap_or_default())
-        .bind(part.clone())
-        .bind(outcome)
-        .bind(i64::try_from(limit).unwrap_or(100))
+        .bind(query.before.unwrap_or(i64::MAX)).bind(since).bind(until)
+        .bind(given(&query.actor)).bind(given(&query.command)).bind(part(query.target.as_ref())).bind(outcome)
+        .bind(given(&query.via)).bind(given(&query.not_actor)).bind(part(query.text.as_ref()))
+        .bind(i64::try_from(limit).unwrap_or(100)).bind(i64::try_from(query.offset).unwrap_or(0))
         .fetch_all(p).await)
     .map_err(fault)?;
     let total: i64 = on_db!(pool, p => sqlx::query_scalar(COUNT).fetch_one(p).await).map_err(fault)?;
-    Ok(AuditPage { records: rows.into_iter().map(Row::record).collect(), total })
+    let matched: i64 = if query.fits_all() {
+        total
+    } else {
+        on_db!(pool, p => sqlx::query_scalar(MATCHED)
+            .bind(since).bind(until)
+            .bind(given(&query.actor)).bind(given(&query.command)).bind(part(query.target.as_ref())).bind(outcome)
+            .bind(given(&query.via)).bind(given(&query.not_actor)).bind(part(query.text.as_ref()))
+            .fetch_one(p).await)
+        .map_err(fault)?
+    };
+    Ok(AuditPage { records: rows.into_iter().map(Row::record).collect(), total, matched })
 }
 
 pub(super) async fn one(source: Source<'_>, seq: i64) -> Result<Option<Record>> {

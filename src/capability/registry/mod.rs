@@ -5,6 +5,7 @@
 
 mod apply;
 pub mod command;
+mod files;
 mod read;
 mod rules;
 mod search;
@@ -16,12 +17,14 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::{Applied, Decider, apply};
 pub use command::Command;
+pub use files::{DIGEST_BYTES_MAX, file_path, files};
 pub use read::{missing, missing_version, model, models};
 pub use search::{PROMPT_TAG, search_models, search_versions};
 pub use source::{Prepared, check_source, download_uri, prepare};
 pub use store::STATEMENTS;
 pub use types::{
     DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc,
+    VersionFile,
 };
 
 /// The registry's settings.

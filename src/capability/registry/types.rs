@@ -117,6 +117,18 @@ pub struct FrozenArtifact {
     pub bytes: u64,
 }
 
+/// One file of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionFile {
+    /// Relative to the version's folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
 /// A stage or alias that began to hold at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {

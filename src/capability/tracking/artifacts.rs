@@ -146,6 +146,28 @@ impl Artifacts {
         store::thaw(tx, prefix).await
     }
 
+    /// Every file beneath a folder: path relative to it, and size.
+    ///
+    /// # Errors
+    /// `Invalid` for the path, `Unavailable`.
+    pub async fn tree(&self, folder: &str) -> Result<Vec<(String, u64)>> {
+        self.blobs.tree(&visible(folder)?).await
+    }
+
+    /// BLAKE3 of a file's bytes, hexadecimal.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable` when it cannot be read to its end.
+    pub async fn digest_of(&self, path: &str) -> Result<String> {
+        let mut file = blake3::Hasher::new();
+        let mut content = self.blobs.get(path, None).await?.stream;
+        while let Some(bytes) = content.next().await {
+            let bytes = bytes.map_err(|e| Fault::unavailable(format!("artifact {path}")).why(e.to_string()))?;
+            file.update(&bytes);
+        }
+        Ok(file.finalize().to_hex().to_string())
+    }
+
     /// Digests all files beneath a folder.
     ///
     /// # Errors
@@ -155,14 +177,9 @@ impl Artifacts {
         let mut whole = blake3::Hasher::new();
         let mut total = 0;
         for (path, size) in &files {
-            let mut file = blake3::Hasher::new();
             let full = if folder.is_empty() { path.clone() } else { format!("{folder}/{path}") };
-            let mut content = self.blobs.get(&full, None).await?.stream;
-            while let Some(bytes) = content.next().await {
-                let bytes = bytes.map_err(|e| Fault::unavailable(format!("artifact {full}")).why(e.to_string()))?;
-                file.update(&bytes);
-            }
-            whole.update(format!("{path}\0{size}\0{}\n", file.finalize().to_hex()).as_bytes());
+            let file = self.digest_of(&full).await?;
+            whole.update(format!("{path}\0{size}\0{file}\n").as_bytes());
             total += size;
         }
         let digest = format!("blake3:{}", whole.finalize().to_hex());

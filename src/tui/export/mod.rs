@@ -21,12 +21,13 @@ pub enum Form {
     Csv,
     Json,
     Markdown,
+    Ndjson,
     Svg,
     Png,
 }
 
 impl Form {
-    pub const TABLES: [Self; 3] = [Self::Csv, Self::Json, Self::Markdown];
+    pub const TABLES: [Self; 4] = [Self::Csv, Self::Json, Self::Ndjson, Self::Markdown];
     pub const CHARTS: [Self; 2] = [Self::Svg, Self::Png];
 
     pub fn extension(self) -> &'static str {
@@ -34,6 +35,7 @@ impl Form {
             Self::Csv => "csv",
             Self::Json => "json",
             Self::Markdown => "md",
+            Self::Ndjson => "ndjson",
             Self::Svg => "svg",
             Self::Png => "png",
         }
@@ -44,6 +46,7 @@ impl Form {
             Self::Csv => "CSV, all digits",
             Self::Json => "JSON, one object a row",
             Self::Markdown => "Markdown, for a report",
+            Self::Ndjson => "NDJSON, an object a line",
             Self::Svg => "SVG, any size",
             Self::Png => "PNG, 1920 x 1080",
         }

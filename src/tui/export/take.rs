@@ -72,6 +72,11 @@ pub fn table(state: &State) -> Option<(String, What)> {
         }
         View::Data => super::data::table(&state.data).and_then(|(name, of)| grid(name, of)),
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
+        View::Versus { model, old, new } => {
+            let mut rows = Grid::new(&["name", "old", "new", "note"]);
+            rows.rows = registry::versus::cells(state).into_iter().map(|c| c.map(|t| json!(t)).into()).collect();
+            grid(format!("{model}-v{old}-v{new}"), rows)
+        }
         View::Audit => (state.audit.total() > 0).then(|| {
             let want = AuditWant { filter: state.audit.filter.clone(), window: state.window, offset: 0, limit: 0 };
             ("audit".to_owned(), What::Audit(want))
@@ -102,7 +107,7 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             let lines = compare::view::plotted(&state.compare);
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
-        View::Registry | View::Audit | View::Data => return None,
+        View::Registry | View::Versus { .. } | View::Audit | View::Data => return None,
     };
     let context = state.status.value().map_or("", |s| s.context.as_str());
     let title = if lines.len() == 1 { format!("{key}  {}", lines[0].run) } else { key.clone() };

@@ -39,10 +39,13 @@ pub async fn write(job: Job, source: &dyn Source, folder: &Path, now: Timestamp)
         }
         What::Audit(want) => {
             let page = |offset| Want::Audit(crate::tui::msg::AuditWant { offset, limit: PAGE_ROWS, ..want.clone() });
-            let records: Vec<Record> =
+            let mut records: Vec<Record> =
                 all(source, page, |p| if let Page::Audit(w) = p { Some((w.total, w.rows)) } else { None })
                     .await
                     .map_err(said)?;
+            // Records that came meanwhile have pushed others onto the next page: each is written once.
+            records.sort_by_key(|r| std::cmp::Reverse(r.seq));
+            records.dedup_by_key(|r| r.seq);
             (take::records_grid(&records), None)
         }
     };
@@ -83,6 +86,7 @@ fn bytes(form: Form, grid: &Grid, chart: Option<&chart::Chart>) -> Result<Vec<u8
         Form::Csv => csv_of(grid),
         Form::Json => json_of(grid),
         Form::Markdown => Ok(markdown_of(grid).into_bytes()),
+        Form::Ndjson => ndjson_of(grid),
         Form::Svg => chart::svg(drawn()?, SVG_SIZE.0, SVG_SIZE.1).map(String::into_bytes),
         Form::Png => chart::png(drawn()?, PNG_SIZE.0, PNG_SIZE.1),
     }
@@ -105,10 +109,21 @@ fn csv_of(grid: &Grid) -> Result<Vec<u8>, String> {
     out.into_inner().map_err(|e| e.to_string())
 }
 
+fn objects(grid: &Grid) -> impl Iterator<Item = Map<String, Value>> {
+    grid.rows.iter().map(|row| grid.heads.iter().cloned().zip(row.iter().cloned()).collect())
+}
+
+fn ndjson_of(grid: &Grid) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    for object in objects(grid) {
+        serde_json::to_writer(&mut bytes, &object).map_err(|e| e.to_string())?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
 fn json_of(grid: &Grid) -> Result<Vec<u8>, String> {
-    let object =
-        |row: &Vec<Value>| -> Map<String, Value> { grid.heads.iter().cloned().zip(row.iter().cloned()).collect() };
-    let rows: Vec<Map<String, Value>> = grid.rows.iter().map(object).collect();
+    let rows: Vec<Map<String, Value>> = objects(grid).collect();
     let mut bytes = serde_json::to_vec_pretty(&rows).map_err(|e| e.to_string())?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -1,5 +1,6 @@
 //! What lies over a screen: the line that edits a filter, lists to pick from, the help, and the sheet that asks before a change.
 
+pub mod editor;
 pub mod help;
 pub mod line;
 pub mod picker;
@@ -7,6 +8,7 @@ pub mod prompt;
 pub mod sheet;
 
 use super::action::Action;
+pub use editor::Editor;
 pub use line::Line;
 pub use picker::Picker;
 pub use prompt::Prompt;
@@ -23,6 +25,7 @@ pub enum Overlay {
     Picker(Picker),
     Sheet(Box<Sheet>),
     Prompt(Prompt),
+    Editor(Box<Editor>),
     /// The filter of the list below, while it is being typed.
     Filter(Line),
 }
@@ -44,4 +47,5 @@ pub enum Choice {
     Window(Option<super::span::Span>),
     /// The text of the focused pane.
     CopyPane,
+    Go(super::state::View),
 }

@@ -25,6 +25,8 @@ pub enum Prompted {
     Version { model: String, version: u32, part: crate::tui::small::version::Part },
     /// The view that is shown, to be saved.
     ViewName,
+    /// The moment at which the registry is shown.
+    AsOf,
 }
 
 /// What a key on the prompt leads to.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod compare;
 pub mod curves;
 pub mod data;
+pub mod lines;
 pub mod list;
 pub mod plot;
 pub mod registry;
@@ -30,6 +31,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         View::Registry => registry::act(state, action, effects),
         View::Audit => audit::act(state, action, effects),
         View::Data => data::act(state, action, effects),
+        View::Versus { .. } => registry::versus::act(state, action, effects),
     }
 }
 
@@ -39,7 +41,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         View::Runs => runs::demand(state, effects),
         View::Run(_) => run::demand(state, effects),
         View::Compare(_) => compare::demand(state, effects),
-        View::Registry => registry::demand(state, effects),
+        View::Registry | View::Versus { .. } => registry::demand(state, effects),
         View::Audit => audit::demand(state, effects),
         View::Data => data::demand(state, effects),
     }
@@ -82,6 +84,8 @@ pub fn filter_text(state: &State) -> &str {
         View::Registry => &state.registry.filter_text,
         View::Run(_) => &state.run.filter_text,
         View::Compare(_) => &state.compare.filter_text,
+        // Two versions have no filter of their own.
+        View::Versus { .. } => "",
     }
 }
 
@@ -93,6 +97,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
         View::Registry => registry::set_filter(state, text, query),
         View::Run(_) => run::set_filter(state, text, query),
         View::Compare(_) => compare::set_filter(state, text, query),
+        View::Versus { .. } => {}
     }
     demand(state, effects);
 }
@@ -131,6 +136,9 @@ pub fn clear_marks(state: &mut State) -> bool {
     if *state.nav.here() == View::Data {
         return data::clear(&mut state.data);
     }
+    if *state.nav.here() == View::Registry {
+        return registry::clear(state);
+    }
     let had = *state.nav.here() == View::Runs && !state.runs.marks.is_empty();
     if had {
         state.runs.marks.clear();
@@ -154,6 +162,7 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
                 state.warn(why);
             }
         }
+        Choice::Go(view) => state.go(view, effects),
         Choice::SortRuns(order) => runs::sort_by(state, order),
         Choice::GroupRuns(by) => runs::group_by(state, by),
         Choice::View(choice) => runs::saved::choose(state, choice, effects),
@@ -192,6 +201,7 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
         }
         View::Data => state.data.pane = found(&data::view::panes(state, body)).unwrap_or(state.data.pane),
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
+        View::Versus { .. } => {}
     }
 }
 

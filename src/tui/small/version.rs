@@ -6,7 +6,7 @@ use crate::capability::{Command, registry};
 use crate::tui::ask::Back;
 use crate::tui::model::{Change, Model, Version};
 use crate::tui::msg::Effect;
-use crate::tui::overlay::Prompt;
+use crate::tui::overlay::{Editor, Overlay, Prompt};
 use crate::tui::overlay::prompt::Prompted;
 use crate::tui::state::State;
 use crate::tui::undo;
@@ -30,6 +30,11 @@ pub fn ask(state: &mut State, part: Part) {
         }
     };
     let what = Prompted::Version { model: model.name.clone(), version: version.number, part };
+    if part == Part::Note {
+        // A model card has more than one line.
+        state.overlay = Some(Overlay::Editor(Box::new(Editor::new(title, &text, what))));
+        return;
+    }
     open(state, Prompt::new(title, hint, &text, what));
 }
 

@@ -1,6 +1,7 @@
 //! What the room shows, as an agent tells it: the client's types turned into the room's own.
 
 mod audit;
+mod card;
 mod change;
 mod data;
 mod files;
@@ -53,7 +54,7 @@ impl Agent {
             Want::Curves { of, points } => Page::Curves(self.curves(of, points).await?),
             Want::Artifacts { run, path } => Page::Artifacts(self.artifacts(&run, &path).await?),
             Want::Preview { run, path } => Page::Preview(self.preview(&run, path).await?),
-            Want::Models => Page::Models(self.models().await?),
+            Want::Models => Page::Models(self.models(None).await?),
             Want::Audit(want) => Page::Audit(self.audit(&want).await?),
             Want::Verify => Page::Verify(self.verify().await?),
             Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
@@ -63,6 +64,10 @@ impl Agent {
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
+            Want::ModelsAt(at) => Page::Models(self.models(Some(at)).await?),
+            Want::Card { model, version, digests } => {
+                Page::Card(Box::new(self.card(model, version, digests).await?))
+            }
         })
     }
 

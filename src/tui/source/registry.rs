@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 
 use super::Agent;
+use crate::base::Timestamp;
 use crate::base::fault::Result;
 use crate::base::id::RunId;
 use crate::capability::registry::{HistoryEntry, ModelVersion, ModelView};
-use crate::tui::model::{Input, Model, Move, Stage, Version};
+use crate::tui::model::{Event, Happened, Input, Model, Move, Stage, Version};
 
 /// Models whose history is asked for, and requests at once.
 const HISTORIES_MAX: usize = 200;
@@ -19,16 +20,18 @@ const AT_ONCE: usize = 8;
 pub(super) struct Origin {
     name: String,
     metrics: BTreeMap<String, f64>,
+    params: BTreeMap<String, String>,
 }
 
 impl Agent {
-    pub(super) async fn models(&self) -> Result<Vec<Model>> {
-        let views = self.client.models(None).await?;
+    /// Every model with its history; with `as_of`, as they stood at that moment.
+    pub(super) async fn models(&self, as_of: Option<Timestamp>) -> Result<Vec<Model>> {
+        let views = self.client.models(as_of).await?;
         let full = futures::stream::iter(views.into_iter().enumerate()).map(|(n, view)| async move {
             if n >= HISTORIES_MAX {
                 return view;
             }
-            self.client.model(&view.model.name, None).await.unwrap_or(view)
+            self.client.model(&view.model.name, as_of).await.unwrap_or(view)
         });
         let full: Vec<ModelView> = full.buffered(AT_ONCE).collect().await;
         let mut runs: Vec<String> =
@@ -48,8 +51,8 @@ impl Agent {
             }
             let Ok(run_id) = id.parse::<RunId>() else { return (id, Origin::default()) };
             let Ok(view) = self.client.run(run_id).await else { return (id, Origin::default()) };
-            let origin =
-                Origin { name: view.name, metrics: view.metrics.iter().map(|(k, m)| (k.clone(), m.value)).collect() };
+            let metrics = view.metrics.iter().map(|(k, m)| (k.clone(), m.value)).collect();
+            let origin = Origin { name: view.name, metrics, params: view.params };
             if view.status.is_over()
                 && let Ok(mut finished) = self.finished.lock()
             {
@@ -64,7 +67,25 @@ impl Agent {
 fn model(view: ModelView, origins: &BTreeMap<String, Origin>) -> Model {
     let ModelView { model, versions, history, .. } = view;
     let versions = versions.into_iter().map(|v| version(v, &history, origins)).collect();
-    Model { name: model.name, description: model.description, generation: model.generation, versions, tags: model.tags }
+    let history = history.into_iter().map(event).collect();
+    Model {
+        name: model.name,
+        description: model.description,
+        generation: model.generation,
+        versions,
+        tags: model.tags,
+        history,
+    }
+}
+
+fn event(e: HistoryEntry) -> Event {
+    let what = match (e.what.strip_prefix("alias:"), e.value.as_deref()) {
+        (Some(alias), Some(_)) => Happened::Alias(alias.to_owned()),
+        (Some(alias), None) => Happened::AliasGone(alias.to_owned()),
+        (None, Some(stage)) => Happened::Stage(Stage::parse(stage).unwrap_or_default()),
+        (None, None) => Happened::Deleted,
+    };
+    Event { at: e.at, version: e.version, what, by: e.actor, reason: e.reason, audit: e.audit }
 }
 
 fn version(v: ModelVersion, history: &[HistoryEntry], origins: &BTreeMap<String, Origin>) -> Version {
@@ -90,10 +111,12 @@ fn version(v: ModelVersion, history: &[HistoryEntry], origins: &BTreeMap<String,
         source: v.doc.source,
         digest: v.doc.artifact.as_ref().map(|a| a.digest.clone()),
         size: v.doc.artifact.as_ref().map(|a| a.bytes),
+        files: v.doc.artifact.as_ref().map(|a| a.files),
         created: v.created,
         by: v.doc.user,
         description: v.doc.description,
         inputs: inputs.collect(),
+        params: origin.params,
         metrics: origin.metrics,
         tags: v.doc.tags,
         moves: moves.collect(),

@@ -28,6 +28,9 @@ pub fn header(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     if state.frozen {
         x += put(look, buf, x + 1, line.y, 6, "FROZEN", look.style(Token::Warn)) + 1;
     }
+    if in_the_past(state).is_some() {
+        x += put(look, buf, x + 1, line.y, 5, "AS OF", look.style(Token::Warn)) + 1;
+    }
     let right = links(look, buf, line, state);
     let crumbs = crumbs(state);
     for (i, crumb) in crumbs.iter().enumerate() {
@@ -58,7 +61,14 @@ fn crumbs(state: &State) -> Vec<String> {
             };
             std::iter::once("data".to_owned()).chain(here).collect()
         }
+        View::Versus { model, old, new } => vec!["registry".into(), model.clone(), format!("v{old} → v{new}")],
     }
+}
+
+/// The past moment that the open screen shows.
+fn in_the_past(state: &State) -> Option<crate::base::Timestamp> {
+    let here = matches!(state.nav.here(), View::Registry | View::Versus { .. });
+    state.registry.as_of.filter(|_| here)
 }
 
 /// The right end of the header, from the right; returns where it begins.
@@ -184,6 +194,9 @@ pub fn banners(state: &State) -> Vec<String> {
     } else if let Some(why) = &state.events.down {
         lines.push(format!("No live hints ({why}); looking every 5 s instead."));
     }
+    lines.extend(in_the_past(state).map(|at| {
+        format!("AS OF {}: this is the past, nothing can be changed in it. T another moment, Esc now.", format::full(at))
+    }));
     lines.extend(state.banners.iter().cloned());
     lines.truncate(4);
     lines
@@ -274,11 +287,34 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::PaneZoom,
         ],
         View::Registry => {
-            vec![A::Open, A::PromoteSheet, A::RollbackSheet, A::PaneNext, A::Filter, A::PaneZoom, A::CopyMenu]
+            vec![
+                A::Open,
+                A::Diff,
+                A::PromoteSheet,
+                A::RollbackSheet,
+                A::AsOf,
+                A::OpenLink,
+                A::CopyMenu,
+                A::Mark,
+                A::Filter,
+                A::PaneNext,
+                A::PaneZoom,
+            ]
         }
         View::Data => {
             vec![A::Open, A::Mark, A::DataDiff, A::PaneNext, A::ColNext, A::Filter, A::PaneZoom, A::CopyMenu]
         }
-        View::Audit => vec![A::Open, A::VerifyChain, A::Filter, A::PaneNext, A::PaneZoom, A::CopyMenu],
+        View::Versus { .. } => vec![A::StepOut, A::RowNext, A::Diff, A::PromoteSheet, A::CopyMenu],
+        View::Audit => vec![
+            A::Filter,
+            A::Open,
+            A::Diff,
+            A::OpenLink,
+            A::VerifyChain,
+            A::ExportMenu,
+            A::CopyMenu,
+            A::PaneNext,
+            A::PaneZoom,
+        ],
     }
 }

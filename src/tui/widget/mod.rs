@@ -1,6 +1,7 @@
 //! What all screens draw with. Nothing here knows a place or changes the state.
 
 pub mod chart;
+pub mod editor;
 pub mod frame;
 pub mod overlay;
 pub mod pane;

@@ -29,11 +29,47 @@ pub struct Audit {
     pub selected: Option<i64>,
     pub pane: usize,
     pub scrolls: [usize; PANES],
+    /// A record to go to once it is known where it stands.
+    pub wanted: Option<i64>,
+}
+
+/// What the last check of the chain says of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Holds,
+    /// The first that does not hold.
+    Bad,
+    /// After the first bad one: nothing vouches for it.
+    Doubtful,
+    /// Newer than the check.
+    Newer,
 }
 
 impl Audit {
     pub fn current(&self) -> Option<&Record> {
         self.page.value().and_then(|w| w.get(self.cursor))
+    }
+
+    /// How a record stood when the chain was last checked; `None` when it was not.
+    pub fn standing(&self, seq: i64) -> Option<Standing> {
+        let verdict = self.verdict.value()?;
+        Some(match verdict.first_bad {
+            Some(bad) if seq == bad => Standing::Bad,
+            Some(bad) if seq > bad => Standing::Doubtful,
+            Some(_) => Standing::Holds,
+            None if u64::try_from(seq).is_ok_and(|s| s > verdict.records) => Standing::Newer,
+            None => Standing::Holds,
+        })
+    }
+
+    /// Shows a record by its number, without a filter that could hide it. Numbers have no gap.
+    pub fn go_to(&mut self, seq: i64) {
+        self.filter = Query::default();
+        self.filter_text.clear();
+        self.pane = EVENTS;
+        self.scrolls = [0; PANES];
+        self.wanted = Some(seq);
+        self.page.renew();
     }
 
     pub fn total(&self) -> usize {
@@ -43,7 +79,12 @@ impl Audit {
     pub fn why_not(&self, action: Action) -> Option<String> {
         match action {
             Action::VerifyChain if self.verdict.is_waiting() => Some("the chain is being verified".into()),
-            Action::CopyMenu if self.current().is_none() => Some("no record here".into()),
+            Action::CopyMenu | Action::Diff if self.current().is_none() => Some("no record here".into()),
+            Action::OpenLink => match self.current() {
+                None => Some("no record here".into()),
+                Some(r) if r.link.is_none() => Some("this record is about neither a model nor a run".into()),
+                Some(_) => None,
+            },
             Action::Mark
             | Action::MarkRange
             | Action::MarkInvert

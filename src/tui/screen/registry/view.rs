@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{HISTORY, LINEAGE, MODELS, PANES, Registry, VERSIONS};
+use super::{CARD, MODELS, PANES, TIMELINE, VERSIONS, card, timeline};
 use crate::base::Timestamp;
+use crate::capability::tracking::compare::better;
 use crate::tui::format;
 use crate::tui::model::{Model, Stage, Version};
 use crate::tui::remote::Remote;
@@ -13,7 +14,7 @@ use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
 use crate::tui::widget::table::{Cell, Col, Row, table};
-use crate::tui::widget::{Look, Scroll, put, put_all};
+use crate::tui::widget::{Look, Scroll};
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let focus = state.registry.pane;
@@ -24,27 +25,36 @@ pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     }
     let models =
         u16::try_from(state.registry.shown().len()).unwrap_or(u16::MAX).saturating_add(4).clamp(6, body.height / 3);
-    let low = (body.height / 3).clamp(6, 14);
+    // The versions take what they need, and the card and the history below have the rest.
+    let count = state.registry.current().map_or(0, |m| m.versions.len());
+    let wanted = u16::try_from(count).unwrap_or(u16::MAX).saturating_add(4);
+    let rest = body.height - models;
+    let versions = wanted.clamp(6.min(rest), (rest / 2).max(6).min(rest.saturating_sub(5).max(1)));
+    let low = rest - versions;
     at[MODELS] = Some(Rect { height: models, ..body });
-    at[VERSIONS] = Some(Rect { y: body.y + models, height: body.height - models - low, ..body });
+    at[VERSIONS] = Some(Rect { y: body.y + models, height: versions, ..body });
     let bottom = Rect { y: body.bottom() - low, height: low, ..body };
     if body.width >= 100 {
         let half = body.width / 2;
-        at[LINEAGE] = Some(Rect { width: half, ..bottom });
-        at[HISTORY] = Some(Rect { x: bottom.x + half, width: body.width - half, ..bottom });
+        at[CARD] = Some(Rect { width: half, ..bottom });
+        at[TIMELINE] = Some(Rect { x: bottom.x + half, width: body.width - half, ..bottom });
     } else {
-        at[if focus == HISTORY { HISTORY } else { LINEAGE }] = Some(bottom);
+        at[if focus == TIMELINE { TIMELINE } else { CARD }] = Some(bottom);
     }
     at
 }
 
 pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &mut Scroll) {
     let registry = &state.registry;
-    if registry.models.value().is_none_or(Vec::is_empty) {
-        let inner = pane(look, buf, body, true, "MODELS × STAGES", "");
-        return match &registry.models.remote {
+    if registry.listed().value().is_none_or(Vec::is_empty) {
+        let inner = pane(look, buf, body, true, &title(state), "");
+        return match &registry.listed().remote {
             Remote::Empty | Remote::Loading => empty(look, buf, inner, &[("asking the agent…", Token::Muted)]),
             Remote::Failed(fault) => failed(look, buf, inner, fault),
+            _ if registry.as_of.is_some() => {
+                let lines = [("No model was registered at that moment.", Token::Text), ("Esc returns to now.", Token::Muted)];
+                empty(look, buf, inner, &lines);
+            }
             Remote::Fresh(..) | Remote::Stale(..) => nothing(look, buf, inner),
         };
     }
@@ -55,12 +65,18 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
     if let Some(area) = at[VERSIONS] {
         versions(look, buf, area, state, scroll);
     }
-    if let Some(area) = at[LINEAGE] {
-        lineage(look, buf, area, registry, state.now);
+    if let Some(area) = at[CARD] {
+        card::draw(look, buf, area, registry, state.now);
     }
-    if let Some(area) = at[HISTORY] {
-        history(look, buf, area, registry, state.now);
+    if let Some(area) = at[TIMELINE] {
+        timeline::draw(look, buf, area, state, scroll);
     }
+}
+
+/// What is looked at, with the moment where it is not now.
+fn title(state: &State) -> String {
+    let moment = state.registry.as_of.map(|at| format!("  AS OF {}", format::full(at))).unwrap_or_default();
+    format!("MODELS × STAGES{moment}")
 }
 
 fn nothing(look: &Look<'_>, buf: &mut Buffer, inner: Rect) {
@@ -116,9 +132,12 @@ fn ranges(numbers: &[u32]) -> String {
 fn matrix(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: &mut Scroll) {
     let registry = &state.registry;
     let shown = registry.shown();
-    let last_known = if registry.models.remote.is_stale() { "~ last known · " } else { "" };
-    let note = format!("{last_known}{} models · ←→ stage · ↵ versions", shown.len());
-    let inner = pane(look, buf, area, registry.pane == MODELS, "MODELS × STAGES", &note);
+    let stale = registry.listed().remote.is_stale();
+    let last_known = if stale { "~ last known · " } else { "" };
+    let keys = if registry.as_of.is_some() { "T another moment · Esc now" } else { "←→ stage · ↵ versions · T as of" };
+    let models = if shown.len() == 1 { "model" } else { "models" };
+    let note = format!("{last_known}{} {models} · {keys}", shown.len());
+    let inner = pane(look, buf, area, registry.pane == MODELS, &title(state), &note);
     let mut columns = vec![Col::left("MODEL", 16, 0).grows(12)];
     for (i, stage) in Stage::ALL.into_iter().enumerate() {
         let at_stage = registry.pane == MODELS && registry.stage == i;
@@ -129,7 +148,7 @@ fn matrix(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     }
     columns.push(Col::left("LATEST", 10, 6));
     let first = scroll.keep("models", registry.cursor, shown.len(), usize::from(inner.height.saturating_sub(1)));
-    let is_stale = registry.models.remote.is_stale();
+    let is_stale = stale;
     let rows = shown.iter().enumerate().skip(first).map(|(i, model)| {
         let mut cells = vec![Cell::id(model.name.as_str())];
         for stage in Stage::ALL {
@@ -162,30 +181,36 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         area,
         registry.pane == VERSIONS,
         &format!("{} VERSIONS", model.name),
-        "P change stage… · ↵ run",
+        if registry.marks.is_empty() { "Space mark · d diff two · ↵ card" } else { "d diff · Esc unmark" },
     );
     let keys = shared_metrics(model);
+    let stale = registry.listed().remote.is_stale();
     let mut columns = vec![
-        Col::left("VER", 5, 0),
+        Col::left("VER", 4, 0),
         Col::left("STAGE", 8, 0),
-        Col::left("ALIASES", 10, 5),
-        Col::left("FROM RUN", 14, 3).grows(8),
+        Col::left("ALIASES", 9, 5),
+        Col::left("FROM RUN", 13, 3).grows(6),
     ];
     columns.extend(
         keys.iter().map(|k| Col::right(k.clone(), u16::try_from(format::width(k)).unwrap_or(9).clamp(8, 12), 2)),
     );
     columns.extend([
-        Col::right("SIZE", 9, 6),
-        Col::left("CREATED", 10, 4),
-        Col::left("BY", 8, 7),
-        Col::left("WHY", 16, 1).grows(40),
+        Col::right("SIZE", 8, 6),
+        Col::left("DIGEST", 8, 8),
+        Col::left("CREATED", 9, 4),
+        Col::left("BY", 6, 7).grows(4),
+        Col::left("WHY", 14, 1).grows(40),
     ]);
     let first =
         scroll.keep("versions", registry.version, model.versions.len(), usize::from(inner.height.saturating_sub(1)));
     let rows = model.versions.iter().enumerate().skip(first).map(|(i, v)| {
         let mut cells = vec![
             Cell::text(format!("v{}", v.number)),
-            Cell::new(v.stage.name(), stage_token(v.stage)),
+            if stale {
+                Cell::new(format!("~{}", v.stage.name()), Token::Unknown)
+            } else {
+                Cell::new(v.stage.name(), stage_token(v.stage))
+            },
             Cell::new(v.aliases.join(" "), Token::Accent),
             Cell::id(v.run_name.as_deref().or(v.run.as_deref()).unwrap_or("-")),
         ];
@@ -193,16 +218,23 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
             .extend(keys.iter().map(|k| v.metrics.get(k).map_or(Cell::muted("-"), |m| Cell::text(format::number(*m)))));
         cells.extend([
             Cell::muted(v.size.map_or("-".into(), format::bytes)),
+            Cell::muted(v.digest.as_deref().map_or("-", short_digest)),
             Cell::muted(format::moment(state.now, v.created)),
             Cell::muted(v.by.as_str()),
             Cell::muted(why(v)),
         ]);
-        Row { cells, at_cursor: i == registry.version, marked: false }
+        Row { cells, at_cursor: i == registry.version, marked: registry.marks.contains(&v.number) }
     });
     table(look, buf, inner, &columns, rows, registry.pane == VERSIONS);
 }
 
-fn stage_token(stage: Stage) -> Token {
+/// The beginning of a digest, without the name of its kind.
+fn short_digest(digest: &str) -> &str {
+    let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+    hex.get(..8).unwrap_or(hex)
+}
+
+pub fn stage_token(stage: Stage) -> Token {
     match stage {
         Stage::Prod => Token::Ok,
         Stage::Staging => Token::Info,
@@ -224,79 +256,8 @@ fn shared_metrics(model: &Model) -> Vec<String> {
         *counts.entry(key).or_default() += 1;
     }
     let mut keys: Vec<_> = counts.into_iter().collect();
-    keys.sort_by_key(|(k, n)| (usize::MAX - n, (*k).to_owned()));
+    keys.sort_by_key(|(k, n)| (usize::MAX - n, better::rank(k)));
     keys.into_iter().take(2).map(|(k, _)| k.to_owned()).collect()
-}
-
-fn lineage(look: &Look<'_>, buf: &mut Buffer, area: Rect, registry: &Registry, now: Timestamp) {
-    let Some(v) = registry.version() else {
-        pane(look, buf, area, registry.pane == LINEAGE, "LINEAGE", "");
-        return;
-    };
-    let inner = pane(look, buf, area, registry.pane == LINEAGE, &format!("v{}  LINEAGE", v.number), "↵ run");
-    let data = v.inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(" + ");
-    let run = v.run_name.as_deref().or(v.run.as_deref()).unwrap_or("unknown run");
-    let data = if data.is_empty() { "data not logged" } else { &data };
-    let mut lines =
-        vec![("lineage".to_owned(), format!("{data} → {run} → v{} → {}", v.number, v.stage.name()), Token::Text)];
-    lines.extend(
-        v.inputs.iter().map(|i| ("data".into(), format!("{} {} {}", i.name, i.digest, i.context), Token::Text)),
-    );
-    lines.extend(v.run.iter().map(|r| ("run".into(), r.clone(), Token::Text)));
-    lines.push(("source".into(), v.source.clone(), Token::Text));
-    lines.extend(v.digest.iter().map(|d| ("digest".into(), d.clone(), Token::Text)));
-    lines.push(("created".into(), format!("{}  by {}", format::moment(now, v.created), v.by), Token::Text));
-    if !v.description.is_empty() {
-        lines.push(("about".into(), v.description.clone(), Token::Text));
-    }
-    lines.extend(v.metrics.iter().map(|(k, m)| (k.clone(), format::number(*m), Token::Info)));
-    lines.extend(v.tags.iter().map(|(k, t)| (k.clone(), t.clone(), Token::Muted)));
-    scrolled(look, buf, inner, registry.scrolls[LINEAGE], &lines);
-}
-
-fn scrolled(look: &Look<'_>, buf: &mut Buffer, inner: Rect, scroll: usize, lines: &[(String, String, Token)]) {
-    let skip = scroll.min(lines.len().saturating_sub(usize::from(inner.height)));
-    for (y, (label, text, token)) in (inner.y..inner.bottom()).zip(lines.iter().skip(skip)) {
-        let label = format::cut(&format::clean(label), 14, "…");
-        let width = u16::try_from(format::width(&label).max(8)).unwrap_or(8);
-        put(look, buf, inner.x + 1, y, width, &label, look.style(Token::Muted));
-        put(look, buf, inner.x + 2 + width, y, inner.width.saturating_sub(width + 2), text, look.style(*token));
-    }
-}
-
-fn history(look: &Look<'_>, buf: &mut Buffer, area: Rect, registry: &Registry, now: Timestamp) {
-    let Some(v) = registry.version() else {
-        pane(look, buf, area, registry.pane == HISTORY, "WHY", "");
-        return;
-    };
-    let inner = pane(
-        look,
-        buf,
-        area,
-        registry.pane == HISTORY,
-        &format!("v{}  WHY IT IS IN {}", v.number, v.stage.name()),
-        "newest first",
-    );
-    if v.moves.is_empty() {
-        return empty(look, buf, inner, &[("no move between stages is recorded", Token::Muted)]);
-    }
-    let skip = registry.scrolls[HISTORY].min(v.moves.len().saturating_sub(usize::from(inner.height)));
-    for (y, m) in (inner.y..inner.bottom()).zip(v.moves.iter().skip(skip)) {
-        let when = format!("{:<10}", format::moment(now, m.at));
-        let stage = m.stage.map_or("left", Stage::name);
-        let reason = if m.reason.is_empty() { "-".to_owned() } else { format!("\"{}\"", m.reason) };
-        let pieces = [
-            (when.as_str(), Token::Muted),
-            (look.glyphs.arrow, Token::Muted),
-            (" ", Token::Text),
-            (stage, m.stage.map_or(Token::Muted, stage_token)),
-            ("  ", Token::Text),
-            (m.by.as_str(), Token::Text),
-            ("  ", Token::Text),
-            (reason.as_str(), Token::Muted),
-        ];
-        put_all(look, buf, inner.x + 1, y, inner.width - 1, &pieces);
-    }
 }
 
 #[cfg(test)]

@@ -56,6 +56,10 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Metric => pick_metric(state),
         Action::CopyMenu => pick_copy(state),
+        Action::OpenLink => {
+            let id = run.id.clone();
+            super::super::registry::go_to_run(state, &id, effects);
+        }
         _ => demand(state, effects),
     }
 }
