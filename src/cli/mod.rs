@@ -258,7 +258,12 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Status => status::run(session).await,
         Verb::Import(verb) => import::run(session, verb).await,
         // Those need an agent or a room of their own.
-        Verb::Demo(_) | Verb::Open { .. } | Verb::Restore(_) | Verb::Runs(_) | Verb::Audit(_) | Verb::Registry(_)
+        Verb::Demo(_)
+        | Verb::Open { .. }
+        | Verb::Restore(_)
+        | Verb::Runs(_)
+        | Verb::Audit(_)
+        | Verb::Registry(_)
         | Verb::Room(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),
         Verb::Connect(to) => guide::connect(session, &to).await,

@@ -11,12 +11,12 @@ use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
+use crate::capability::registry::{ModelView, VersionFile};
 use crate::capability::tracking::compare::{Noises, noises};
 use crate::capability::tracking::view::PAGE_ROWS_MAX;
 use crate::capability::tracking::{
     ExperimentView, GroupQuery, LoggedModel, RunGroups, RunPage, RunQuery, RunView, Series,
 };
-use crate::capability::registry::{ModelView, VersionFile};
 use crate::capability::wire::{ArtifactEntry, BackupRequest, BackupStep, ImportExperiment, ImportRun, Status};
 use crate::capability::{Envelope, Hint, Outcome};
 

@@ -96,6 +96,12 @@ pub enum Want {
         path: String,
     },
     Models,
+    /// What the gates say of a move.
+    Gates {
+        model: String,
+        version: u32,
+        stage: super::model::Stage,
+    },
     Audit(AuditWant),
     Verify,
     /// The end of a log.
@@ -119,7 +125,11 @@ pub enum Want {
     /// The registry as it stood at a moment.
     ModelsAt(Timestamp),
     /// The files of a version, with the digest of each if asked for.
-    Card { model: String, version: u32, digests: bool },
+    Card {
+        model: String,
+        version: u32,
+        digests: bool,
+    },
 }
 
 /// A stretch of the list of runs.
@@ -188,6 +198,7 @@ pub enum Page {
     Artifacts(Vec<Artifact>),
     Preview(Preview),
     Models(Vec<Model>),
+    Gates(Box<crate::capability::gates::Decision>),
     Audit(Window<Record>),
     Verify(Verdict),
     Logged(Vec<Logged>),

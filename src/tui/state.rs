@@ -170,6 +170,8 @@ pub struct State {
     /// Changes that were sent and not answered yet.
     pub doing: BTreeMap<RequestId, Doing>,
     pub undo: Option<Undo>,
+    /// What the gates say of the move on the open sheet.
+    pub gates: super::ask::gates::Asked,
     /// A sheet that waits for the registry to be loaded.
     pub sheet_wanted: Option<Topic>,
     /// Saved views of the runs.
@@ -217,6 +219,7 @@ impl State {
             toast: None,
             doing: BTreeMap::new(),
             undo: None,
+            gates: super::ask::gates::Asked::default(),
             sheet_wanted: None,
             views: Vec::new(),
             banners: setup.banners,

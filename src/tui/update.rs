@@ -161,6 +161,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
         Changed::Model(_) => {
             state.registry.models.touch();
             state.data.rows.touch();
+            state.gates.slot.touch();
         }
         Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
@@ -174,6 +175,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.registry.models.touch();
             state.registry.past.touch();
             state.registry.card_failed = None;
+            state.gates.slot.touch();
             state.audit.page.touch();
             state.data.touch();
         }
@@ -202,6 +204,8 @@ fn loaded(state: &mut State, id: RequestId, reply: Result<Page, Fault>, effects:
         );
         return;
     }
+    let gates = |p: &Page| if let Page::Gates(decision) = p { Some((**decision).clone()) } else { None };
+    screen::give(&mut state.gates.slot, id, &reply, state.now, gates);
     if let Some(why) = screen::loaded(state, id, &reply) {
         state.warn(why);
     }
@@ -242,6 +246,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     if state.control.down.is_none() {
         screen::demand(state, effects);
+        ask::gates::demand(state, effects);
         if ask::speaks_of_models(state) {
             screen::registry::demand(state, effects);
         }

@@ -115,7 +115,10 @@ fn every_screen_is_said_and_has_its_json() {
     // Without a terminal the room is its overview, said once.
     let overview = agent.cli(&[]).expect(0).stdout;
     sentences(&overview);
-    assert!(overview.contains("2 runs in 1 experiment, 1 going on.") && overview.contains("3 audit records."), "{overview}");
+    assert!(
+        overview.contains("2 runs in 1 experiment, 1 going on.") && overview.contains("3 audit records."),
+        "{overview}"
+    );
     assert_eq!(agent.cli(&["--json"]).expect(0).json()["models"][0]["name"], "delay");
 }
 
@@ -145,7 +148,10 @@ fn following_says_one_sentence_a_change() {
     while next() != "Following; interrupt to end." {}
     agent.cli(&["promote", "delay", "1", "--to", "archived", "--reason", "quality fell in the north"]).expect(0);
     let said = next();
-    assert!(said.contains("put v1 into archived of delay, because \"quality fell in the north\" (audit record 4)."), "{said}");
+    assert!(
+        said.contains("put v1 into archived of delay, because \"quality fell in the north\" (audit record 4)."),
+        "{said}"
+    );
     agent.cli(&["model", "delete", "delay", "--all", "--reason", "no longer used"]).expect(0);
     assert_eq!(next(), "Model delay is gone.");
     child.kill().unwrap();

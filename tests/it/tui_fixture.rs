@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use opsroom::base::Timestamp;
+use opsroom::capability::gates::{Decision, Finding, Verdict as Judged};
 use opsroom::capability::tracking::compare::{Noise, Noises};
 use opsroom::tui::glyph::{self, Glyphs};
 use opsroom::tui::key::{Code, Key};
@@ -256,7 +257,10 @@ fn version(number: u32, stage: Stage, days: i64, reason: &str) -> Version {
         by: "ci".into(),
         description: String::new(),
         inputs: vec![data()],
-        params: map(&[("lr", if number.is_multiple_of(2) { "0.001" } else { "0.0005" }.into()), ("penalty", "l2".into())]),
+        params: map(&[
+            ("lr", if number.is_multiple_of(2) { "0.001" } else { "0.0005" }.into()),
+            ("penalty", "l2".into()),
+        ]),
         metrics: map(&[("val_auc", 0.90 + f64::from(number) / 1000.0), ("brier", 0.11)]),
         tags: BTreeMap::new(),
         moves,
@@ -315,7 +319,9 @@ fn card(model: &str, version: u32) -> Card {
         inputs: ["hour long", "distance double", "carrier string?"].map(String::from).into(),
         outputs: vec!["score double".into()],
         flavors: vec!["python_function".into(), "sklearn".into()],
-        readme: format!("# flight-delay\nScore: the probability of an arrival 15 minutes late.\nLearned by v{version}.\nNot for other airports."),
+        readme: format!(
+            "# flight-delay\nScore: the probability of an arrival 15 minutes late.\nLearned by v{version}.\nNot for other airports."
+        ),
         note: String::new(),
     }
 }
@@ -433,6 +439,7 @@ pub fn answer(want: &Want) -> Page {
             Page::Preview(Preview { path: path.clone(), text: "{\n  \"auc\": 0.941\n}".into(), note: "17 B".into() })
         }
         Want::Models => Page::Models(models()),
+        Want::Gates { model, version, stage } => Page::Gates(Box::new(decision(model, *version, *stage, Judged::Pass))),
         Want::Audit(w) => Page::Audit(window(w.offset, w.limit, 400, |i| record(400 - i as i64))),
         Want::Compared(ids) => {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
@@ -449,6 +456,38 @@ pub fn answer(want: &Want) -> Page {
 fn noises() -> Noises {
     let of = |key: &str, sigma| (key.to_owned(), Noise { sigma, freedom: 40, groups: 2, runs: 42 });
     Noises::from([of("val_auc", 0.0004), of("val_loss", 0.002)])
+}
+
+/// Two gates: the first passes, the second says what is given.
+pub fn decision(model: &str, version: u32, stage: Stage, second: Judged) -> Decision {
+    let finding = |name: &str, verdict, why: &str| Finding {
+        name: name.into(),
+        kind: "metric".into(),
+        verdict,
+        observed: serde_json::Value::Null,
+        bound: String::new(),
+        why: why.into(),
+        next: String::new(),
+        rows_missing: None,
+        waived: None,
+        slices: Vec::new(),
+    };
+    Decision {
+        id: 0,
+        at: NOW,
+        model: model.into(),
+        version,
+        stage,
+        verdict: second,
+        ungated: false,
+        gates: vec![
+            finding("offline-auc", Judged::Pass, "auc 0.943 >= 0.935"),
+            finding("slice-floor", second, "country=BR 0.402, wanted >= 0.750"),
+        ],
+        by: String::new(),
+        digest: String::new(),
+        case: None,
+    }
 }
 
 /// The first sixty runs put together as the agent would.

@@ -239,7 +239,8 @@ fn hostile(want: &Want) -> Page {
 #[test]
 fn hostile_names_stay_in_their_places() {
     for (size, glyphs) in [((120, 40), UNICODE), ((80, 24), UNICODE), ((64, 18), ASCII), ((20, 5), ASCII)] {
-        for keys in ["3 tab tab tab", "3 tab space space d d", "3 tab @", "3 T 3 d enter", "7 tab tab", "7 d", "7 v e"] {
+        for keys in ["3 tab tab tab", "3 tab space space d d", "3 tab @", "3 T 3 d enter", "7 tab tab", "7 d", "7 v e"]
+        {
             let mut room = Room::with(size, glyphs, hostile);
             for key in keys.split_whitespace() {
                 room.keys(key);
@@ -263,12 +264,9 @@ impl Source for Growing {
         *total += 1;
         let rows: Vec<Record> = (offset..(offset + w.limit).min(all))
             .map(|i| {
-                let Page::Audit(one) = answer(&Want::Audit(AuditWant {
-                    filter: Query::default(),
-                    window: None,
-                    offset: 0,
-                    limit: 1,
-                })) else {
+                let Page::Audit(one) =
+                    answer(&Want::Audit(AuditWant { filter: Query::default(), window: None, offset: 0, limit: 1 }))
+                else {
                     unreachable!()
                 };
                 Record { seq: (all - i) as i64, reason: "with, \"quotes\"\nand lines".into(), ..one.rows[0].clone() }
@@ -297,10 +295,9 @@ async fn an_export_holds_each_record_once_also_while_the_trail_grows() {
         let text = std::fs::read_to_string(file).unwrap();
         let of = |v: &serde_json::Value| v["seq"].as_i64().unwrap();
         let seqs: Vec<i64> = match form {
-            Form::Csv => csv::Reader::from_reader(text.as_bytes())
-                .records()
-                .map(|r| r.unwrap()[0].parse().unwrap())
-                .collect(),
+            Form::Csv => {
+                csv::Reader::from_reader(text.as_bytes()).records().map(|r| r.unwrap()[0].parse().unwrap()).collect()
+            }
             Form::Json => serde_json::from_str::<Vec<serde_json::Value>>(&text).unwrap().iter().map(of).collect(),
             _ => text.lines().map(|l| of(&serde_json::from_str(l).unwrap())).collect(),
         };

@@ -144,6 +144,27 @@ fn a_model_that_moved_is_shown_again_before_it_can_be_confirmed() {
 }
 
 #[test]
+fn a_gate_that_fails_keeps_the_sheet_shut_and_says_which() {
+    let mut room = Room::open((120, 40), UNICODE);
+    room.answer = Some(|want| match want {
+        opsroom::tui::msg::Want::Gates { model, version, stage } => opsroom::tui::msg::Page::Gates(Box::new(
+            super::tui_fixture::decision(model, *version, *stage, opsroom::capability::gates::Verdict::Fail),
+        )),
+        other => super::tui_fixture::answer(other),
+    });
+    room.keys("3 j tab j P 1");
+    room.look_at_sheet();
+    let text = room.text();
+    assert!(text.contains("✗ slice-floor") && text.contains("✓ offline-auc"), "{text}");
+    assert!(text.contains("1 of 2 gates do not pass"), "{text}");
+    room.keys("y");
+    room.wait(ALONE_US);
+    assert!(room.performed.is_empty());
+    room.keys("left left");
+    assert!(!room.text().contains("slice-floor"), "no gate stands on the way down");
+}
+
+#[test]
 fn where_nobody_knows_whether_it_was_done_asking_again_cannot_act_twice() {
     let mut room = promoting();
     room.look_at_sheet();

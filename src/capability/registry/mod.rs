@@ -23,8 +23,7 @@ pub use search::{PROMPT_TAG, search_models, search_versions};
 pub use source::{Prepared, check_source, download_uri, prepare};
 pub use store::STATEMENTS;
 pub use types::{
-    DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc,
-    VersionFile,
+    DatasetRef, FrozenArtifact, HistoryEntry, ModelVersion, ModelView, RegisteredModel, Stage, VersionDoc, VersionFile,
 };
 
 /// The registry's settings.

@@ -32,8 +32,12 @@ impl Tracking {
                 found.select_nth_unstable_by(end - 1, |a, b| matching.order(a, b));
                 found.truncate(end);
             }
+            if query.offset > 0 {
+                found.select_nth_unstable_by(query.offset, |a, b| matching.order(a, b));
+                found.drain(..query.offset);
+            }
             found.sort_unstable_by(|a, b| matching.order(a, b));
-            let items = found.drain(query.offset..).map(|(_, place)| state.runs()[place as usize].clone()).collect();
+            let items = found.into_iter().map(|(_, place)| state.runs()[place as usize].clone()).collect();
             Page { items, matched }
         })
     }

@@ -92,7 +92,9 @@ impl Room {
         let place = match self.place {
             Name::Overview => Place::Overview,
             Name::Runs => Place::Runs,
-            Name::Run => Place::Run(which.next().ok_or_else(|| Fault::invalid("which run?").next("name it, or its id"))?),
+            Name::Run => {
+                Place::Run(which.next().ok_or_else(|| Fault::invalid("which run?").next("name it, or its id"))?)
+            }
             Name::Compare => {
                 let runs: Vec<String> = which.by_ref().collect();
                 if runs.len() < 2 {
@@ -107,7 +109,9 @@ impl Room {
             }
         };
         if let Some(more) = which.next() {
-            return Err(Fault::invalid(format!("this place does not take \"{more}\"")).next("see `opsroom room --help`"));
+            return Err(
+                Fault::invalid(format!("this place does not take \"{more}\"")).next("see `opsroom room --help`")
+            );
         }
         Ok((place, self.saying))
     }

@@ -12,8 +12,10 @@ pub(super) async fn say(
     as_of: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Vec<String>> {
-    let mut said: Vec<String> =
-        as_of.map(|at| format!("As it stood at {}; the past cannot be changed.", show::moment(at))).into_iter().collect();
+    let mut said: Vec<String> = as_of
+        .map(|at| format!("As it stood at {}; the past cannot be changed.", show::moment(at)))
+        .into_iter()
+        .collect();
     let now = as_of.unwrap_or(now);
     let Some(name) = model else {
         let models = client.models(as_of).await?;

@@ -16,7 +16,8 @@ pub fn course(key: &str, points: &[Point], count: u64) -> String {
         };
     };
     let by_value = |a: &&&Point, b: &&&Point| a.value.total_cmp(&b.value);
-    let (low, high) = (finite.iter().min_by(by_value).unwrap_or(first), finite.iter().max_by(by_value).unwrap_or(first));
+    let (low, high) =
+        (finite.iter().min_by(by_value).unwrap_or(first), finite.iter().max_by(by_value).unwrap_or(first));
     let decimals = Decimals::fit([first.value, last.value, low.value, high.value].into_iter());
     let write = |v: f64| decimals.write(v);
     if finite.len() == 1 {
@@ -100,7 +101,10 @@ mod tests {
             said(&[0.93, 0.88, 0.85, 0.836, 0.839]),
             "loss fell from 0.9300 to 0.8390 over 400 steps, lowest 0.8360 at step 300"
         );
-        assert_eq!(said(&[0.5, 0.9, 0.7]), "loss rose from 0.5000 to 0.7000 over 200 steps, highest 0.9000 at step 100");
+        assert_eq!(
+            said(&[0.5, 0.9, 0.7]),
+            "loss rose from 0.5000 to 0.7000 over 200 steps, highest 0.9000 at step 100"
+        );
         assert_eq!(said(&[2.0, 2.0]), "loss ends where it began, at 2 over 100 steps");
         assert_eq!(said(&[0.25]), "loss is 0.2500 at step 0");
     }

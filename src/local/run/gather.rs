@@ -93,9 +93,9 @@ pub fn interpreter(
     variables: &BTreeMap<String, String>,
 ) -> (Option<Interpreter>, Vec<Package>) {
     let is_python = |p: &Path| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("python"));
-    let launcher = program.file_stem().is_some_and(|n| {
-        matches!(&*n.to_string_lossy(), "uv" | "poetry" | "pdm" | "hatch" | "pipenv")
-    });
+    let launcher = program
+        .file_stem()
+        .is_some_and(|n| matches!(&*n.to_string_lossy(), "uv" | "poetry" | "pdm" | "hatch" | "pipenv"));
     let python = if is_python(program) {
         Some(program.to_owned())
     } else {

@@ -50,6 +50,7 @@ pub fn ask(state: &State, ids: &[String], delete: bool) -> Result<Ask, String> {
             },
             reason_chars_min: 1,
             word: batch_word(ids.len()),
+            evidence: Vec::new(),
             lacks: (commands.len() < ids.len()).then(|| "one of these is not a run's id".to_owned()),
             verb: if ids.len() == 1 { format!("{verb} it") } else { format!("{verb} {} runs", ids.len()) },
             cli: format!("opsroom runs {verb} {}", ids.join(" ")),

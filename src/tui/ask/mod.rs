@@ -3,6 +3,7 @@
 //! A new change is: a [`Topic`], a constructor that makes an [`Ask`] of it from the state, and its line in [`make`].
 
 mod delete;
+pub mod gates;
 mod register;
 mod stage;
 mod stop;
@@ -13,6 +14,7 @@ use super::model::{Change, Stage};
 use super::overlay::{Overlay, Sheet};
 use super::remote::Remote;
 use super::state::State;
+use crate::capability::gates::Verdict;
 
 /// Fewest characters of a reason that touches production.
 pub const PROD_REASON_CHARS: usize = 10;
@@ -78,6 +80,8 @@ pub struct Way {
     pub reason_chars_min: usize,
     /// A word to be typed first, where the risk rises or many are meant.
     pub word: Option<String>,
+    /// What speaks for and against it, with the verdict; `None` where there is none (yet).
+    pub evidence: Vec<(Option<Verdict>, String)>,
     /// Why this cannot be done now.
     pub lacks: Option<String>,
     /// On the confirming key: `move to prod`.

@@ -80,6 +80,7 @@ fn way(run: &Run, model: &str, name: String, source: String, user: &str) -> Way 
         reasons: ["best run so far", "candidate for staging", "scheduled refresh", "for a comparison"],
         reason_chars_min: 1,
         word: None,
+        evidence: Vec::new(),
         lacks: None,
         verb: "register it".into(),
         cli: format!("opsroom model register {} --source {}", shell_word(model), shell_word(&source)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ask, Back, PROD_REASON_CHARS, Topic, Way, fact, shell_word};
+use super::{Ask, Back, PROD_REASON_CHARS, Topic, Way, fact, gates, shell_word};
 use crate::capability::{Command, registry};
 use crate::tui::format;
 use crate::tui::model::{Change, Model, Stage, Version};
@@ -72,7 +72,7 @@ fn way(state: &State, model: &Model, version: &Version, to: Stage, rollback: boo
         stage: to,
         archive_others: false,
     };
-    Way {
+    let way = Way {
         name: to.name().to_owned(),
         impact: impact(state, model, version, to),
         reasons: if rollback { ROLLBACK_REASONS } else { reasons(to) },
@@ -80,12 +80,14 @@ fn way(state: &State, model: &Model, version: &Version, to: Stage, rollback: boo
         // A version on its way into prod raises the risk, and so does a prod without one; bringing the known one back
         // lowers it.
         word: (touches_prod && !rollback).then(|| format!("v{}", version.number)),
+        evidence: Vec::new(),
         lacks: (version.stage == to).then(|| format!("v{} is in {} already", version.number, to.name())),
         verb: if rollback { "roll back".to_owned() } else { format!("move to {}", to.name()) },
         cli: format!("opsroom promote {} {} --to {}", shell_word(&model.name), version.number, to.name()),
         change: Change::Decide(vec![Command::Registry(command)]),
         back: back(model, version, to),
-    }
+    };
+    gates::judge(state, &(model.name.clone(), version.number, to), way, !rollback)
 }
 
 /// What went to prod is taken back by the version that stood there; all else by its own way back.

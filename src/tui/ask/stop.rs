@@ -44,6 +44,7 @@ pub fn ask(state: &State, ids: &[String]) -> Result<Ask, String> {
             reasons: ["diverged", "stalled", "a better run exists", "started by mistake"],
             reason_chars_min: 1,
             word: batch_word(runs.len()),
+            evidence: Vec::new(),
             lacks: None,
             verb: if runs.len() == 1 { "stop it".into() } else { format!("stop {} runs", runs.len()) },
             cli: format!("opsroom runs stop {}", runs.join(" ")),

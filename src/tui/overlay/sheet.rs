@@ -217,7 +217,7 @@ impl Sheet {
 
     /// A long list of targets is read by scrolling.
     fn scrolled(&mut self, action: Action) -> bool {
-        let last = self.ask.way().impact.len().saturating_sub(1);
+        let last = (self.ask.way().impact.len() + self.ask.way().evidence.len()).saturating_sub(1);
         let to = crate::tui::screen::list::moved(action, self.scroll, last + 1, 8);
         self.scroll = to.unwrap_or(self.scroll);
         to.is_some()
@@ -298,16 +298,35 @@ impl Sheet {
         }
     }
 
+    /// The same question with other evidence: it must be seen again, and what was typed stays.
+    fn weigh(&mut self, now: Ask) {
+        let (old, new) = (self.ask.way(), now.way());
+        if old.evidence == new.evidence && old.lacks == new.lacks {
+            return;
+        }
+        self.ask = now;
+        self.drawn = None;
+        self.face += 1;
+        if matches!(self.phase, Phase::Confirming(_)) {
+            self.phase = Phase::Asking;
+        }
+    }
+
     /// The question as things stand now. If what it speaks of has moved, the sheet shows the difference and must be seen
     /// again.
     pub fn refresh(&mut self, now: Ask) {
-        let idle = !matches!(self.phase, Phase::Sent { .. } | Phase::Writing | Phase::Typing);
-        let moved = now.moved_since(&self.ask);
-        if !idle || moved.is_empty() {
+        if matches!(self.phase, Phase::Sent { .. }) {
             return;
         }
-        let chosen = self.ask.chosen.min(now.ways.len() - 1);
-        self.ask = Ask { chosen, ..now };
+        let moved = now.moved_since(&self.ask);
+        let now = Ask { chosen: self.ask.chosen.min(now.ways.len() - 1), ..now };
+        if moved.is_empty() {
+            return self.weigh(now);
+        }
+        if matches!(self.phase, Phase::Writing | Phase::Typing) {
+            return;
+        }
+        self.ask = now;
         self.changed();
         self.phase = Phase::Refused(
             Fault::conflict("it moved while you looked")

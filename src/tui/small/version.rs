@@ -6,8 +6,8 @@ use crate::capability::{Command, registry};
 use crate::tui::ask::Back;
 use crate::tui::model::{Change, Model, Version};
 use crate::tui::msg::Effect;
-use crate::tui::overlay::{Editor, Overlay, Prompt};
 use crate::tui::overlay::prompt::Prompted;
+use crate::tui::overlay::{Editor, Overlay, Prompt};
 use crate::tui::state::State;
 use crate::tui::undo;
 

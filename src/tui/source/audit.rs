@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::Agent;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::{Fault, Timestamp};
 use crate::base::fault::Result;
+use crate::base::{Fault, Timestamp};
 use crate::capability::audit::{AuditQuery, Record as Kept};
 use crate::tui::model::{Link, Record, Verdict, Window};
 use crate::tui::msg::AuditWant;

@@ -83,7 +83,11 @@ fn columns(json: Option<&str>) -> Vec<String> {
         let tensor = c.get("tensor-spec");
         let kind = match tensor {
             None => text(c, "type").unwrap_or_default(),
-            Some(t) => format!("{} {}", text(t, "dtype").unwrap_or_default(), t.get("shape").unwrap_or(&serde_json::Value::Null)),
+            Some(t) => format!(
+                "{} {}",
+                text(t, "dtype").unwrap_or_default(),
+                t.get("shape").unwrap_or(&serde_json::Value::Null)
+            ),
         };
         let optional = if c.get("required").and_then(serde_json::Value::as_bool) == Some(false) { "?" } else { "" };
         format!("{} {kind}{optional}", text(c, "name").unwrap_or_default()).trim().to_owned()

@@ -55,6 +55,9 @@ impl Agent {
             Want::Artifacts { run, path } => Page::Artifacts(self.artifacts(&run, &path).await?),
             Want::Preview { run, path } => Page::Preview(self.preview(&run, path).await?),
             Want::Models => Page::Models(self.models(None).await?),
+            Want::Gates { model, version, stage } => {
+                Page::Gates(Box::new(self.client.check_gates(&model, version, stage).await?))
+            }
             Want::Audit(want) => Page::Audit(self.audit(&want).await?),
             Want::Verify => Page::Verify(self.verify().await?),
             Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
@@ -65,9 +68,7 @@ impl Agent {
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
             Want::ModelsAt(at) => Page::Models(self.models(Some(at)).await?),
-            Want::Card { model, version, digests } => {
-                Page::Card(Box::new(self.card(model, version, digests).await?))
-            }
+            Want::Card { model, version, digests } => Page::Card(Box::new(self.card(model, version, digests).await?)),
         })
     }
 

@@ -195,7 +195,10 @@ pub fn banners(state: &State) -> Vec<String> {
         lines.push(format!("No live hints ({why}); looking every 5 s instead."));
     }
     lines.extend(in_the_past(state).map(|at| {
-        format!("AS OF {}: this is the past, nothing can be changed in it. T another moment, Esc now.", format::full(at))
+        format!(
+            "AS OF {}: this is the past, nothing can be changed in it. T another moment, Esc now.",
+            format::full(at)
+        )
     }));
     lines.extend(state.banners.iter().cloned());
     lines.truncate(4);

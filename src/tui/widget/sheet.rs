@@ -8,6 +8,7 @@ use ratatui::widgets::{Clear, Widget};
 use super::overlay::middle;
 use super::pane::pane;
 use super::{Look, put, put_all, put_right};
+use crate::capability::gates::Verdict;
 
 use crate::tui::overlay::Sheet;
 use crate::tui::overlay::sheet::Phase;
@@ -75,7 +76,18 @@ fn impact(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) {
         return;
     }
     let blank = u16::from(area.height > 4);
-    let lines = &sheet.ask.way().impact;
+    let way = sheet.ask.way();
+    let impact = way.impact.iter().map(|text| (text.clone(), Token::Text));
+    let evidence = way.evidence.iter().map(|(verdict, text)| {
+        let (glyph, token) = match verdict {
+            Some(Verdict::Pass) => (look.glyphs.ok, Token::Ok),
+            Some(Verdict::Fail) => (look.glyphs.fail, Token::Crit),
+            Some(Verdict::Inconclusive) => ("?", Token::Warn),
+            None => ("-", Token::Unknown),
+        };
+        (format!("{glyph} {text}"), token)
+    });
+    let lines: Vec<(String, Token)> = impact.chain(evidence).collect();
     let room = usize::from(area.height - 1 - blank);
     let first = sheet.scroll.min(lines.len().saturating_sub(room));
     let head = area.y + blank;
@@ -85,8 +97,8 @@ fn impact(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) {
         let where_ = format!("{} to {last} of {} lines · j k", first + 1, lines.len());
         put_right(look, buf, area.x + 8, area.right(), head, &where_, look.style(Token::Muted));
     }
-    for (y, text) in (head + 1..area.bottom()).zip(lines.iter().skip(first)) {
-        put(look, buf, area.x + 2, y, area.width.saturating_sub(2), text, look.style(Token::Text));
+    for (y, (text, token)) in (head + 1..area.bottom()).zip(lines.iter().skip(first)) {
+        put(look, buf, area.x + 2, y, area.width.saturating_sub(2), text, look.style(*token));
     }
 }
 

@@ -112,7 +112,9 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> 
 
 fn row(r: &Record) -> String {
     let (seq, at) = (r.seq.to_string(), r.at.to_string());
-    [&seq, &at, &r.actor, &r.via, &r.action, &r.target, &r.from, &r.to, &r.result, &r.reason].map(String::as_str).join("\t")
+    [&seq, &at, &r.actor, &r.via, &r.action, &r.target, &r.from, &r.to, &r.result, &r.reason]
+        .map(String::as_str)
+        .join("\t")
 }
 
 fn pick_copy(state: &mut State) {

@@ -214,7 +214,11 @@ fn detail(look: &Look<'_>, r: &Record, audit: &Audit) -> Vec<Line> {
         lines.push(line("", "nothing was changed", Token::Muted));
     }
     lines.extend([
-        line("who", format!("{} via {}   {identity}", r.actor, r.via), if r.verified { Token::Text } else { Token::Warn }),
+        line(
+            "who",
+            format!("{} via {}   {identity}", r.actor, r.via),
+            if r.verified { Token::Text } else { Token::Warn },
+        ),
         line("when", format::full(r.at), Token::Text),
         line("what", format!("{} {}", r.action, r.target), Token::Text),
         line("why", if r.reason.is_empty() { "not given" } else { &r.reason }, Token::Text),

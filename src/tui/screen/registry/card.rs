@@ -33,10 +33,13 @@ fn lines(look: &Look<'_>, registry: &Registry, model: &Model, v: &Version, now: 
     let data = if data.is_empty() { "data not logged" } else { &data };
     let run = v.run_name.as_deref().or(v.run.as_deref()).unwrap_or("unknown run");
     let stage = v.stage.name();
-    let mut all =
-        vec![line("lineage", format!("{data} → {run} → v{} → {tilde}{stage}", v.number), Token::Text)];
+    let mut all = vec![line("lineage", format!("{data} → {run} → v{} → {tilde}{stage}", v.number), Token::Text)];
     if let Some(m) = v.moves.first() {
-        all.push(line("since", format!("{}, {} ago, by {}", format::full(m.at), format::age(now, m.at), m.by), Token::Text));
+        all.push(line(
+            "since",
+            format!("{}, {} ago, by {}", format::full(m.at), format::age(now, m.at), m.by),
+            Token::Text,
+        ));
     }
     all.extend((!v.aliases.is_empty()).then(|| {
         let uris = v.aliases.iter().map(|a| format!("{a} (models:/{}@{a})", model.name)).collect::<Vec<_>>();
@@ -53,7 +56,8 @@ fn lines(look: &Look<'_>, registry: &Registry, model: &Model, v: &Version, now: 
     all.extend(v.inputs.iter().map(|i| line("data", format!("{} {} {}", i.name, i.digest, i.context), Token::Text)));
     all.extend(v.run.iter().map(|r| line("run", format!("{run}  {r}"), Token::Accent)));
     all.push(line("source", &v.source, Token::Text));
-    let size = v.size.map(|s| format!("{}{}", format::bytes(s), v.files.map_or(String::new(), |n| format!(" in {n} files"))));
+    let size =
+        v.size.map(|s| format!("{}{}", format::bytes(s), v.files.map_or(String::new(), |n| format!(" in {n} files"))));
     all.push(line("size", size.unwrap_or_else(|| "not kept here".into()), Token::Text));
     all.extend(v.digest.iter().map(|d| line("digest", d, Token::Text)));
     all.push(line("created", format!("{}  by {}", format::full(v.created), v.by), Token::Text));

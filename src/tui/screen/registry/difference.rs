@@ -11,8 +11,17 @@ use crate::tui::screen::lines::{self, Sign};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
     /// A heading, and how many names under it are the same in both.
-    Heading { title: &'static str, same: usize },
-    Pair { name: String, old: String, new: String, note: String, differs: bool },
+    Heading {
+        title: &'static str,
+        same: usize,
+    },
+    Pair {
+        name: String,
+        old: String,
+        new: String,
+        note: String,
+        differs: bool,
+    },
     /// A line of a text that both have.
     Text(Sign, String),
     /// What cannot be told, and why.
@@ -38,7 +47,8 @@ pub fn rows(old: &Version, new: &Version, cards: Option<(&Card, &Card)>, all: bo
     };
     let columns = |c: &Card| -> BTreeMap<String, String> {
         let named = |prefix: &str, columns: &[String]| -> Vec<(String, String)> {
-            let part = |c: &String| c.rsplit_once(' ').map_or((c.clone(), String::new()), |(n, k)| (n.into(), k.into()));
+            let part =
+                |c: &String| c.rsplit_once(' ').map_or((c.clone(), String::new()), |(n, k)| (n.into(), k.into()));
             columns.iter().map(part).map(|(n, k)| (format!("{prefix} {n}"), k)).collect()
         };
         named("in", &c.inputs).into_iter().chain(named("out", &c.outputs)).collect()
@@ -90,7 +100,11 @@ fn files(a: &Card, b: &Card, all: bool) -> Vec<Row> {
         (None, Some(_)) => "added".to_owned(),
         (Some(_), None) => "removed".to_owned(),
         (Some(x), Some(y)) if x.digest.is_none() || y.digest.is_none() => {
-            if differs { "changed".to_owned() } else { "same size, bytes not compared".to_owned() }
+            if differs {
+                "changed".to_owned()
+            } else {
+                "same size, bytes not compared".to_owned()
+            }
         }
         _ if differs => "changed".to_owned(),
         _ => String::new(),
@@ -98,10 +112,13 @@ fn files(a: &Card, b: &Card, all: bool) -> Vec<Row> {
     let mut rows = section("FILES", &shown(a), &shown(b), all, note);
     // Sizes to the byte and whole digests are compared; what is shown of them is shorter.
     let short = |card: &Card, path: &str| {
-        file(card, path).map_or_else(|| "-".to_owned(), |f| {
-            let digest: String = f.digest.unwrap_or_default().chars().take(12).collect();
-            format!("{}  {digest}", format::bytes(f.size)).trim_end().to_owned()
-        })
+        file(card, path).map_or_else(
+            || "-".to_owned(),
+            |f| {
+                let digest: String = f.digest.unwrap_or_default().chars().take(12).collect();
+                format!("{}  {digest}", format::bytes(f.size)).trim_end().to_owned()
+            },
+        )
     };
     for row in &mut rows {
         if let Row::Pair { name, old, new, .. } = row {

@@ -31,7 +31,10 @@ const CARDS_MAX: usize = 64;
 /// What to show once the registry is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    Version { model: String, version: Option<u32> },
+    Version {
+        model: String,
+        version: Option<u32>,
+    },
     /// The newest version that came from this run.
     OfRun(String),
 }

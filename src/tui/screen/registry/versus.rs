@@ -19,7 +19,8 @@ use crate::tui::widget::{Look, put, put_all};
 
 /// The first of the two whose files are not known with their digests.
 pub fn card_needed(registry: &Registry, model: &str, old: u32, new: u32) -> Option<(String, u32, bool)> {
-    let lacks = |n: &u32| registry.card_of(model, *n).is_none_or(|c| c.files.iter().any(|f| f.digest.is_none()) && !tried(c));
+    let lacks =
+        |n: &u32| registry.card_of(model, *n).is_none_or(|c| c.files.iter().any(|f| f.digest.is_none()) && !tried(c));
     [old, new].into_iter().find(lacks).map(|n| (model.to_owned(), n, true))
 }
 
@@ -67,12 +68,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
 
 pub fn why_not(registry: &Registry, action: Action) -> Option<String> {
     match action {
-        Action::Diff
-        | Action::CopyMenu
-        | Action::RowNext
-        | Action::RowPrev
-        | Action::PaneZoom
-        | Action::StepOut => None,
+        Action::Diff | Action::CopyMenu | Action::RowNext | Action::RowPrev | Action::PaneZoom | Action::StepOut => {
+            None
+        }
         Action::PromoteSheet => registry.why_not(action),
         Action::RollbackSheet
         | Action::ArchiveSheet

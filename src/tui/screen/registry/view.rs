@@ -52,7 +52,8 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
             Remote::Empty | Remote::Loading => empty(look, buf, inner, &[("asking the agent…", Token::Muted)]),
             Remote::Failed(fault) => failed(look, buf, inner, fault),
             _ if registry.as_of.is_some() => {
-                let lines = [("No model was registered at that moment.", Token::Text), ("Esc returns to now.", Token::Muted)];
+                let lines =
+                    [("No model was registered at that moment.", Token::Text), ("Esc returns to now.", Token::Muted)];
                 empty(look, buf, inner, &lines);
             }
             Remote::Fresh(..) | Remote::Stale(..) => nothing(look, buf, inner),
@@ -134,7 +135,11 @@ fn matrix(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     let shown = registry.shown();
     let stale = registry.listed().remote.is_stale();
     let last_known = if stale { "~ last known · " } else { "" };
-    let keys = if registry.as_of.is_some() { "T another moment · Esc now" } else { "←→ stage · ↵ versions · T as of" };
+    let keys = if registry.as_of.is_some() {
+        "T another moment · Esc now"
+    } else {
+        "←→ stage · ↵ versions · T as of"
+    };
     let models = if shown.len() == 1 { "model" } else { "models" };
     let note = format!("{last_known}{} {models} · {keys}", shown.len());
     let inner = pane(look, buf, area, registry.pane == MODELS, &title(state), &note);
