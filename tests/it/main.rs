@@ -41,6 +41,7 @@ mod store_schema;
 mod store_simulation;
 mod stores;
 mod support;
+mod training;
 mod tui_changes;
 mod tui_compare;
 mod tui_data;

@@ -50,9 +50,12 @@ pub async fn rerun(client: &Client, id: RunId, how: &Rerun<'_>) -> Result<Compar
     let scratch = how.scratch.join(format!("{:032x}", crate::base::id::random_u128()));
     std::fs::create_dir_all(&scratch)
         .map_err(|e| Fault::unavailable(format!("cannot write {}", scratch.display())).why(e.to_string()))?;
-    let stage = match set_up(client, id, &then, scratch, how.cache).await? {
+    let stage = match set_up(client, id, &then, scratch.clone(), how.cache).await? {
         Ok(stage) => stage,
-        Err(obstacle) => return graded(client, &run, None, cannot(id, None, vec![obstacle])).await,
+        Err(obstacle) => {
+            let _ = std::fs::remove_dir_all(&scratch);
+            return graded(client, &run, None, cannot(id, None, vec![obstacle])).await;
+        }
     };
     let finished = start(client, of(&stage, &run, how.echo)).await;
     let compared = match finished {
