@@ -101,6 +101,8 @@ actions! {
     DiffOnly "diff.only" Look "diff only" "only what differs on, off";
     Better "better" Look "better" "which way this metric is better";
     Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
+    EvalsShow "evals.show" Look "evals" "suites and results, or datasets";
+    ApproveSheet "approve.sheet" Act "approve…" "give your word for a version that waits for it…";
     DataDiff "data.diff" Look "diff" "what changed between two versions, and back";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     TimeWindow "time.window" Look "window" "look at a window of time…";
@@ -151,6 +153,7 @@ impl Action {
                 | Self::DeleteSheet
                 | Self::RestoreSheet
                 | Self::ArchiveSheet
+                | Self::ApproveSheet
         )
     }
 

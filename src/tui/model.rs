@@ -1,6 +1,7 @@
 //! What the screens show, free of how it is stored or sent.
 
 pub mod data;
+pub mod evals;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use crate::capability::Command;
 pub use crate::capability::registry::Stage;
 pub use crate::capability::tracking::RunStatus;
 use crate::capability::tracking::health::{Health, Sign, health};
+use crate::capability::training::{Capture, Comparison};
 
 /// Who answers, and as whom we speak to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,13 @@ pub struct Input {
     pub context: String,
     /// Where it came from, as the client says it; may be empty.
     pub source: String,
+}
+
+/// What a captured run stood on, and what its last repetition said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    pub capture: Option<Capture>,
+    pub comparison: Option<Comparison>,
 }
 
 /// One run with all but its histories.

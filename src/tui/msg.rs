@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::export::Job;
 use super::key::Key;
 use super::model::data::{DataRow, VersionId};
+use super::model::evals::Measured;
 use super::model::{
     Artifact, Curve, Envelope, Experiment, Logged, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
 };
+use super::model::Origin;
 use super::query::Query;
 use super::remote::RequestId;
 use super::session::Session;
@@ -18,6 +20,7 @@ use super::widget::Spot;
 use crate::base::{Fault, Timestamp};
 use crate::capability::datasets::Diff;
 use crate::capability::datasets::profile::Profile;
+use crate::capability::gates::Standing;
 use crate::capability::tracking::compare::Noises;
 use crate::capability::tracking::{GroupBy, RunGroups};
 
@@ -130,6 +133,15 @@ pub enum Want {
         version: u32,
         digests: bool,
     },
+    /// Suites and their results.
+    Measured,
+    /// What a run was captured with; the repetition that compared it, if there was one.
+    Origin {
+        run: String,
+        rerun: Option<String>,
+    },
+    /// Gates, waivers, approvals and decisions of all models.
+    Standing,
 }
 
 /// A stretch of the list of runs.
@@ -210,6 +222,9 @@ pub enum Page {
     Profile(Box<Option<Profile>>),
     DataDiff(Box<Diff>),
     Card(Box<super::model::Card>),
+    Measured(Box<Measured>),
+    Origin(Box<Origin>),
+    Standing(Box<Standing>),
 }
 
 /// What the room asks of the outside.

@@ -36,6 +36,8 @@ pub struct Session {
     /// What was typed, by screen.
     pub filters: BTreeMap<String, String>,
     pub model: Option<String>,
+    /// The version of a dataset.
+    pub dataset: Option<String>,
     pub recent: Vec<String>,
     pub group: Option<GroupBy>,
     /// When it was last kept: what began or ended since is new.
@@ -45,8 +47,12 @@ pub struct Session {
 impl Session {
     pub fn of(state: &State) -> Self {
         let (runs, registry) = (&state.runs, &state.registry);
-        let filters =
-            [("runs", &runs.filter_text), ("registry", &registry.filter_text), ("audit", &state.audit.filter_text)];
+        let filters = [
+            ("runs", &runs.filter_text),
+            ("registry", &registry.filter_text),
+            ("audit", &state.audit.filter_text),
+            ("data", &state.data.filter_text),
+        ];
         Self {
             stack: state.nav.stack.clone(),
             experiment: runs.experiment.clone(),
@@ -60,6 +66,7 @@ impl Session {
             window: state.window,
             filters: filters.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect(),
             model: registry.selected.clone(),
+            dataset: state.data.selected.clone(),
             recent: state.recent.clone(),
             group: runs.grouped.by.clone(),
             left: Some(state.now),
@@ -76,6 +83,8 @@ impl Session {
         (runs.filter_text, runs.filter) = filter("runs");
         (state.registry.filter_text, state.registry.filter) = filter("registry");
         (state.audit.filter_text, state.audit.filter) = filter("audit");
+        (state.data.filter_text, state.data.filter) = filter("data");
+        state.data.selected = self.dataset;
         runs.experiment = self.experiment;
         runs.selected = self.selected;
         if let Some(order) = self.order {

@@ -160,8 +160,9 @@ pub fn touch(state: &mut State, changed: &Changed) {
         }
         Changed::Model(_) => {
             state.registry.models.touch();
-            state.data.rows.touch();
             state.gates.slot.touch();
+            state.registry.gates.touch();
+            state.data.touch();
         }
         Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
@@ -176,6 +177,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.registry.past.touch();
             state.registry.card_failed = None;
             state.gates.slot.touch();
+            state.registry.gates.touch();
             state.audit.page.touch();
             state.data.touch();
         }
@@ -220,6 +222,7 @@ fn lost(state: &mut State, why: &str) {
     state.compare.rows.remote.stale(why);
     state.registry.models.remote.stale(why);
     state.registry.past.remote.stale(why);
+    state.registry.gates.stale(why);
     state.audit.page.remote.stale(why);
     state.data.stale(why);
 }

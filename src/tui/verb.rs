@@ -46,6 +46,26 @@ const VERBS: &[Verb] = &[
         run: |state, text, effects| go(state, View::Audit, text, effects),
     },
     Verb {
+        name: "data",
+        also: &["datasets", "dataset"],
+        usage: "data [filter]",
+        help: "go to the datasets, filtered",
+        run: |state, text, effects| {
+            state.data.shows_evals = false;
+            go(state, View::Data, text, effects)
+        },
+    },
+    Verb {
+        name: "evals",
+        also: &["suites", "eval"],
+        usage: "evals [filter]",
+        help: "go to suites and their results, filtered",
+        run: |state, text, effects| {
+            state.data.shows_evals = true;
+            go(state, View::Data, text, effects)
+        },
+    },
+    Verb {
         name: "filter",
         also: &["search", "where"],
         usage: "filter auc>0.93 -user=ci",

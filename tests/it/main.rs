@@ -47,6 +47,7 @@ mod tui_compare;
 mod tui_data;
 mod tui_fixture;
 mod tui_frame;
+mod tui_gates;
 mod tui_registry;
 mod tui_safety;
 mod tui_screens;

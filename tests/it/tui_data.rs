@@ -8,13 +8,14 @@ use opsroom::capability::datasets::{
     diff,
 };
 use opsroom::tui::export::{Form, What};
-use opsroom::tui::model::Stage;
 use opsroom::tui::model::data::{DataKind, DataRow, ModelUse, VersionId};
+use opsroom::tui::model::{Origin, Stage};
 use opsroom::tui::msg::{Changed, Effect, Msg, Page, Want};
 use opsroom::tui::state::View;
 use opsroom::tui::update::update;
 
 use super::tui_fixture::{NOW, Room, UNICODE, run};
+use crate::support::Agent;
 
 fn pinned(i: usize) -> PinnedRun {
     let run = run(i);
@@ -154,7 +155,7 @@ fn a_version_shows_its_profile_and_who_read_it() {
     room.keys("tab tab tab enter");
     assert_eq!(*room.state.nav.here(), View::Registry);
     assert_eq!(room.state.registry.version().map(|v| v.number), Some(43));
-    room.keys("8 tab tab tab j j enter");
+    room.keys("8 j j enter");
     assert!(matches!(room.state.nav.here(), View::Run(id) if *id == run(0).id));
 }
 
@@ -215,6 +216,88 @@ fn every_pane_can_be_written_to_a_file() {
     room.keys("d");
     room.wait(1_000_000);
     assert_eq!(rows(&room), 4, "the columns that changed");
+}
+
+/// What the first run was captured with; its repetition came out otherwise.
+pub fn origin() -> Page {
+    let capture = serde_json::from_value(serde_json::json!({
+        "capture": 1,
+        "program": {"command": ["python", "train.py"], "path": "/usr/bin/python", "folder": "/home/kim/flights"},
+        "source": {"root": "/home/kim/flights", "commit": "a81f0e2b55aa77cc", "branch": "main", "patch": "77aa"},
+        "environment": {"PYTHONHASHSEED": "0"},
+        "datasets": [
+            {"dataset": "nycflights", "version": 2, "digest": "blake3:9f", "path": "data/01.csv", "one_file": true},
+        ],
+        "hardware": {"host": "gpu-3", "system": "Linux", "cpu": "EPYC", "cores": 16, "memory_bytes": 68_719_476_736_u64},
+        "ended": {"status": 0, "seconds": 75},
+    }));
+    let comparison = serde_json::from_value(serde_json::json!({
+        "run": "a", "rerun": "b", "verdict": "differs", "normalised": [],
+        "first_difference": {"kind": "metric", "key": "loss", "step": 3, "then": 0.5, "now": 0.25},
+        "causes": [{"what": "OMP_NUM_THREADS", "why": "threads add up in another order"}],
+        "compared": [4, 2],
+    }));
+    Page::Origin(Box::new(Origin { capture: Some(capture.unwrap()), comparison: Some(comparison.unwrap()) }))
+}
+
+#[test]
+fn a_captured_run_shows_code_data_environment_and_grade() {
+    let mut room = Room::with((120, 40), UNICODE, |want| match super::tui_fixture::answer(want) {
+        Page::Run(mut run) => {
+            run.tags.insert("opsroom.captured".into(), "1".into());
+            run.tags.insert("opsroom.grade".into(), "differs".into());
+            Page::Run(run)
+        }
+        other => other,
+    });
+    room.keys("enter shift-tab");
+    room.wait(1_000_000);
+    let text = room.text();
+    for words in [
+        "CAPTURE",
+        "✗ differs",
+        "metric loss at step 3",
+        "OMP_NUM_THREADS",
+        "a81f0e2b55aa main  with changes",
+        "nycflights@2",
+        "status 0",
+    ] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_agent_answers_what_the_place_asks() {
+    let agent = Agent::start();
+    let file = agent.home().path().join("flights.csv");
+    let table = |shift: u32| -> String {
+        let rows: String =
+            (0..800_u32).map(|i| format!("{i},{},{}\n", i % 50 + shift, ["UA", "B6"][i as usize % 2])).collect();
+        format!("id,delay,carrier\n{rows}")
+    };
+    for shift in [0, 40] {
+        std::fs::write(&file, table(shift)).unwrap();
+        agent.cli(&["data", "add", file.to_str().unwrap(), "--name", "flights"]).expect(0);
+    }
+    let source = opsroom::tui::source_on(agent.client());
+    let Page::Datasets(rows) = source.load(Want::Datasets).await.unwrap() else { panic!("another page") };
+    let versions: Vec<VersionId> = rows.iter().filter_map(DataRow::version).collect();
+    let [second, first] = versions.as_slice() else { panic!("{versions:?}") };
+    assert_eq!((first.version, second.version, rows[0].rows(), rows[0].columns()), (1, 2, Some(800), Some(3)));
+    let Page::Profile(profile) = source.load(Want::Profile(first.clone())).await.unwrap() else {
+        panic!("another page")
+    };
+    assert_eq!((*profile).unwrap().tables[0].columns.len(), 3);
+    let want = Want::DataDiff { from: first.clone(), to: second.clone() };
+    let Page::DataDiff(diff) = source.load(want).await.unwrap() else { panic!("another page") };
+    let delay = diff.tables[0].columns.iter().find(|c| c.name == "delay").unwrap();
+    assert!(delay.psi > delay.limit && delay.psi.unwrap() > 0.2, "{delay:?}");
+    let id = diff.tables[0].columns.iter().find(|c| c.name == "id").unwrap();
+    assert_eq!(id.psi, Some(0.0), "nothing of it changed");
+    // Nothing is measured and nothing gated yet; the questions have answers all the same.
+    let Page::Measured(measured) = source.load(Want::Measured).await.unwrap() else { panic!("another page") };
+    let Page::Standing(standing) = source.load(Want::Standing).await.unwrap() else { panic!("another page") };
+    assert!(measured.suites.is_empty() && standing.gates.is_empty());
 }
 
 /// What the agent of the fixture answers.

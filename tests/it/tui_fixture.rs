@@ -445,6 +445,8 @@ pub fn answer(want: &Want) -> Page {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
         }
         Want::Noise(_) => Page::Noise(noises()),
+        Want::Measured | Want::Standing => super::tui_gates::answer(want).unwrap(),
+        Want::Origin { .. } => super::tui_data::origin(),
         Want::Datasets | Want::Profile(_) | Want::DataDiff { .. } => super::tui_data::answer(want).unwrap(),
         Want::ModelsAt(_) => Page::Models(models_then()),
         Want::Card { model, version, .. } => Page::Card(Box::new(card(model, *version))),
@@ -563,6 +565,7 @@ pub fn nothing(want: &Want) -> Page {
         Want::Runs(_) => Page::Runs(Window::default()),
         Want::Models => Page::Models(Vec::new()),
         Want::Datasets => Page::Datasets(Vec::new()),
+        Want::Measured => Page::Measured(Box::default()),
         Want::Audit(_) => Page::Audit(Window::default()),
         Want::Experiments => Page::Experiments(Vec::new()),
         other => answer(other),

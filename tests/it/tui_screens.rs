@@ -26,6 +26,9 @@ const SCREENS: &[(&str, &str)] = &[
     ("audit", "7 j v"),
     ("data", "8 j j"),
     ("data_diff", "8 j d"),
+    ("evals", "8 v"),
+    ("registry_gates", "3 j tab tab tab tab"),
+    ("sheet_approve", "3 j tab Y 1"),
     ("sheet", "3 j tab j P 1"),
     ("sheet_rollback", "3 j R 1"),
     ("palette", ":"),
@@ -79,6 +82,9 @@ fn empty_panes_name_the_next_command() {
     room.keys("8");
     assert!(room.text().contains("opsroom data add PATH"));
     snapshot("data_empty", &room.text());
+    room.keys("v");
+    assert!(room.text().contains("opsroom eval run"));
+    snapshot("evals_empty", &room.text());
 }
 
 #[test]

@@ -73,11 +73,19 @@ pub fn judge(state: &State, of: &Of, mut way: Way, binding: bool) -> Way {
 
 fn lines(decision: &Decision) -> Vec<(Option<Verdict>, String)> {
     if decision.gates.is_empty() {
-        return vec![(None, format!("no gate stands before {}", decision.stage.name()))];
+        return vec![(None, format!("! ungated: no gate stands before {}", decision.stage.name()))];
     }
     let line = |f: &Finding| {
         let waived = f.waived.as_ref().map_or(String::new(), |w| format!("  waived by {}", w.by));
         (Some(f.counts()), format!("{:<16} {}{waived}", f.name, f.why))
     };
-    decision.gates.iter().map(line).collect()
+    let mut lines: Vec<(Option<Verdict>, String)> = decision.gates.iter().map(line).collect();
+    let mut ways: Vec<&str> = Vec::new();
+    for f in decision.gates.iter().filter(|f| f.counts() != Verdict::Pass && !f.next.is_empty()) {
+        if !ways.contains(&f.next.as_str()) {
+            ways.push(&f.next);
+        }
+    }
+    lines.extend(ways.into_iter().map(|way| (None, format!("what helps: {way}"))));
+    lines
 }

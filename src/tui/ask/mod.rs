@@ -2,6 +2,7 @@
 //!
 //! A new change is: a [`Topic`], a constructor that makes an [`Ask`] of it from the state, and its line in [`make`].
 
+mod approve;
 mod delete;
 pub mod gates;
 mod register;
@@ -34,6 +35,12 @@ pub enum Topic {
     Rollback {
         model: String,
     },
+    /// Gives one's word for a version.
+    Approve {
+        model: String,
+        version: u32,
+        stage: Stage,
+    },
     /// Makes a version of what a run logged.
     Register {
         model: String,
@@ -48,7 +55,7 @@ pub enum Topic {
 impl Topic {
     /// Whether it can only be asked with the registry before one's eyes.
     fn needs_models(&self) -> bool {
-        matches!(self, Self::Stage { .. } | Self::Rollback { .. } | Self::Register { .. })
+        matches!(self, Self::Stage { .. } | Self::Rollback { .. } | Self::Approve { .. } | Self::Register { .. })
     }
 }
 
@@ -136,6 +143,7 @@ impl Ask {
 pub fn make(state: &State, topic: &Topic) -> Result<Ask, String> {
     match topic {
         Topic::Stage { model, version, to } => stage::change(state, model, *version, *to),
+        Topic::Approve { model, version, stage } => approve::ask(state, model, *version, *stage),
         Topic::Rollback { model } => stage::roll_back(state, model),
         Topic::Register { model, run } => register::ask(state, model, run),
         Topic::StopRuns(runs) => stop::ask(state, runs),

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::Agent;
 use super::runs::run_id;
 use crate::base::fault::Result;
-use crate::base::show;
-use crate::tui::model::{Logged, Preview};
+use crate::base::{Fault, Kind, show};
+use crate::capability::training::{CAPTURE, COMPARISON};
+use crate::tui::model::{Logged, Origin, Preview};
 
 /// Bytes of a log that are read to come to its end, and that are kept of it.
 const LOG_BYTES_MAX: u64 = 32 << 20;
@@ -31,6 +32,29 @@ impl Agent {
             _ => String::new(),
         };
         Ok(Preview { path, text: as_shown(&String::from_utf8_lossy(&kept)), note })
+    }
+
+    /// The capture of a run, and the comparison that its repetition keeps.
+    pub(super) async fn origin(&self, run: &str, rerun: Option<&str>) -> Result<Origin> {
+        let capture = self.document(run, CAPTURE).await?;
+        let comparison = match rerun {
+            Some(rerun) => self.document(rerun, COMPARISON).await?,
+            None => None,
+        };
+        Ok(Origin { capture, comparison })
+    }
+
+    /// A JSON document among a run's artifacts; `None` where there is none.
+    async fn document<T: serde::de::DeserializeOwned>(&self, run: &str, path: &str) -> Result<Option<T>> {
+        let bytes = match self.client.artifact_bytes(run_id(run)?, path).await {
+            Err(fault) if fault.kind == Kind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let unreadable = |e: serde_json::Error| {
+            let next = "it may be of a newer opsroom; use the version that wrote it";
+            Fault::invalid(format!("{path} cannot be read")).why(e.to_string()).next(next)
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(unreadable)
     }
 
     pub(super) async fn logged(&self, ids: &[String]) -> Result<Vec<Logged>> {

@@ -5,6 +5,7 @@ mod card;
 mod change;
 mod data;
 mod files;
+mod gates;
 mod groups;
 mod registry;
 mod runs;
@@ -63,6 +64,9 @@ impl Agent {
             Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
             Want::Logged(ids) => Page::Logged(self.logged(&ids).await?),
             Want::Compared(ids) => Page::Compared(self.views(&ids).await?.into_iter().map(runs::run).collect()),
+            Want::Origin { run, rerun } => Page::Origin(Box::new(self.origin(&run, rerun.as_deref()).await?)),
+            Want::Measured => Page::Measured(Box::new(self.measured().await?)),
+            Want::Standing => Page::Standing(Box::new(self.standing().await?)),
             Want::Datasets => Page::Datasets(self.datasets().await?),
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),

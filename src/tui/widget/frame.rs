@@ -56,6 +56,7 @@ fn crumbs(state: &State) -> Vec<String> {
         View::Data => {
             let data = &state.data;
             let here = match &data.between {
+                _ if data.shows_evals => Some("evals".to_owned()),
                 Some((from, to)) => Some(format!("{from} → {to}")),
                 None => data.current().map(|r| r.dataset.clone()),
             };
@@ -295,6 +296,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
                 A::Diff,
                 A::PromoteSheet,
                 A::RollbackSheet,
+                A::ApproveSheet,
                 A::AsOf,
                 A::OpenLink,
                 A::CopyMenu,
@@ -305,7 +307,17 @@ fn footer_actions(state: &State) -> Vec<Action> {
             ]
         }
         View::Data => {
-            vec![A::Open, A::Mark, A::DataDiff, A::PaneNext, A::ColNext, A::Filter, A::PaneZoom, A::CopyMenu]
+            vec![
+                A::Open,
+                A::Mark,
+                A::DataDiff,
+                A::EvalsShow,
+                A::PaneNext,
+                A::ColNext,
+                A::Filter,
+                A::PaneZoom,
+                A::CopyMenu,
+            ]
         }
         View::Versus { .. } => vec![A::StepOut, A::RowNext, A::Diff, A::PromoteSheet, A::CopyMenu],
         View::Audit => vec![

@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+pub mod evals;
 mod update;
 pub mod view;
 
@@ -42,6 +43,9 @@ pub struct Data {
     /// The two versions that are compared now.
     pub between: Option<(VersionId, VersionId)>,
     pub diff: Slot<Diff>,
+    /// Suites and results instead of datasets.
+    pub shows_evals: bool,
+    pub evals: evals::Evals,
 }
 
 /// Who read a version.
@@ -79,6 +83,7 @@ impl Data {
         self.rows.touch();
         self.profile.touch();
         self.diff.touch();
+        self.evals.measured.touch();
     }
 
     /// The agent does not answer.
@@ -86,6 +91,7 @@ impl Data {
         self.rows.remote.stale(why);
         self.profile.remote.stale(why);
         self.diff.remote.stale(why);
+        self.evals.measured.remote.stale(why);
     }
 
     /// Which two versions `d` compares: the marked ones, else the one under the cursor with the marked one or with the
@@ -114,6 +120,12 @@ impl Data {
 
     pub fn why_not(&self, action: Action) -> Option<String> {
         match action {
+            Action::DataDiff | Action::Mark if self.shows_evals => Some("v shows the datasets".into()),
+            Action::Open if self.shows_evals => None,
+            Action::CopyMenu if self.shows_evals && self.evals.current(&self.filter).is_none() => {
+                Some("no result here".into())
+            }
+            Action::CopyMenu if self.shows_evals => None,
             Action::DataDiff if self.between.is_some() => None,
             Action::DataDiff => self.pair().err(),
             Action::Mark if self.current().and_then(DataRow::version).is_none() => {

@@ -1,6 +1,6 @@
 //! What happens on the screen of the data.
 
-use super::{Data, PANES, PROFILE, READERS, Reader, VERSIONS};
+use super::{Data, PANES, PROFILE, READERS, Reader, VERSIONS, evals};
 use crate::base::Fault;
 use crate::tui::action::Action;
 use crate::tui::model::data::DataRow;
@@ -9,7 +9,7 @@ use crate::tui::overlay::picker::Item;
 use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::{RequestId, Slot};
-use crate::tui::screen::{give, list, open};
+use crate::tui::screen::{give, list, open, registry};
 use crate::tui::state::{State, View};
 
 /// Lines that a pane of prose may be scrolled down; drawing stops at its end.
@@ -22,6 +22,14 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         data.pane = pane;
         return;
     }
+    if action == Action::EvalsShow {
+        data.shows_evals = !data.shows_evals;
+        data.pane = VERSIONS;
+        return demand(state, effects);
+    }
+    if data.shows_evals {
+        return act_on_evals(state, action, page, effects);
+    }
     if move_cursor(data, action, page) {
         return;
     }
@@ -31,6 +39,34 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::DataDiff => toggle_diff(data),
         Action::Open => enter(state, effects),
         Action::CopyMenu => pick_copy(state),
+        _ => {}
+    }
+}
+
+/// Enter goes down from suites to results, to figures, to slices, and from there to the version in the registry.
+fn act_on_evals(state: &mut State, action: Action, page: usize, effects: &mut Vec<Effect>) {
+    if evals::moved(state, action, page) {
+        return;
+    }
+    let data = &mut state.data;
+    match action {
+        Action::Open if data.pane < READERS => data.pane += 1,
+        Action::Open => {
+            if let Some((model, version)) = data.evals.current(&data.filter).map(|r| (r.model.clone(), r.version)) {
+                registry::go_to(state, &model, Some(version), effects);
+            }
+        }
+        Action::CopyMenu => {
+            let Some(r) = data.evals.current(&data.filter) else { return };
+            let again = format!("opsroom eval run {} {} {}", r.suite, r.model, r.version);
+            let items = vec![
+                Item::new("result", format!("#{}", r.id), Choice::Copy(r.id.to_string())),
+                Item::new("command line: run it", again.clone(), Choice::Copy(again)),
+                Item::new("digest of what was evaluated", "", Choice::Copy(r.subject.clone())),
+                Item::new("digest of the data", "", Choice::Copy(r.data_digest.clone())),
+            ];
+            open(state, Picker::new("COPY", items));
+        }
         _ => {}
     }
 }
@@ -102,24 +138,12 @@ fn enter(state: &mut State, effects: &mut Vec<Effect>) {
             }
             Some(Reader::Model(used)) => {
                 let (model, version) = (used.model.clone(), used.version);
-                show_model(state, model, version);
-                state.go(View::Registry, effects);
+                registry::go_to(state, &model, Some(version), effects);
             }
             None => state.say("no run and no model has read it yet"),
         },
         _ => data.pane = READERS,
     }
-}
-
-/// Puts the registry's cursor on a version; before the models are loaded on its model alone.
-fn show_model(state: &mut State, model: String, version: u32) {
-    let registry = &mut state.registry;
-    registry.filter = Query::default();
-    registry.filter_text.clear();
-    registry.cursor = registry.shown().iter().position(|m| m.name == model).unwrap_or(0);
-    registry.selected = Some(model);
-    let at = registry.current().and_then(|m| m.versions.iter().position(|v| v.number == version));
-    registry.version = at.unwrap_or(0);
 }
 
 /// Closes the comparison, else takes the marks away; whether there was any.
@@ -140,6 +164,9 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 }
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.data.shows_evals {
+        return evals::demand(state, effects);
+    }
     let (now, frozen, moving) = (state.now, state.frozen, state.is_moving());
     let (data, ids) = (&mut state.data, &mut state.ids);
     if data.rows.is_unasked() || (data.rows.due(now) && !frozen) {
@@ -167,6 +194,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
         follow(data);
     }
     give(&mut data.profile, id, reply, now, |p| if let Page::Profile(x) = p { Some((**x).clone()) } else { None });
+    evals::loaded(&mut data.evals, id, reply, now);
     give(&mut data.diff, id, reply, now, |p| if let Page::DataDiff(d) = p { Some((**d).clone()) } else { None });
 }
 

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{ABOUT, Data, PANES, PROFILE, READERS, Reader, VERSIONS, changes, columns};
+use super::{ABOUT, Data, PANES, PROFILE, READERS, Reader, VERSIONS, changes, columns, evals};
 use crate::base::Timestamp;
 use crate::tui::format;
 use crate::tui::model::data::{DataKind, DataRow};
@@ -22,7 +22,9 @@ pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
         at[focus] = Some(body);
         return at;
     }
-    let rows = u16::try_from(state.data.shown().len()).unwrap_or(u16::MAX);
+    let data = &state.data;
+    let rows = if data.shows_evals { data.evals.suites(&data.filter).len() } else { data.shown().len() };
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
     let top = rows.saturating_add(3).clamp(5, body.height / 3);
     let low = (body.height / 4).clamp(6, 11);
     at[VERSIONS] = Some(Rect { height: top, ..body });
@@ -40,6 +42,9 @@ pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
 
 pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &mut Scroll) {
     let data = &state.data;
+    if data.shows_evals {
+        return evals::view(look, buf, body, panes(state, body), state, scroll);
+    }
     if data.rows.value().is_none_or(Vec::is_empty) {
         let inner = pane(look, buf, body, true, "DATASETS × VERSIONS", "");
         return match &data.rows.remote {
@@ -85,7 +90,7 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let shown = data.shown();
     let stale = data.rows.remote.is_stale();
     let last_known = if stale { "~ last known · " } else { "" };
-    let note = format!("{last_known}{} versions · Space mark · d diff", shown.len());
+    let note = format!("{last_known}{} versions · Space mark · d diff · v evals", shown.len());
     let inner = pane(look, buf, area, data.pane == VERSIONS, "DATASETS × VERSIONS", &note);
     if shown.is_empty() {
         return empty(look, buf, inner, &[("No dataset fits. Esc clears the filter.", Token::Text)]);

@@ -2,6 +2,7 @@
 
 mod card;
 mod difference;
+pub mod gates;
 mod timeline;
 mod update;
 pub mod versus;
@@ -23,7 +24,8 @@ pub const MODELS: usize = 0;
 pub const VERSIONS: usize = 1;
 pub const CARD: usize = 2;
 pub const TIMELINE: usize = 3;
-pub const PANES: usize = 4;
+pub const GATES: usize = 4;
+pub const PANES: usize = 5;
 
 /// Cards that are remembered. What a version stands on is frozen, so a card never grows old.
 const CARDS_MAX: usize = 64;
@@ -66,6 +68,7 @@ pub struct Registry {
     /// The difference of two versions: how far it is scrolled, and whether what is the same shows too.
     pub versus_scroll: usize,
     pub versus_all: bool,
+    pub gates: gates::Gates,
 }
 
 impl Registry {
@@ -147,6 +150,13 @@ impl Registry {
             Action::Diff | Action::Mark if self.current().is_none_or(|m| m.versions.len() < 2) => {
                 Some("a difference needs two versions".into())
             }
+            Action::ApproveSheet => match self.current().zip(self.version()) {
+                Some((m, v)) if self.gates.pending(&m.name, v.number).is_empty() => {
+                    Some(format!("v{} waits for no approval", v.number))
+                }
+                Some(_) => None,
+                None => Some("no version here".into()),
+            },
             Action::RollbackSheet => match (self.current(), self.before_prod()) {
                 (None, _) => Some("no model here".into()),
                 (Some(m), _) if m.in_stage(Stage::Prod).next().is_none() => {

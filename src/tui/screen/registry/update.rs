@@ -1,6 +1,6 @@
 //! What happens on the screen of the registry.
 
-use super::{CARD, MODELS, PANES, Registry, TIMELINE, VERSIONS, Wanted};
+use super::{CARD, MODELS, PANES, Registry, TIMELINE, VERSIONS, Wanted, gates};
 use crate::base::{Fault, Timestamp};
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
@@ -39,6 +39,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             }
         }
         Action::AsOf => ask_as_of(state),
+        Action::ApproveSheet => approve(state),
         Action::CopyMenu => pick_copy(state),
         _ => {}
     }
@@ -162,6 +163,15 @@ fn promote(state: &mut State) {
 fn stage_sheet(state: &mut State, to: Stage) {
     let (Some(model), Some(version)) = (state.registry.current(), state.registry.version()) else { return };
     let topic = Topic::Stage { model: model.name.clone(), version: version.number, to };
+    ask::open(state, &topic);
+}
+
+/// The first approval that the version under the cursor waits for.
+fn approve(state: &mut State) {
+    let registry = &state.registry;
+    let (Some(model), Some(version)) = (registry.current(), registry.version()) else { return };
+    let Some(pending) = registry.gates.pending(&model.name, version.number).first().map(|p| p.stage) else { return };
+    let topic = Topic::Approve { model: model.name.clone(), version: version.number, stage: pending };
     ask::open(state, &topic);
 }
 
@@ -296,11 +306,13 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         registry.card_wanted = Some(needed);
         effects.push(Effect::Load(registry.card.ask(&mut state.ids, now), Want::Card { model, version, digests }));
     }
+    gates::demand(state, effects);
 }
 
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
     let now = state.now;
     take_card(&mut state.registry, id, reply, now);
+    gates::loaded(&mut state.registry.gates, id, reply, now);
     let version = state.registry.version().map(|v| v.number);
     let models = |p: &Page| if let Page::Models(m) = p { Some(m.clone()) } else { None };
     let present = give(&mut state.registry.models, id, reply, now, models);

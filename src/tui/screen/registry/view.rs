@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{CARD, MODELS, PANES, TIMELINE, VERSIONS, card, timeline};
+use super::{CARD, GATES, MODELS, PANES, Registry, TIMELINE, VERSIONS, card, gates, timeline};
 use crate::base::Timestamp;
 use crate::capability::tracking::compare::better;
 use crate::tui::format;
@@ -36,10 +36,11 @@ pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let bottom = Rect { y: body.bottom() - low, height: low, ..body };
     if body.width >= 100 {
         let half = body.width / 2;
-        at[CARD] = Some(Rect { width: half, ..bottom });
-        at[TIMELINE] = Some(Rect { x: bottom.x + half, width: body.width - half, ..bottom });
+        let left = if focus == TIMELINE { TIMELINE } else { CARD };
+        at[left] = Some(Rect { width: half, ..bottom });
+        at[GATES] = Some(Rect { x: bottom.x + half, width: body.width - half, ..bottom });
     } else {
-        at[if focus == TIMELINE { TIMELINE } else { CARD }] = Some(bottom);
+        at[if matches!(focus, CARD | TIMELINE) { focus } else { GATES }] = Some(bottom);
     }
     at
 }
@@ -68,6 +69,9 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
     }
     if let Some(area) = at[CARD] {
         card::draw(look, buf, area, registry, state.now);
+    }
+    if let Some(area) = at[GATES] {
+        gates::draw(look, buf, area, registry, state.now);
     }
     if let Some(area) = at[TIMELINE] {
         timeline::draw(look, buf, area, state, scroll);
@@ -193,6 +197,7 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let mut columns = vec![
         Col::left("VER", 4, 0),
         Col::left("STAGE", 8, 0),
+        Col::left("GATES", 11, 1),
         Col::left("ALIASES", 9, 5),
         Col::left("FROM RUN", 13, 3).grows(6),
     ];
@@ -216,6 +221,7 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
             } else {
                 Cell::new(v.stage.name(), stage_token(v.stage))
             },
+            gate_cell(registry, &model.name, v),
             Cell::new(v.aliases.join(" "), Token::Accent),
             Cell::id(v.run_name.as_deref().or(v.run.as_deref()).unwrap_or("-")),
         ];
@@ -231,6 +237,20 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         Row { cells, at_cursor: i == registry.version, marked: registry.marks.contains(&v.number) }
     });
     table(look, buf, inner, &columns, rows, registry.pane == VERSIONS);
+}
+
+/// How the version stands to the gates before prod, as decided last.
+fn gate_cell(registry: &Registry, model: &str, version: &Version) -> Cell<'static> {
+    let stale = registry.gates.standing.remote.is_stale();
+    match registry.gates.mark(model, version) {
+        _ if registry.as_of.is_some() => Cell::muted("-"),
+        None => Cell::muted("…"),
+        Some(mark) if stale => Cell::new(format!("~{}", mark.words().0), Token::Unknown),
+        Some(mark) => {
+            let (text, token) = mark.words();
+            Cell::new(text, token)
+        }
+    }
 }
 
 /// The beginning of a digest, without the name of its kind.

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{CONSOLE, INPUTS, MODELS, PARAMS, RunDetail, TAGS};
+use super::{CONSOLE, INPUTS, MODELS, ORIGIN, PARAMS, RunDetail, TAGS};
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::theme::Token;
@@ -24,6 +24,9 @@ pub(super) fn others(detail: &RunDetail, shown: usize) -> String {
         .filter(|(pane, _, n)| *pane != shown && *n > 0)
         .map(|(_, word, n)| format!("{word} {n}"))
         .collect();
+    if shown != ORIGIN && detail.has(ORIGIN) {
+        parts.push("capture".into());
+    }
     if shown != CONSOLE && detail.console_path().is_some() {
         parts.push("console".into());
     }

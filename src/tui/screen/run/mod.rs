@@ -2,6 +2,7 @@
 
 mod files;
 mod lists;
+mod origin;
 mod tiles;
 mod update;
 pub mod view;
@@ -13,8 +14,9 @@ pub use update::{act, demand, loaded, set_filter};
 use super::curves::Curves;
 use super::runs::ChartLook;
 use crate::base::Timestamp;
+use crate::capability::training::{CAPTURED_TAG, GRADE_TAG, STDOUT};
 use crate::tui::action::Action;
-use crate::tui::model::{Artifact, Latest, Logged, Preview, Run};
+use crate::tui::model::{Artifact, Latest, Logged, Origin, Preview, Run};
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::Slot;
 
@@ -27,12 +29,14 @@ pub const INPUTS: usize = 4;
 pub const MODELS: usize = 5;
 pub const CONSOLE: usize = 6;
 pub const ARTIFACTS: usize = 7;
-pub const PANES: usize = 8;
+pub const ORIGIN: usize = 8;
+pub const PANES: usize = 9;
 /// Those that share one place on the screen.
-pub const SHARED: [usize; 4] = [TAGS, INPUTS, MODELS, CONSOLE];
+pub const SHARED: [usize; 5] = [TAGS, INPUTS, MODELS, CONSOLE, ORIGIN];
 
 /// Where training scripts and launchers leave what they printed.
-const CONSOLES: [&str; 8] = [
+const CONSOLES: [&str; 9] = [
+    STDOUT,
     "logs/console.log",
     "console.log",
     "output.log",
@@ -42,8 +46,10 @@ const CONSOLES: [&str; 8] = [
     "train.log",
     "logs/train.log",
 ];
-/// The folder among them.
-pub const LOGS: &str = "logs";
+/// The folders among them.
+pub const LOGS: [&str; 2] = ["logs", "opsroom"];
+/// Lines that the capture may be scrolled down; drawing stops at its end.
+const ORIGIN_LINES_MAX: usize = 1_000;
 
 #[derive(Debug)]
 pub struct RunDetail {
@@ -69,6 +75,7 @@ pub struct RunDetail {
     pub preview_column: usize,
     pub console: Slot<Preview>,
     pub models: Slot<Vec<Logged>>,
+    pub origin: Slot<Origin>,
     /// All metrics in small charts instead of one chart.
     pub multiples: bool,
     /// Which of the panes that share a place is on screen.
@@ -101,6 +108,7 @@ impl Default for RunDetail {
             preview_column: 0,
             console: Slot::default(),
             models: Slot::default(),
+            origin: Slot::default(),
             multiples: false,
             shared: TAGS,
             filter: Query::default(),
@@ -154,6 +162,7 @@ impl RunDetail {
             INPUTS => run.is_some_and(|r| !r.inputs.is_empty()),
             MODELS => run.is_some_and(|r| !r.models.is_empty()),
             CONSOLE => self.console_path().is_some(),
+            ORIGIN => run.is_some_and(|r| r.tags.contains_key(CAPTURED_TAG) || r.tags.contains_key(GRADE_TAG)),
             _ => true,
         }
     }
@@ -223,6 +232,7 @@ impl RunDetail {
             TAGS => self.facts().len(),
             INPUTS => self.row.value().map_or(0, |r| r.inputs.len()),
             MODELS => self.models.value().map_or(0, Vec::len),
+            ORIGIN => ORIGIN_LINES_MAX,
             CONSOLE => self.console.value().map_or(0, |p| p.text.lines().count()),
             ARTIFACTS if self.preview_path.is_some() => self.preview.value().map_or(0, |p| p.text.lines().count()),
             ARTIFACTS => self.tree().len(),

@@ -1,7 +1,8 @@
 //! What happens on the screen of one run.
 
-use super::{ARTIFACTS, CHART, CONSOLE, LOGS, METRICS, MODELS, PANES, PARAMS, RunDetail, SHARED, TAGS};
+use super::{ARTIFACTS, CHART, CONSOLE, LOGS, METRICS, MODELS, ORIGIN, PANES, PARAMS, RunDetail, SHARED, TAGS};
 use crate::base::Fault;
+use crate::capability::training::{RERUN_OF_TAG, RERUN_TAG};
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::msg::{Effect, Page, Want};
@@ -129,7 +130,8 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     // The folder of logs is looked into even while it is shut, because the console may be there.
     let root = run.listings.get("").map_or(&[][..], Vec::as_slice);
-    let logs = root.iter().any(|a| a.is_dir && a.path == LOGS).then(|| LOGS.to_owned());
+    let logs: Vec<String> =
+        LOGS.into_iter().filter(|l| root.iter().any(|a| a.is_dir && a.path == *l)).map(str::to_owned).collect();
     let missing = run.open_dirs.iter().chain(&logs).find(|d| !run.listings.contains_key(*d)).cloned();
     if let (Some(path), None) = (missing, &run.listing_path) {
         run.listing_path = Some(path.clone());
@@ -143,6 +145,13 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     {
         let want = Want::Tail { run: run.id.clone(), path: path.to_owned() };
         effects.push(Effect::Load(run.console.ask(ids, now), want));
+    }
+    let repeated = run.row.value().map(|row| row.tags.get(RERUN_TAG).cloned());
+    if let (true, Some(rerun)) = (run.shared == ORIGIN && (run.origin.is_unasked() || run.origin.due(now)), repeated) {
+        // A repetition keeps the comparison itself.
+        let own = run.row.value().is_some_and(|row| row.tags.contains_key(RERUN_OF_TAG));
+        let rerun = if own { Some(run.id.clone()) } else { rerun };
+        effects.push(Effect::Load(run.origin.ask(ids, now), Want::Origin { run: run.id.clone(), rerun }));
     }
     let Some(row) = run.row.value() else { return };
     if run.shared == MODELS && !row.models.is_empty() && run.models.is_unasked() {
@@ -171,6 +180,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
     {
         run.console.touch();
     }
+    give(&mut run.origin, id, reply, now, |p| if let Page::Origin(o) = p { Some((**o).clone()) } else { None });
     give(&mut run.models, id, reply, now, |p| if let Page::Logged(m) = p { Some(m.clone()) } else { None });
     give(&mut run.console, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None });
     give(&mut run.preview, id, reply, now, |p| if let Page::Preview(v) = p { Some(v.clone()) } else { None });

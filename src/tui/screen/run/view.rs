@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{
-    ARTIFACTS, CHART, CONSOLE, INPUTS, METRICS, MODELS, PANES, PARAMS, RunDetail, SHARED, TAGS, files, lists, tiles,
+    ARTIFACTS, CHART, CONSOLE, INPUTS, METRICS, MODELS, ORIGIN, PANES, PARAMS, RunDetail, SHARED, TAGS, files, lists,
+    origin, tiles,
 };
 use crate::tui::format;
 use crate::tui::model::Run;
@@ -81,6 +82,9 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
     }
     if let Some(area) = at[MODELS] {
         lists::models(look, buf, area, detail, scroll);
+    }
+    if let Some(area) = at[ORIGIN] {
+        origin::draw(look, buf, area, detail);
     }
     if let Some(area) = at[CONSOLE] {
         files::console(look, buf, area, detail);
