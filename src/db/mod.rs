@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod lock;
 pub mod migrate;
 mod postgres;
+pub mod row;
 mod sqlite;
 pub mod tables;
 pub mod url;

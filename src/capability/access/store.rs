@@ -1,11 +1,9 @@
 //! The SQL of access tokens.
 
-use sqlx::FromRow;
-
 use super::{Role, Token};
 use crate::base::{Timestamp, fault::Result};
 use crate::db::{Pool, Source, Tx, fault};
-use crate::{on_db, on_source, on_tx};
+use crate::{on_db, on_source, on_tx, row_struct};
 
 const PUT: &str =
     "insert into access_tokens (name, digest, role, created, expires, revoked) values ($1, $2, $3, $4, $5, null)";
@@ -17,13 +15,14 @@ const LIST: &str = "select name, role, created, expires, revoked from access_tok
 /// Every statement, for the test that prepares each on both engines.
 pub const STATEMENTS: &[&str] = &[PUT, REVOKE, BY_NAME, BY_DIGEST, LIST];
 
-#[derive(FromRow)]
-struct Row {
-    name: String,
-    role: String,
-    created: i64,
-    expires: Option<i64>,
-    revoked: Option<i64>,
+row_struct! {
+    struct Row {
+        name: String,
+        role: String,
+        created: i64,
+        expires: Option<i64>,
+        revoked: Option<i64>,
+    }
 }
 
 impl Row {

@@ -1,11 +1,9 @@
 //! The SQL of the audit trail. There is no update and no delete of the chain here, on purpose.
 
-use sqlx::FromRow;
-
 use super::{AuditPage, AuditQuery, Detail, PAGE_ROWS_MAX, Record};
 use crate::base::{Timestamp, fault::Result};
 use crate::db::{Pool, Source, Tx, fault};
-use crate::{on_db, on_source, on_tx};
+use crate::{on_db, on_source, on_tx, row_struct};
 
 const TIP: &str = "select seq, digest from audit_chain order by seq desc limit 1";
 const PUT: &str = "insert into audit_chain \
@@ -45,23 +43,25 @@ const COUNT: &str = "select count(*) from audit_chain";
 /// Every statement, for the test that prepares each on both engines.
 pub const STATEMENTS: &[&str] = &[TIP, PUT, PUT_DETAIL, LIST, MATCHED, ONE, BY_KEY, ONWARD, COUNT];
 
-/// A link with what is needed to check its texts.
-#[derive(Debug, FromRow)]
-pub(super) struct Row {
-    seq: i64,
-    at: i64,
-    actor: String,
-    verified: bool,
-    via: String,
-    command: String,
-    target: String,
-    outcome: String,
-    idempotency_key: Option<String>,
-    detail_digest: String,
-    previous: String,
-    digest: String,
-    pub(super) salt: Option<String>,
-    pub(super) detail: Option<String>,
+row_struct! {
+    /// A link with what is needed to check its texts.
+    #[derive(Debug)]
+    pub(super) struct Row {
+        seq: i64,
+        at: i64,
+        actor: String,
+        verified: bool,
+        via: String,
+        command: String,
+        target: String,
+        outcome: String,
+        idempotency_key: Option<String>,
+        detail_digest: String,
+        previous: String,
+        digest: String,
+        pub(super) salt: Option<String>,
+        pub(super) detail: Option<String>,
+    }
 }
 
 impl Row {

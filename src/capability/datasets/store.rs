@@ -1,14 +1,14 @@
 //! The SQL of the datasets.
 
 use futures::TryStreamExt as _;
-use sqlx::{FromRow, Row as _};
+use sqlx::Row as _;
 
 use super::Digest;
 use super::pack::Index;
 use super::types::{DatasetVersion, VersionDoc};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Pool, Source, Turn, Tx, fault};
-use crate::{on_db, on_source, on_tx};
+use crate::{on_db, on_source, on_tx, row_struct};
 
 const DATASETS: &str = "select name, created from datasets order by name";
 const DATASET: &str = "select name, created from datasets where name = $1";
@@ -28,12 +28,13 @@ const PACKS: &str = "select pack, chunks from dataset_packs order by pack";
 pub const STATEMENTS: &[&str] =
     &[DATASETS, DATASET, VERSIONS, VERSIONS_OF, PUT_DATASET, NEXT_VERSION, PUT_VERSION, PUT_PACK, PACK, PACKS];
 
-#[derive(FromRow)]
-struct VersionRow {
-    dataset: String,
-    version: i64,
-    created: i64,
-    doc: String,
+row_struct! {
+    struct VersionRow {
+        dataset: String,
+        version: i64,
+        created: i64,
+        doc: String,
+    }
 }
 
 fn number(version: i64) -> u32 {

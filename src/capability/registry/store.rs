@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::FromRow;
-
 use super::types::{HistoryEntry, ModelVersion, RegisteredModel, Stage, VersionDoc};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Source, Tx, fault};
-use crate::{on_source, on_tx};
+use crate::{on_source, on_tx, row_struct};
 
 const MODELS: &str =
     "select name, created, updated, description, tags, generation from registered_models order by name";
@@ -70,37 +68,40 @@ pub const STATEMENTS: &[&str] = &[
     HISTORY_OF_UNTIL,
 ];
 
-#[derive(FromRow)]
-struct ModelRow {
-    name: String,
-    created: i64,
-    updated: i64,
-    description: String,
-    tags: String,
-    generation: i64,
+row_struct! {
+    struct ModelRow {
+        name: String,
+        created: i64,
+        updated: i64,
+        description: String,
+        tags: String,
+        generation: i64,
+    }
 }
 
-#[derive(FromRow)]
-struct VersionRow {
-    model: String,
-    version: i64,
-    created: i64,
-    updated: i64,
-    stage: String,
-    doc: String,
+row_struct! {
+    struct VersionRow {
+        model: String,
+        version: i64,
+        created: i64,
+        updated: i64,
+        stage: String,
+        doc: String,
+    }
 }
 
-#[derive(FromRow)]
-struct HistoryRow {
-    seq: i64,
-    at: i64,
-    model: String,
-    version: i64,
-    what: String,
-    value: Option<String>,
-    actor: String,
-    reason: String,
-    audit: Option<i64>,
+row_struct! {
+    struct HistoryRow {
+        seq: i64,
+        at: i64,
+        model: String,
+        version: i64,
+        what: String,
+        value: Option<String>,
+        actor: String,
+        reason: String,
+        audit: Option<i64>,
+    }
 }
 
 fn number(version: i64) -> u32 {
