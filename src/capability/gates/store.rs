@@ -1,12 +1,10 @@
 //! The SQL of gates.
 
-use sqlx::FromRow;
-
 use super::{Approval, Decision, Gate, Waiver};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::registry::Stage;
 use crate::db::{Source, Tx, fault};
-use crate::{on_source, on_tx};
+use crate::{on_source, on_tx, row_struct};
 
 const GATES: &str = "select model, doc from gates order by model, stage, position";
 const CLEAR_GATES: &str = "delete from gates where model = $1 and stage = $2";
@@ -55,31 +53,33 @@ pub const STATEMENTS: &[&str] = &[
     RENAME_APPROVALS,
 ];
 
-#[derive(FromRow)]
-struct WaiverRow {
-    id: i64,
-    at: i64,
-    model: String,
-    version: i64,
-    subject: String,
-    gate: String,
-    until: i64,
-    actor: String,
-    reason: String,
-    ended: Option<i64>,
+row_struct! {
+    struct WaiverRow {
+        id: i64,
+        at: i64,
+        model: String,
+        version: i64,
+        subject: String,
+        gate: String,
+        until: i64,
+        actor: String,
+        reason: String,
+        ended: Option<i64>,
+    }
 }
 
-#[derive(FromRow)]
-struct ApprovalRow {
-    id: i64,
-    at: i64,
-    model: String,
-    version: i64,
-    subject: String,
-    stage: String,
-    actor: String,
-    reason: String,
-    ended: Option<i64>,
+row_struct! {
+    struct ApprovalRow {
+        id: i64,
+        at: i64,
+        model: String,
+        version: i64,
+        subject: String,
+        stage: String,
+        actor: String,
+        reason: String,
+        ended: Option<i64>,
+    }
 }
 
 fn corrupt(e: &serde_json::Error) -> Fault {
