@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::export::Job;
 use super::key::Key;
+use super::model::Origin;
 use super::model::data::{DataRow, VersionId};
 use super::model::evals::Measured;
 use super::model::{
     Artifact, Curve, Envelope, Experiment, Logged, Model, Outcome, Preview, Record, Run, Status, Verdict, Window,
 };
-use super::model::Origin;
 use super::query::Query;
 use super::remote::RequestId;
 use super::session::Session;

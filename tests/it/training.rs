@@ -72,7 +72,10 @@ fn a_run_is_captured_and_repeated_bit_by_bit() {
     let id = agent.cli(&["runs", "show", "first", "--json"]).expect(0).json()["id"].as_str().unwrap().to_owned();
     assert!(ran.stderr.lines().last().unwrap().contains(&id), "{}", ran.stderr);
     let get = |path: &str| agent.cli(&["artifact", "get", &id, path, "-o", "-"]).expect(0).stdout;
-    assert_eq!((get("opsroom/stdout.log"), get("opsroom/stderr.log")), ("said on stdout\n".into(), "said on stderr\n".into()));
+    assert_eq!(
+        (get("opsroom/stdout.log"), get("opsroom/stderr.log")),
+        ("said on stdout\n".into(), "said on stderr\n".into())
+    );
     let capture: Value = serde_json::from_str(&get("opsroom/capture.json")).unwrap();
     assert_eq!(capture["program"]["command"], serde_json::json!(["./train.sh", "--api-key", "***"]));
     assert_eq!((&capture["environment"]["OMP_NUM_THREADS"], &capture["ended"]["status"]), (&"1".into(), &0.into()));
@@ -94,9 +97,13 @@ fn a_run_is_captured_and_repeated_bit_by_bit() {
     assert_eq!(fs::read_to_string(folder.join("words.txt")).unwrap(), "changed", "the folder stays as it was");
     assert_eq!(fs::read_dir(agent.home().path().join("cache/opsroom/reruns")).unwrap().count(), 0);
     let shown = agent.cli(&["runs", "show", "second", "--json"]).expect(0).json();
-    assert_eq!((&shown["tags"]["opsroom.grade"], &shown["tags"]["opsroom.rerun"]), (&"bit-exact".into(), &same["rerun"]));
+    assert_eq!(
+        (&shown["tags"]["opsroom.grade"], &shown["tags"]["opsroom.rerun"]),
+        (&"bit-exact".into(), &same["rerun"])
+    );
 
-    let threads = in_folder(&agent, &folder, &[("OMP_NUM_THREADS", "2")], &["rerun", "second", "--json"]).expect(9).json();
+    let threads =
+        in_folder(&agent, &folder, &[("OMP_NUM_THREADS", "2")], &["rerun", "second", "--json"]).expect(9).json();
     assert_eq!(threads["first_difference"]["path"], "artifacts/out/model", "{threads}");
     assert_eq!((&threads["causes"][0]["what"], &threads["causes"][0]["now"]), (&"OMP_NUM_THREADS".into(), &"2".into()));
     let seed = in_folder(&agent, &folder, &[("LAST_SEED", "8")], &["rerun", "second", "--json"]).expect(9).json();
