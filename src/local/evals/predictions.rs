@@ -101,7 +101,9 @@ fn not_a_number(i: usize, text: &str) -> Fault {
 }
 
 fn from_csv(text: &str, rows: usize) -> Result<Vec<Row>> {
-    let headless = text.lines().filter(|l| !l.trim().is_empty()).count() == rows && !text.contains(',');
+    // A known heading is one, also when a row is missing beneath it.
+    let headed = text.lines().next().is_some_and(|l| known(l.trim()));
+    let headless = !headed && text.lines().filter(|l| !l.trim().is_empty()).count() == rows && !text.contains(',');
     let mut reader = csv::ReaderBuilder::new().has_headers(!headless).trim(csv::Trim::All).from_reader(text.as_bytes());
     let heads = if headless {
         vec!["prediction".to_owned()]
