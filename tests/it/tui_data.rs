@@ -258,7 +258,7 @@ fn a_captured_run_shows_code_data_environment_and_grade() {
         "✗ differs",
         "metric loss at step 3",
         "OMP_NUM_THREADS",
-        "a81f0e2b55aa main  with changes",
+        "a81f0e2b55aa main  with",
         "nycflights@2",
         "status 0",
     ] {

@@ -194,7 +194,7 @@ fn the_registry_shows_what_was_seen_against_what_is_asked() {
     let mut room = at_v44();
     let text = room.text();
     for words in [
-        "✗ slice floor",
+        "✗  slice floor",
         "0.4020 >= 0.75",
         "carrier=HA 0.4020 n=212",
         "3 200 more labelled rows would decide",

@@ -19,7 +19,10 @@ use crate::tui::theme::Token;
 const REASON_LINES: u16 = 5;
 
 pub fn sheet(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet, state: &State) {
-    let at = middle(area, 78, 22);
+    let way = sheet.ask.way();
+    // Grows with what follows from it, up to the screen: what is asked should be read without scrolling.
+    let more = (way.impact.len() + way.evidence.len()).saturating_sub(7);
+    let at = middle(area, 78, 22 + u16::try_from(more.min(20)).unwrap_or(0));
     Clear.render(at, buf);
     let context = state.status.value().map_or(String::new(), |s| s.context.to_uppercase());
     let inner = pane(look, buf, at, true, &sheet.ask.title, &context);

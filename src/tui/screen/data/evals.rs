@@ -222,7 +222,7 @@ fn results(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
     }
     heads.extend([
         Col::right("ROWS", 8, 2),
-        Col::left("LIMITS", 9, 1),
+        Col::left("LIMITS", 11, 1),
         Col::left("WHEN", 10, 6),
         Col::left("BY", 8, 7),
     ]);

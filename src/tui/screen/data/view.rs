@@ -90,7 +90,8 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let shown = data.shown();
     let stale = data.rows.remote.is_stale();
     let last_known = if stale { "~ last known · " } else { "" };
-    let note = format!("{last_known}{} versions · Space mark · d diff · v evals", shown.len());
+    let keys = if area.width < 100 { "" } else { " · Space mark · d diff · v evals" };
+    let note = format!("{last_known}{} versions{keys}", shown.len());
     let inner = pane(look, buf, area, data.pane == VERSIONS, "DATASETS × VERSIONS", &note);
     if shown.is_empty() {
         return empty(look, buf, inner, &[("No dataset fits. Esc clears the filter.", Token::Text)]);
