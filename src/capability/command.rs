@@ -307,7 +307,7 @@ async fn in_transaction(
         done.outcome.decision_digest = Some(decision.digest.clone());
         done.outcome.decision = Some(gates::keep(&mut tx, &decision, &actor.who.name).await?);
         if matches!(envelope.command, Command::Gates(_)) {
-            done.outcome.to = decision.verdict.name().to_owned();
+            decision.verdict.name().clone_into(&mut done.outcome.to);
         }
     }
     done.outcome.command = envelope.command.name().to_owned();

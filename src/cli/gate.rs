@@ -131,7 +131,7 @@ async fn check(session: &Session, it: Check) -> Result<Exit> {
         // The runner reads its commands on both streams, and stdout is for the answer.
         eprint!("{}", gate_report::annotations(&decision));
     }
-    print::answer(session.format, &decision, |d| page(d))?;
+    print::answer(session.format, &decision, page)?;
     Ok(match decision.verdict {
         Verdict::Pass => Exit::Done,
         Verdict::Fail => Exit::Refused,

@@ -1,6 +1,6 @@
 //! The agents that the room can change between: the contexts of the configuration, and the default store's.
 
-use crate::base::{Fault, fault::Result};
+use crate::base::fault::Result;
 use crate::cli::{self, Session};
 use crate::config::Loaded;
 use crate::tui;
@@ -40,7 +40,7 @@ impl Configured {
         }
         let only_looked_at = loaded.config.context.get(name).is_some_and(|c| c.read_only);
         let reached = cli::reach(&loaded, "tui", true).await?;
-        reached.client.status().await.map_err(Fault::from)?;
+        reached.client.status().await?;
         Ok(tui::Entered {
             source: tui::source_of(reached.client.clone(), Box::new(reached)),
             read_only: (self.read_only || only_looked_at).then(|| READ_ONLY.to_owned()),

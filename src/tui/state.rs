@@ -139,6 +139,7 @@ pub struct Setup {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub struct State {
     pub now: Timestamp,
     pub size: (u16, u16),
@@ -347,7 +348,7 @@ impl State {
         };
         // Numbers of questions go on, so that no answer of the old agent is taken for one of the new.
         let (ids, sheets, recent, focused) = (self.ids, self.sheets, std::mem::take(&mut self.recent), self.focused);
-        *self = Self { ids, sheets, recent, focused, ..Self::new(setup, self.size, self.now) };
+        *self = Self { recent, focused, ids, sheets, ..Self::new(setup, self.size, self.now) };
     }
 
     /// Whether the cursor is on its way: the panes that follow it wait until it rests, so that a move costs little.

@@ -368,6 +368,7 @@ fn experiment(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Resul
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // the form of every verb
 fn metric(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
     if text.is_empty() {
         dispatch::act(state, Action::Metric, effects);
@@ -424,6 +425,7 @@ fn read_only(state: &mut State, text: &str, _: &mut Vec<Effect>) -> Result<(), S
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // the form of every verb
 fn change_theme(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
     if text.is_empty() {
         let items = theme::SHIPPED.iter().map(|(n, _)| Item::new(*n, "", Choice::Command(format!("theme {n}"))));
@@ -454,11 +456,13 @@ fn mouse(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(),
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // the form of every verb
 fn copy_pane(_: &mut State, _: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
     effects.push(Effect::CopyPane);
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // the form of every verb
 fn quit(state: &mut State, _: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
     dispatch::leave_room(state, effects);
     Ok(())

@@ -179,9 +179,9 @@ fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.path().is_dir() {
-            found.extend(files(&entry.path()))
+            found.extend(files(&entry.path()));
         } else {
-            found.push(entry.path().display().to_string())
+            found.push(entry.path().display().to_string());
         }
     }
     found

@@ -152,7 +152,7 @@ fn files_that_misbehave_are_named_and_nothing_is_added() {
     // Root may read anything.
     if !rustix::process::geteuid().is_root() {
         fresh();
-        fs::set_permissions(root.join("good"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("good"), fs::Permissions::from_mode(0o0)).unwrap();
         refused(2, &["good", "Permission denied"]);
     }
     fs::create_dir(&root).unwrap();

@@ -11,7 +11,7 @@ impl Random {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,7 +23,7 @@ impl Random {
     pub fn below(&mut self, n: usize) -> usize {
         #[allow(clippy::cast_possible_truncation)] // the high half of a product with n lies below n
         {
-            ((u128::from(self.next()) * n as u128) >> 64) as usize
+            ((u128::from(self.draw()) * n as u128) >> 64) as usize
         }
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn the_interval_of_a_mean_is_that_of_the_normal_law_and_the_same_each_time() {
         let mut random = Random::seeded(7);
-        let values: Vec<f64> = (0..400).map(|_| (random.next() >> 11) as f64 / (1u64 << 53) as f64).collect();
+        let values: Vec<f64> = (0..400).map(|_| (random.draw() >> 11) as f64 / (1u64 << 53) as f64).collect();
         let mean = |rows: &[usize]| Some(rows.iter().map(|r| values[*r]).sum::<f64>() / rows.len() as f64);
         let once = paired(values.len(), 2000, 42, mean).unwrap();
         assert_eq!(once, paired(values.len(), 2000, 42, mean).unwrap());

@@ -15,9 +15,9 @@ pub fn steps(labels: &[bool], scores: &[f64]) -> Vec<Step> {
     let (mut at, mut last) = (Step::default(), f64::NAN);
     for i in order {
         if labels[i] {
-            at.tp += 1
+            at.tp += 1;
         } else {
-            at.fp += 1
+            at.fp += 1;
         }
         match steps.last_mut() {
             Some(step) if scores[i] == last => *step = at,

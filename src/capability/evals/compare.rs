@@ -142,7 +142,7 @@ mod tests {
     fn two(seed: u64, skill: f64) -> Sample {
         let mut random = bootstrap::Random::seeded(9);
         let mut own = bootstrap::Random::seeded(seed);
-        let unit = |r: &mut bootstrap::Random| (r.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = |r: &mut bootstrap::Random| (r.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let labels: Vec<f64> = (0..2000).map(|_| f64::from(unit(&mut random) < 0.4)).collect();
         let scores: Vec<f64> =
             labels.iter().map(|l| (skill * l + (1.0 - skill) * unit(&mut own)).clamp(0.01, 0.99)).collect();

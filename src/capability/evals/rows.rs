@@ -284,7 +284,7 @@ mod tests {
                 of: vec![1, 0, 1],
             }],
         };
-        let predicted = Predicted { values: vec![0.0, 1.0, 0.0], scores: vec![0.1, 0.30000000000000004, 1e-300] };
+        let predicted = Predicted { values: vec![0.0, 1.0, 0.0], scores: vec![0.1, 0.300_000_000_000_000_04, 1e-300] };
         assert_eq!(Truth::unpack(&truth.pack().unwrap()).unwrap(), truth);
         assert_eq!(Predicted::unpack(&predicted.pack().unwrap()).unwrap(), predicted);
         assert!(Truth::unpack(&predicted.pack().unwrap()).is_err());

@@ -103,7 +103,7 @@ pub(super) fn word(data: &TrainingData, like: Option<&str>, psi_max: f64, missin
         }
         match column.psi {
             Some(psi) if psi > psi_max && psi > chance => {
-                bad.push(format!("{} has PSI {}", column.name, show::metric(psi)))
+                bad.push(format!("{} has PSI {}", column.name, show::metric(psi)));
             }
             None => uncompared += 1,
             _ => {}

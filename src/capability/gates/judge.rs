@@ -188,13 +188,13 @@ fn absolute(case: &Case, examples: &Examples, of: (&str, &str), limit: &Limit, c
     }
     let bounds = [limit.min.map(|min| estimate.value - min), limit.max.map(|max| max - estimate.value)];
     let nearest = bounds.into_iter().flatten().min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default();
-    undecided(estimate.value, why, (nearest, 0.0), estimate.se, estimate.n, confidence)
+    undecided(estimate.value, &why, (nearest, 0.0), estimate.se, estimate.n, confidence)
 }
 
 /// Says how many rows more would decide, if what was seen is the truth.
 pub(super) fn undecided(
     observed: f64,
-    why: String,
+    why: &str,
     (difference, margin): (f64, f64),
     se: f64,
     n: usize,
@@ -272,7 +272,7 @@ fn not_worse(case: &Case, examples: &Examples, (suite, name): (&str, &str), marg
     if test.upper < -margin {
         return Word::new(Fail, d.difference, why);
     }
-    undecided(d.difference, why, (d.difference, margin), d.se, d.n, confidence)
+    undecided(d.difference, &why, (d.difference, margin), d.se, d.n, confidence)
 }
 
 fn flips(case: &Case, examples: &Examples, suite: &str, flips_max: f64) -> Word {

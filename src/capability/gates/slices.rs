@@ -163,7 +163,7 @@ fn over((tests, small): &(Vec<Test>, usize), asked: &Asked<'_>) -> Word {
         show::metric(p)
     );
     let mut word = if all == Inconclusive {
-        undecided(test.observed, why, (test.room, 0.0), test.se, test.n, asked.confidence)
+        undecided(test.observed, &why, (test.room, 0.0), test.se, test.n, asked.confidence)
     } else {
         Word::new(all, number(test.observed), why)
     };

@@ -38,6 +38,7 @@ pub const OWN: &str = "opsroom";
 
 impl Tracking {
     /// Where a run's files lie: the name of each place, and its folder in the artifact store or its URI elsewhere.
+    #[allow(clippy::type_complexity)] // a path with where it lies or why not, and the models: asked in one place
     pub fn output_places(&self, run: &Run) -> (Vec<(String, Result<String, String>)>, Vec<ModelId>) {
         let place = |uri: &str| path_of_uri(uri).ok_or_else(|| uri.to_owned());
         let mut places = vec![("artifacts".to_owned(), place(&self.artifact_uri(run)))];

@@ -26,6 +26,7 @@ impl Cause {
         Self { what: what.into(), then: None, now: None, why: why.into() }
     }
 
+    #[must_use]
     pub fn changed(mut self, then: Option<&str>, now: Option<&str>) -> Self {
         self.then = then.map(ToOwned::to_owned);
         self.now = now.map(ToOwned::to_owned);

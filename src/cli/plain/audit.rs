@@ -44,7 +44,7 @@ pub(super) fn sentence(r: &Record) -> String {
         (true, false) => text.push_str(&format!(", to {}", words::quoted(&detail.to))),
         (false, true) => text.push_str(&format!(", from {}", words::quoted(&detail.from))),
         (false, false) => {
-            text.push_str(&format!(", from {} to {}", words::quoted(&detail.from), words::quoted(&detail.to)))
+            text.push_str(&format!(", from {} to {}", words::quoted(&detail.from), words::quoted(&detail.to)));
         }
     }
     if !detail.reason.is_empty() {

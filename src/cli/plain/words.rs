@@ -88,7 +88,11 @@ mod tests {
     use super::*;
 
     fn points(values: &[f64]) -> Vec<Point> {
-        values.iter().enumerate().map(|(i, v)| Point { step: 100 * i as i64, timestamp: 0, value: *v }).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| Point { step: 100 * i64::try_from(i).unwrap_or(0), timestamp: 0, value: *v })
+            .collect()
     }
 
     fn said(values: &[f64]) -> String {

@@ -52,17 +52,16 @@ pub async fn verify(client: &Client, name: &str, version: u32, progress: Progres
     }
     let damage = |file: &crate::capability::datasets::FileEntry| {
         let gone = file.chunks.iter().find_map(|c| bad.get(&(c.pack as usize)));
-        let why = match gone {
-            Some(why) => format!("its pack cannot be read: {why}"),
-            None => {
-                let mut at = 0;
-                let first = file.chunks.iter().find(|c| {
-                    let damaged = bad_chunks.contains(&c.digest);
-                    at += if damaged { 0 } else { u64::from(c.len) };
-                    damaged
-                })?;
-                format!("the {} bytes from byte {at} on are not what they were", first.len)
-            }
+        let why = if let Some(why) = gone {
+            format!("its pack cannot be read: {why}")
+        } else {
+            let mut at = 0;
+            let first = file.chunks.iter().find(|c| {
+                let damaged = bad_chunks.contains(&c.digest);
+                at += if damaged { 0 } else { u64::from(c.len) };
+                damaged
+            })?;
+            format!("the {} bytes from byte {at} on are not what they were", first.len)
         };
         Some(Damage { path: file.path.clone(), why })
     };

@@ -75,9 +75,9 @@ fn digest(folder: &Path) -> Result<String> {
             let entry = entry.map_err(|e| problem(&folder, &e))?;
             let name = format!("{below}{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
-                folders.push((entry.path(), format!("{name}/")))
+                folders.push((entry.path(), format!("{name}/")));
             } else {
-                files.push((name, entry.path()))
+                files.push((name, entry.path()));
             }
         }
     }

@@ -174,15 +174,14 @@ impl Data {
         let mut places: BTreeMap<&str, f64> = BTreeMap::new();
         let mut labels = Vec::with_capacity(cells.len());
         for (row, cell) in cells.iter().enumerate() {
-            let place = match places.get(cell) {
-                Some(place) => *place,
-                None => {
-                    let found = class_of(&classes, cell).ok_or_else(|| {
-                        let what = format!("{} row {}: {cell:?} is none of the classes", self.path.display(), row + 1);
-                        Fault::invalid(what).why(format!("they are {}", classes.join(", ")))
-                    })?;
-                    *places.entry(cell).or_insert(found as f64)
-                }
+            let place = if let Some(place) = places.get(cell) {
+                *place
+            } else {
+                let found = class_of(&classes, cell).ok_or_else(|| {
+                    let what = format!("{} row {}: {cell:?} is none of the classes", self.path.display(), row + 1);
+                    Fault::invalid(what).why(format!("they are {}", classes.join(", ")))
+                })?;
+                *places.entry(cell).or_insert(found as f64)
             };
             labels.push(place);
         }

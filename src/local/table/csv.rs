@@ -43,7 +43,7 @@ pub fn schema(file: &TableFile) -> Result<Schema> {
         let name = String::from_utf8_lossy(name).into_owned();
         let taken = |n: &str| columns.iter().any(|(known, _)| known == n);
         let name = if taken(&name) {
-            (1..).map(|i| format!("{name}.{i}")).find(|n| !taken(n)).unwrap_or_default()
+            (1..1_000_000).map(|i| format!("{name}.{i}")).find(|n| !taken(n)).unwrap_or_default()
         } else {
             name
         };

@@ -50,6 +50,7 @@ pub fn ask(state: &State, model: &str, run: &str) -> Result<Ask, String> {
     })
 }
 
+#[allow(clippy::needless_pass_by_value)] // each goes into the command
 fn way(run: &Run, model: &str, name: String, source: String, user: &str) -> Way {
     let metrics: Vec<String> = run
         .metrics

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn told(old: &str, new: &str) -> String {
-        difference(old, new).iter().map(|(s, l)| format!("{}{l}\n", s.text())).collect()
+        difference(old, new).iter().map(|(s, l)| s.text().to_owned() + l + "\n").collect()
     }
 
     #[test]

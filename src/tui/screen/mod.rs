@@ -194,10 +194,10 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
         View::Run(_) => state.run.pane = found(&run::view::panes(state, body)).unwrap_or(state.run.pane),
         View::Compare(_) => {
             state.compare.pane =
-                found(&compare::view::panes(&state.compare, state.zoom, body)).unwrap_or(state.compare.pane)
+                found(&compare::view::panes(&state.compare, state.zoom, body)).unwrap_or(state.compare.pane);
         }
         View::Registry => {
-            state.registry.pane = found(&registry::view::panes(state, body)).unwrap_or(state.registry.pane)
+            state.registry.pane = found(&registry::view::panes(state, body)).unwrap_or(state.registry.pane);
         }
         View::Data => state.data.pane = found(&data::view::panes(state, body)).unwrap_or(state.data.pane),
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),

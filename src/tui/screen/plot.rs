@@ -116,15 +116,15 @@ pub fn small(
 ) {
     let series = series(std::slice::from_ref(line), chart_look);
     let x_label = x_label(chart_look.axis);
-    if !chart(look, buf, inner, &Chart { series: &series, log: chart_look.log, x_label, probe }) {
+    if chart(look, buf, inner, &Chart { series: &series, log: chart_look.log, x_label, probe }) {
+        put_right(look, buf, inner.x, inner.right(), inner.y, &gaps(line), look.style(Token::Crit));
+    } else {
         let why = match (line.points, line.latest) {
             (None, _) => "asking the agent…",
             (_, Some(v)) if !v.is_finite() => "nothing finite to draw",
             _ => "logged once, no curve",
         };
         empty(look, buf, inner, &[(why, Token::Muted)]);
-    } else {
-        put_right(look, buf, inner.x, inner.right(), inner.y, &gaps(line), look.style(Token::Crit));
     }
 }
 

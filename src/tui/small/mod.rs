@@ -103,6 +103,7 @@ fn tag(text: &str) -> Option<(String, Option<String>)> {
 }
 
 /// Sets one tag of some runs at once. Where what they held is known, it can be taken back.
+#[allow(clippy::needless_pass_by_value)] // it is the new value
 fn set(state: &mut State, runs: &[String], key: &str, value: Option<String>, said: &str, effects: &mut Vec<Effect>) {
     let one = |value: Option<String>| -> Tags { BTreeMap::from([(key.to_owned(), value)]) };
     let before: Option<BTreeMap<String, Tags>> =

@@ -231,6 +231,7 @@ pub fn footer(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     }
 }
 
+#[allow(clippy::too_many_lines)] // one table, a line an action
 fn footer_actions(state: &State) -> Vec<Action> {
     use Action as A;
     if let Some(Overlay::Sheet(sheet)) = &state.overlay {

@@ -138,7 +138,7 @@ fn plan(width: u16, lines: &[Line<'_>], order: &[usize], column: usize) -> Plan 
 }
 
 /// The columns of the runs on screen: which one, counted as on the screen, and where it begins.
-fn places<'p>(plan: &'p Plan, line: Rect, count: usize) -> impl Iterator<Item = (usize, u16)> + 'p {
+fn places(plan: &Plan, line: Rect, count: usize) -> impl Iterator<Item = (usize, u16)> + '_ {
     let start = line.x + 1 + plan.name + GAP;
     let others = start + plan.base + GAP;
     let shown = (plan.first..count).take(plan.shown).enumerate();

@@ -92,7 +92,7 @@ pub fn share(p: f64) -> String {
         _ if p == 1.0 => "100 %".to_owned(),
         x if x < 0.01 => "<0.01 %".to_owned(),
         x if x > 99.99 => ">99.99 %".to_owned(),
-        x if x < 1.0 || x > 99.0 => format!("{x:.2} %"),
+        x if !(1.0..=99.0).contains(&x) => format!("{x:.2} %"),
         x => format!("{x:.1} %"),
     }
 }

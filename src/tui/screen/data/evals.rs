@@ -214,11 +214,9 @@ fn results(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll:
     };
     let shown: Vec<String> = keys(data.evals.suite(&data.filter), newest).into_iter().take(4).collect();
     let mut heads = vec![Col::left("MODEL", 14, 0).grows(14), Col::left("VERSION", 7, 0)];
-    let mut priority = 1;
-    for key in &shown {
+    for (priority, key) in (1..).zip(&shown) {
         let width = u16::try_from(format::width(key)).unwrap_or(9).clamp(8, 14);
         heads.push(Col::right(key.clone(), width, priority));
-        priority += 1;
     }
     heads.extend([
         Col::right("ROWS", 8, 2),

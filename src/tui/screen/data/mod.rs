@@ -96,6 +96,9 @@ impl Data {
 
     /// Which two versions `d` compares: the marked ones, else the one under the cursor with the marked one or with the
     /// version before it; the older first.
+    ///
+    /// # Errors
+    /// A sentence that says which two versions to mark.
     pub fn pair(&self) -> Result<(VersionId, VersionId), String> {
         let here = self.current().and_then(DataRow::version);
         let (a, b) = match (self.marks.as_slice(), here) {

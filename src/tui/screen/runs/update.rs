@@ -113,6 +113,7 @@ fn select(runs: &mut Runs) {
 }
 
 /// On the line of a group: its loaded runs, all of them or none.
+#[allow(clippy::ref_option)] // the key of a group as the map holds it
 fn mark_group(runs: &mut Runs, value: &Option<String>) -> bool {
     let ids: Vec<String> = runs.rows_of_group(value).iter().map(|r| r.id.clone()).collect();
     if ids.iter().all(|id| runs.marks.contains(id)) {
