@@ -63,7 +63,7 @@ impl Terminal {
         let seen = Arc::new(Mutex::new(Seen { screen, bytes: 0, all: Vec::new() }));
         let (mut reader, into) = (pair.master.try_clone_reader().unwrap(), seen.clone());
         std::thread::spawn(move || {
-            let mut part = [0_u8; 65_536];
+            let mut part = vec![0_u8; 65_536];
             while let Ok(n @ 1..) = reader.read(&mut part) {
                 let mut seen = into.lock().unwrap();
                 seen.bytes += n;
