@@ -15,7 +15,7 @@ use crate::capability::gates::{self, Gate};
 use crate::capability::registry::Stage;
 use crate::capability::{Command, Envelope};
 
-/// Make what a file says: eval suites as [suite.NAME], gates as [[gate]]. Gates of a model and stage that the file
+/// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`. Gates of a model and stage that the file
 /// names become exactly those of the file
 #[derive(Debug, Args)]
 pub struct Apply {

@@ -29,8 +29,8 @@ pub struct Run {
     /// Experiment by name or number; a new name makes a new one
     #[arg(long)]
     experiment: Option<String>,
-    /// A dataset that the command reads: DATASET[@V][=PATH]; checked out when nothing is there. The command finds the
-    /// path in OPSROOM_DATA_<NAME>
+    /// A dataset that the command reads: `DATASET[@V][=PATH]`; checked out when nothing is there. The command finds the
+    /// path in `OPSROOM_DATA_<NAME>`
     #[arg(long, value_name = "DATASET@V")]
     data: Vec<String>,
     /// A further environment variable to capture; secrets never are

@@ -52,7 +52,7 @@ pub enum Ready {
 /// Brings a path's bytes into the store and answers with the command that makes them a version.
 ///
 /// # Errors
-/// As [`scan`]; `Invalid` for a ragged table; `Unavailable`.
+/// As [`scan()`]; `Invalid` for a ragged table; `Unavailable`.
 pub async fn add(client: &Client, what: &Add<'_>, cache: &Cache, progress: Progress<'_>) -> Result<Ready> {
     let scanned = Arc::new(tokio::task::block_in_place(|| scan(what.path, cache, progress))?);
     let name = what.name.clone().map_or_else(|| name_of(&scanned), Ok)?;

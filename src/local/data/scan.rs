@@ -57,7 +57,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// Digests everything below a path.
 ///
 /// # Errors
-/// As [`walk`]; `Conflict` naming a file that changed while it was read.
+/// As `walk`; `Conflict` naming a file that changed while it was read.
 pub fn scan(path: &Path, cache: &Cache, progress: Progress<'_>) -> Result<Scanned> {
     let root = std::fs::canonicalize(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("nothing at {}", path.display())),

@@ -1,6 +1,6 @@
 //! What is on the screen as a file: the table of a pane as CSV, JSON or Markdown, its chart as SVG or PNG.
 //!
-//! The room only says what to write ([`Job`]); [`write`] does it outside, never over a file that is there already.
+//! The room only says what to write ([`Job`]); [`write()`] does it outside, never over a file that is there already.
 
 mod data;
 mod take;
