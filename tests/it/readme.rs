@@ -15,7 +15,8 @@ fn every_command_of_the_readme_exists() {
         else {
             continue;
         };
-        let mut arguments = words(arguments);
+        // What follows `--` is a line of another program.
+        let mut arguments: Vec<String> = words(arguments).into_iter().take_while(|w| w != "--").collect();
         // Help is printed only when all before it could be read; a wrong verb or flag ends with 2.
         arguments.push("--help".to_owned());
         let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
