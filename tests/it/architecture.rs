@@ -32,7 +32,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("training", &["tracking", "datasets"]),
     ("registry", &["tracking"]),
     ("evals", &["audit", "tracking", "datasets", "registry"]),
+    ("monitoring", &["registry", "datasets"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
+    ("rollout", &["registry", "gates", "monitoring"]),
 ];
 
 /// Crates that a floor must never name.

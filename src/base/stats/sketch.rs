@@ -1,0 +1,121 @@
+//! A sketch of positive values: integer counts in buckets of equal relative width, so that merging is addition.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Relative error of a quantile (DDSketch, Masson et al. 2019): 1 %.
+pub const ALPHA: f64 = 0.01;
+const GAMMA: f64 = (1.0 + ALPHA) / (1.0 - ALPHA);
+/// Values below count as zero; in milliseconds that is a nanosecond.
+const SMALLEST: f64 = 1e-6;
+
+/// Counts by bucket: bucket `i` holds values in `(γ^(i-1), γ^i]` with `γ = (1 + α) / (1 - α)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sketch {
+    #[serde(default)]
+    zero: u64,
+    #[serde(default)]
+    buckets: BTreeMap<i16, u64>,
+}
+
+impl Sketch {
+    /// Counts one value; NaN and infinities are not values and are left out.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        if value < SMALLEST {
+            self.zero += 1;
+        } else {
+            *self.buckets.entry(bucket(value)).or_default() += 1;
+        }
+    }
+
+    /// Exact, whatever the order.
+    pub fn merge(&mut self, other: &Self) {
+        self.zero += other.zero;
+        for (bucket, n) in &other.buckets {
+            *self.buckets.entry(*bucket).or_default() += n;
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.zero + self.buckets.values().sum::<u64>()
+    }
+
+    /// The value at `q` in 0..=1, at most 1 % off; `None` without values.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let n = self.count();
+        if n == 0 {
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 ..= n - 1
+        let rank = (q.clamp(0.0, 1.0) * (n - 1) as f64).floor() as u64;
+        let mut seen = self.zero;
+        if rank < seen {
+            return Some(0.0);
+        }
+        for (bucket, n) in &self.buckets {
+            seen += n;
+            if rank < seen {
+                // The middle of the bucket by relative error: 2 γ^i / (γ + 1).
+                return Some(2.0 * GAMMA.powi(i32::from(*bucket)) / (GAMMA + 1.0));
+            }
+        }
+        None
+    }
+
+    /// How many lie in buckets above that of `value`.
+    pub fn above(&self, value: f64) -> u64 {
+        let limit = if value < SMALLEST { i16::MIN } else { bucket(value) };
+        self.buckets.range(limit.saturating_add(1)..).map(|(_, n)| n).sum()
+    }
+}
+
+fn bucket(value: f64) -> i16 {
+    #[allow(clippy::cast_possible_truncation)] // ln of any double over ln γ lies within ±36,000; the ends are clamped
+    let i = (value.ln() / GAMMA.ln()).ceil().clamp(f64::from(i16::MIN + 1), f64::from(i16::MAX - 1)) as i16;
+    i
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_one_percent() {
+        let mut sketch = Sketch::default();
+        (1..=10_000).for_each(|i| sketch.add(f64::from(i)));
+        for q in [0.0, 0.01, 0.5, 0.95, 0.99, 1.0] {
+            let exact = 1.0 + (q * 9999.0_f64).floor();
+            let got = sketch.quantile(q).unwrap();
+            assert!((got - exact).abs() <= ALPHA * exact * 1.0001, "{q}: {got} against {exact}");
+        }
+    }
+
+    #[test]
+    fn merging_is_adding() {
+        let (mut a, mut b, mut both) = (Sketch::default(), Sketch::default(), Sketch::default());
+        for i in 0..1000 {
+            let x = f64::from(i) * 0.37;
+            if i % 3 == 0 {
+                a.add(x)
+            } else {
+                b.add(x)
+            }
+            both.add(x);
+        }
+        b.merge(&a);
+        assert_eq!(b, both);
+        assert_eq!(both.count(), 1000);
+        assert_eq!(both.above(0.0), 999);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_counted() {
+        let mut sketch = Sketch::default();
+        [f64::NAN, f64::INFINITY].into_iter().for_each(|x| sketch.add(x));
+        assert_eq!(sketch.quantile(0.5), None);
+    }
+}
