@@ -100,9 +100,9 @@ mod tests {
         for i in 0..1000 {
             let x = f64::from(i) * 0.37;
             if i % 3 == 0 {
-                a.add(x)
+                a.add(x);
             } else {
-                b.add(x)
+                b.add(x);
             }
             both.add(x);
         }
