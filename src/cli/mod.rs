@@ -15,6 +15,7 @@ mod data_diff;
 mod data_show;
 mod demo;
 mod detach;
+mod doctor;
 mod eval;
 mod exit;
 mod experiment;
@@ -23,6 +24,7 @@ mod gate;
 mod gate_report;
 mod guide;
 pub mod import;
+mod init;
 mod model;
 mod model_change;
 pub mod plain;
@@ -181,7 +183,9 @@ pub enum Verb {
     #[command(subcommand)]
     Import(import::Verb),
     /// A read-only room over an mlruns folder or an mlflow.db; nothing is written there
-    Open { path: PathBuf },
+    Open {
+        path: PathBuf,
+    },
     /// The whole story on bundled real data, in a store of its own
     Demo(Demo),
     /// Back store and artifacts up while they are written to
@@ -192,6 +196,8 @@ pub enum Verb {
     Room(plain::Room),
     /// How the agent does, and who it takes you for
     Status,
+    Doctor(doctor::Doctor),
+    Init(init::Init),
     /// Settings, and where each value came from
     #[command(subcommand)]
     Config(config::Verb),
@@ -199,7 +205,9 @@ pub enum Verb {
     #[command(subcommand)]
     Connect(guide::Connect),
     /// A completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
     /// The manual page; with --dir, one for every verb
     Man {
         #[arg(long, value_name = "FOLDER")]
@@ -256,6 +264,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,
+        Verb::Doctor(doctor) => doctor::run(session, &doctor).await,
+        Verb::Init(init) => init::run(session, &init),
         Verb::Import(verb) => import::run(session, verb).await,
         // Those need an agent or a room of their own.
         Verb::Demo(_)

@@ -1,6 +1,7 @@
 //! Work on the caller's own machine: reading what MLflow left in folders and files, and taking it into an agent.
 
 pub mod data;
+pub mod doctor;
 pub mod evals;
 pub mod follow;
 pub mod found;

@@ -22,6 +22,7 @@ mod cli_verbs;
 mod clients;
 mod data;
 mod demo;
+mod doctor;
 mod durability;
 mod harness;
 mod local_import;
