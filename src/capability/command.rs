@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Role;
 use super::audit::{self, Detail, Via, Who};
+use super::envelope::{Actor, Envelope, Outcome};
 use super::event::Hint;
 use super::registry::Stage;
 use super::tracking::Staged;
-use super::{Ctx, access, datasets, evals, gates, registry, tracking};
+use super::{Ctx, access, datasets, evals, gates, registry, tracking, training};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::db::{Source, Tx};
 
@@ -21,6 +22,7 @@ pub enum Command {
     Registry(registry::Command),
     Access(access::Command),
     Datasets(datasets::Command),
+    Training(training::Command),
     Evals(evals::Command),
     Gates(gates::Command),
 }
@@ -32,6 +34,7 @@ impl Command {
             Self::Registry(c) => c.name(),
             Self::Access(c) => c.name(),
             Self::Datasets(c) => c.name(),
+            Self::Training(c) => c.name(),
             Self::Evals(c) => c.name(),
             Self::Gates(c) => c.name(),
         }
@@ -43,6 +46,7 @@ impl Command {
             Self::Registry(c) => c.help(),
             Self::Access(c) => c.help(),
             Self::Datasets(c) => c.help(),
+            Self::Training(c) => c.help(),
             Self::Evals(c) => c.help(),
             Self::Gates(c) => c.help(),
         }
@@ -54,6 +58,7 @@ impl Command {
             Self::Registry(c) => c.target(),
             Self::Access(c) => c.target(),
             Self::Datasets(c) => c.target(),
+            Self::Training(c) => c.target(),
             Self::Evals(c) => c.target(),
             Self::Gates(c) => c.target(),
         }
@@ -67,68 +72,10 @@ impl Command {
             Self::Evals(c) if c.runs_programs() => Role::Admin,
             // Asking for a verdict moves nothing; what verdicts are made from does.
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
-            Self::Evals(_) | Self::Gates(_) => Role::Operator,
+            // A grade is what a gate may rest on.
+            Self::Training(_) | Self::Evals(_) | Self::Gates(_) => Role::Operator,
         }
     }
-}
-
-/// A command with what surrounds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
-    pub command: Command,
-    #[serde(default)]
-    pub reason: String,
-    /// Refused when the thing has moved past this generation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<i64>,
-    /// The same key never acts twice: the first answer is given again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
-    /// Checks everything and changes nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-impl Envelope {
-    pub fn new(command: Command, reason: impl Into<String>) -> Self {
-        Self { command, reason: reason.into(), generation: None, idempotency_key: None, dry_run: false }
-    }
-}
-
-/// Who asks, how they came, and what they may.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    pub who: Who,
-    pub role: Role,
-    /// Whether this client has a way to send a reason. `MLflow`'s has none.
-    pub can_give_reason: bool,
-}
-
-/// What a command did.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Number of the audit record; 0 for a dry run.
-    pub audit: i64,
-    pub command: String,
-    pub target: String,
-    pub from: String,
-    pub to: String,
-    #[serde(default)]
-    pub dry_run: bool,
-    /// This key had acted before; nothing was done now.
-    #[serde(default)]
-    pub replayed: bool,
-    /// Generation after the command, for the next compare-and-set.
-    #[serde(default)]
-    pub generation: i64,
-    /// The version that a registration made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u32>,
-    /// The gate decision that was made, and the digest of all that it holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision_digest: Option<String>,
 }
 
 /// What a room's work leaves to do once the commit holds.
@@ -137,6 +84,8 @@ struct Done {
     outcome: Outcome,
     staged: Option<Staged>,
     thawed: Vec<String>,
+    /// Models that look otherwise now.
+    models: Vec<String>,
 }
 
 /// Performs a command: authorises, applies, records, commits, hints. A refused one changes nothing and is recorded.
@@ -198,6 +147,7 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
             registry::prepare(&ctx.tracking, &ctx.artifacts, ctx.db.read(), c, envelope.dry_run).await?,
         ),
         Command::Datasets(c) => Prepared::Datasets(datasets::prepare(ctx.artifacts.blobs(), c).await?),
+        Command::Training(c) => Prepared::Training(training::prepare(&ctx.tracking, &ctx.artifacts, c).await?),
         Command::Evals(c) => Prepared::Evals(evals::prepare(&ctx.artifacts, ctx.db.read(), c).await?),
         _ => Prepared::Nothing,
     };
@@ -214,6 +164,7 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
 enum Prepared {
     Registry(registry::Prepared),
     Datasets(datasets::Prepared),
+    Training(training::Prepared),
     Evals(evals::Prepared),
     Nothing,
 }
@@ -325,7 +276,7 @@ async fn in_transaction(
     for path in done.thawed {
         ctx.artifacts.thaw(&path).await;
     }
-    if let Some(model) = model_of(&envelope.command) {
+    for model in done.models.into_iter().chain(model_of(&envelope.command)) {
         ctx.hints.give(Hint::Model(model));
     }
     if let Command::Datasets(c) = &envelope.command {
@@ -397,7 +348,7 @@ async fn apply(
                 version: applied.version,
                 ..Outcome::default()
             };
-            Ok(Done { outcome, staged: None, thawed: applied.thawed })
+            Ok(Done { outcome, thawed: applied.thawed, ..Done::default() })
         }
         (Command::Datasets(_), Prepared::Datasets(prepared)) => {
             let applied = datasets::apply(tx, &prepared, &actor.who.name, now).await?;
@@ -406,7 +357,8 @@ async fn apply(
             Ok(Done { outcome, ..Done::default() })
         }
         (Command::Evals(c), Prepared::Evals(p)) => changed(evals::apply(tx, c, p, &actor.who, now).await?),
-        (Command::Registry(_) | Command::Datasets(_) | Command::Evals(_), _) => {
+        (Command::Training(c), Prepared::Training(p)) => graded(ctx, tx, c, p, &actor.who).await,
+        (Command::Registry(_) | Command::Datasets(_) | Command::Training(_) | Command::Evals(_), _) => {
             Err(Fault::bug("a command came unprepared"))
         }
         // The verdict was made already; keeping it is all there is to do.
@@ -420,10 +372,26 @@ async fn apply(
             let staged = tracking::command::apply(&ctx.tracking, tx, c, now).await?;
             let (from, to) = c.change();
             let outcome = Outcome { from: from.to_owned(), to: to.to_owned(), ..Outcome::default() };
-            Ok(Done { outcome, staged: Some(staged), thawed: Vec::new() })
+            Ok(Done { outcome, staged: Some(staged), ..Done::default() })
         }
         (Command::Access(c), _) => changed(access::apply(tx, c, now).await?),
     }
+}
+
+/// A grade, mirrored on the run's versions as well.
+async fn graded(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    command: &training::Command,
+    prepared: training::Prepared,
+    by: &Who,
+) -> Result<Done> {
+    let now = ctx.clock.now();
+    let (grade, before, staged) = training::apply(&ctx.tracking, tx, command, prepared, by, now).await?;
+    let models = registry::mark(tx, &grade.run.to_string(), &training::tags(&grade), now).await?;
+    let from = before.map_or("none", |g| g.name()).to_owned();
+    let outcome = Outcome { from, to: grade.name().to_owned(), ..Outcome::default() };
+    Ok(Done { outcome, staged: Some(staged), models, ..Done::default() })
 }
 
 fn authorise(actor: &Actor, command: &Command) -> Result<()> {

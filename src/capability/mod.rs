@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod command;
 pub mod datasets;
+pub mod envelope;
 pub mod evals;
 pub mod event;
 pub mod form;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use crate::base::Clock;
 use crate::db::Db;
 
-pub use command::{Actor, Command, Envelope, Outcome, perform};
+pub use command::{Command, perform};
+pub use envelope::{Actor, Envelope, Outcome};
 pub use event::{Hint, Hints};
 
 /// What a room works with.

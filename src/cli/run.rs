@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::print::{self, Page, Table};
 use super::{Exit, Format, Session, data, select};
+use crate::base::id::RunId;
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::datasets::DatasetVersion;
-use crate::capability::training::{Comparison, GRADE_TAG, RERUN_TAG, Verdict};
-use crate::capability::{Command, Envelope, registry};
+use crate::capability::training::{Comparison, Verdict};
 use crate::client::Client;
 use crate::local::data::{self as tree, Checkout};
-use crate::local::run::{self as running, Data, Echo, Start};
+use crate::local::run::{self as running, Data, Echo, Restore, Start};
 
 /// Run a command under capture: source, environment, packages, data, hardware, output, use
 #[derive(Debug, Args)]
@@ -42,10 +42,28 @@ pub struct Run {
 
 /// Run a captured run once more and compare every file and every value; exits 9 when something differs
 #[derive(Debug, Args)]
-#[command(after_help = "Source, data and environment are restored; a knob such as OMP_NUM_THREADS that is set where \
-                        this is called wins, and is named when the result differs. Exits 8 when it cannot be repeated.")]
+#[command(after_help = "Source, data and packages are checked, and restored where they differ; a knob such as \
+                        OMP_NUM_THREADS that is set where this is called wins, and is named when the result differs. \
+                        Exits 8 when it cannot be repeated.")]
 pub struct Rerun {
     run: String,
+    /// Interpreter and packages: restored when they differ, always, or never
+    #[arg(long, value_enum, default_value_t = Environment::WhenDifferent, value_name = "WHEN")]
+    restore_environment: Environment,
+    /// Why; it stands in the audit trail
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Set everything up, say whether it could be repeated, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// When packages go into an environment of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Environment {
+    WhenDifferent,
+    Always,
+    Never,
 }
 
 /// The step between `opsroom run` and its command.
@@ -78,6 +96,7 @@ pub async fn run(session: &Session, it: Run) -> Result<Exit> {
         environment,
         keep: it.env,
         tags: Vec::new(),
+        stand_ins: Vec::new(),
         echo: if session.format == Format::Json { Echo::Stderr } else { Echo::AsItIs },
     };
     let finished = running::start(client, what).await?;
@@ -142,9 +161,16 @@ pub async fn rerun(session: &Session, it: Rerun) -> Result<Exit> {
     let id = select::run(client, &it.run).await?;
     let cache = data::cache(session);
     let scratch = session.loaded.paths.cache.join("reruns");
-    let how = running::Rerun { cache: &cache, scratch: &scratch, echo: Echo::Stderr };
+    let restore = match it.restore_environment {
+        Environment::WhenDifferent => Restore::WhenDifferent,
+        Environment::Always => Restore::Always,
+        Environment::Never => Restore::Never,
+    };
+    let how = running::Rerun { cache: &cache, scratch: &scratch, echo: Echo::Stderr, restore, reason: &it.reason };
+    if it.dry_run {
+        return rehearse(session, client, id, &how).await;
+    }
     let comparison = running::rerun(client, id, &how).await?;
-    grade_versions(client, &id.to_string(), &comparison).await?;
     print::answer(session.format, &comparison, page)?;
     Ok(match comparison.verdict {
         Verdict::BitExact => Exit::Done,
@@ -153,27 +179,16 @@ pub async fn rerun(session: &Session, it: Rerun) -> Result<Exit> {
     })
 }
 
-/// The grade stands on the versions that the run made, too.
-async fn grade_versions(client: &Client, run: &str, comparison: &Comparison) -> Result<()> {
-    for model in client.models(None).await? {
-        for version in model.versions.iter().filter(|v| v.doc.run_id.as_deref() == Some(run)) {
-            let grade = Some(comparison.verdict.name().to_owned());
-            for (key, value) in [(GRADE_TAG, grade), (RERUN_TAG, comparison.rerun.clone())] {
-                let command = registry::Command::TagVersion {
-                    model: model.model.name.clone(),
-                    version: version.version,
-                    key: key.to_owned(),
-                    value: value.clone(),
-                };
-                // Nothing was run: nothing to point to, and no tag to remove either.
-                if value.is_some() || version.doc.tags.contains_key(key) {
-                    let reason = format!("repetition of run {run}: {}", comparison.verdict.name());
-                    client.perform(&Envelope::new(Command::Registry(command), reason)).await?;
-                }
-            }
-        }
-    }
-    Ok(())
+/// Whether it could be repeated.
+async fn rehearse(session: &Session, client: &Client, id: RunId, how: &running::Rerun<'_>) -> Result<Exit> {
+    let obstacle = running::rehearse(client, id, how).await?;
+    let told = json!({"run": id.to_string(), "dry_run": true, "obstacle": obstacle});
+    let line = obstacle.as_ref().map_or_else(
+        || format!("run {id} could be repeated: source, data and environment are there"),
+        |o| format!("cannot repeat: {}", o.told()),
+    );
+    print::answer(session.format, &told, |_| Page::default().line(line))?;
+    Ok(if obstacle.is_some() { Exit::Inconclusive } else { Exit::Done })
 }
 
 /// Causes and differences that are shown.
@@ -183,7 +198,8 @@ fn page(c: &Comparison) -> Page {
     let mut page = Page::default().line(match c.verdict {
         Verdict::BitExact => format!("bit-exact: {} metrics and {} files are the same", c.compared.0, c.compared.1),
         Verdict::Differs => {
-            format!("differs: {} of {} metrics and files", c.differences.len(), c.compared.0 + c.compared.1)
+            let differ = c.differences.len() as u64 + c.more;
+            format!("differs: {differ} of {} metrics and files", c.compared.0 + c.compared.1)
         }
         Verdict::CannotRepeat => "cannot repeat".to_owned(),
     });

@@ -10,6 +10,8 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Registry(c) => of_registry(c),
         Command::Access(c) => of_access(c),
         Command::Datasets(c) => of_datasets(c),
+        // Either is what a repetition comes to; which one, the repetition says.
+        Command::Training(c) => words(["rerun", &c.run().to_string()]),
         Command::Evals(c) => of_evals(c),
         Command::Gates(c) => of_gates(c),
     }
@@ -115,6 +117,7 @@ mod tests {
     use crate::base::id::{ExperimentId, ModelId, RunId};
     use crate::capability::access::Role;
     use crate::capability::registry::{Stage, VersionDoc};
+    use crate::capability::training;
     use crate::cli::Arguments;
 
     fn of_each_kind() -> Vec<Command> {
@@ -152,7 +155,13 @@ mod tests {
         let source = "/data/flights".to_owned();
         let doc = datasets::VersionDoc { source, ..datasets::VersionDoc::default() };
         let data = [datasets::Command::AddVersion { dataset: model(), doc }];
+        let causes = vec![training::Cause::new("source", "gone")];
+        let training = [
+            training::Command::GradeRun { run: RunId(7), rerun: RunId(8) },
+            training::Command::CannotRepeat { run: RunId(7), causes },
+        ];
         let access = access.into_iter().map(Command::Access).chain(data.into_iter().map(Command::Datasets));
+        let access = access.chain(training.into_iter().map(Command::Training));
         let suite: evals::Suite = serde_json::from_value(serde_json::json!({
             "name": "later", "data": "x.csv", "label": "y", "task": "binary", "metrics": ["auc"]
         }))

@@ -41,6 +41,24 @@ pub struct Content {
     pub stream: BoxStream<'static, std::io::Result<Bytes>>,
 }
 
+impl Content {
+    /// All of it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store breaks off.
+    pub async fn bytes(self) -> Result<Vec<u8>> {
+        use futures::StreamExt;
+        let length = self.range.end.saturating_sub(self.range.start);
+        let mut all = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        let mut stream = self.stream;
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|e| Fault::unavailable("the artifact store broke off").why(e.to_string()))?;
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+}
+
 /// A part is at least this large in S3 (the last one excepted).
 const PART_BYTES: usize = 8 << 20;
 

@@ -16,6 +16,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("datasets", include_str!("migrations/0006_datasets.sql")),
     ("evals", include_str!("migrations/0007_evals.sql")),
     ("gates", include_str!("migrations/0008_gates.sql")),
+    ("training", include_str!("migrations/0022_training.sql")),
 ];
 
 /// What this binary reads and writes.

@@ -179,6 +179,10 @@ pub const TABLES: &[Table] = &[
             ("ended", Integer),
         ],
     },
+    Table {
+        name: "run_grades",
+        columns: &[("id", Integer), ("at", Integer), ("run", Text), ("rerun", Text), ("verdict", Text), ("doc", Text)],
+    },
 ];
 
 /// A value of a row on its way.

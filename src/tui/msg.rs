@@ -135,10 +135,10 @@ pub enum Want {
     },
     /// Suites and their results.
     Measured,
-    /// What a run was captured with; the repetition that compared it, if there was one.
+    /// What a run was captured with, and what came of its repetition if there was one.
     Origin {
         run: String,
-        rerun: Option<String>,
+        repeated: bool,
     },
     /// Gates, waivers, approvals and decisions of all models.
     Standing,

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("tracking", &[]),
     ("datasets", &["tracking"]),
-    ("training", &["tracking", "datasets"]),
+    ("training", &["audit", "tracking", "datasets"]),
     ("registry", &["tracking"]),
     ("evals", &["audit", "tracking", "datasets", "registry"]),
     ("monitoring", &["registry", "datasets"]),

@@ -8,7 +8,7 @@ use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
 use opsroom::capability::tracking::runs::NewRun;
-use opsroom::capability::{Actor, Command, Ctx, Envelope, Outcome, Settings, perform, tracking};
+use opsroom::capability::{Actor, Command, Ctx, Envelope, Outcome, Settings, perform, tracking, training};
 use opsroom::capability::{datasets, evals, gates};
 use opsroom::db::Db;
 use opsroom::on_db;
@@ -160,6 +160,10 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
         Command::Access(A::RevokeToken { name: "ci".to_owned() }),
         crate::data::a_version(ctx, "d").await,
     ];
+    let (run, rerun) = crate::training::a_repetition(ctx).await;
+    let causes = vec![training::Cause::new("source", "gone")];
+    all.push(Command::Training(training::Command::GradeRun { run, rerun }));
+    all.push(Command::Training(training::Command::CannotRepeat { run, causes }));
     all.extend(of_evals_and_gates(ctx).await);
     all
 }
@@ -253,6 +257,12 @@ fn refused(command: &Command) -> Command {
         Command::Datasets(datasets::Command::AddVersion { doc, .. }) => {
             Command::Datasets(datasets::Command::AddVersion { dataset: "a/b".to_owned(), doc })
         }
+        Command::Training(c) => Command::Training(match c {
+            training::Command::GradeRun { rerun, .. } => training::Command::GradeRun { run: rerun, rerun },
+            training::Command::CannotRepeat { causes, .. } => {
+                training::Command::CannotRepeat { run: RunId(404), causes }
+            }
+        }),
         Command::Evals(c) => Command::Evals(match c {
             E::SetSuite { suite } => E::SetSuite { suite: evals::Suite { name: "a/b".to_owned(), ..suite } },
             E::RemoveSuite { .. } => E::RemoveSuite { name: gone() },

@@ -8,7 +8,7 @@ use opsroom::capability::tracking::points::Point;
 use opsroom::capability::tracking::runs::{Batch, NewRun};
 use opsroom::capability::tracking::{self, Key, MetricPoint, RunStatus, Tracking};
 use opsroom::capability::{Command as Any, Ctx, Envelope, Hints, Outcome, perform};
-use opsroom::capability::{audit, datasets, evals, gates};
+use opsroom::capability::{audit, datasets, evals, gates, training};
 use opsroom::db::{Db, Pool, Source};
 use sqlx::{Executor as _, SqlSafeStr as _, SqlStr};
 
@@ -22,6 +22,7 @@ async fn every_statement_prepares() {
             tracking::STATEMENTS,
             registry::STATEMENTS,
             datasets::STATEMENTS,
+            training::STATEMENTS,
             audit::STATEMENTS,
             access::STATEMENTS,
             evals::STATEMENTS,

@@ -5,8 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use opsroom::base::Kind;
+use opsroom::base::id::RunId;
+use opsroom::capability::access::Role;
+use opsroom::capability::registry::{self, Stage, VersionDoc};
+use opsroom::capability::tracking::runs::{Batch, NewRun};
+use opsroom::capability::tracking::{Key, MetricPoint, RunStatus};
+use opsroom::capability::training::{self, Capture};
+use opsroom::capability::{Actor, Command as Decision, Ctx, Envelope, gates, perform};
+use opsroom::db::Source;
 use serde_json::Value;
 
+use crate::stores::{kim, on_each_engine};
 use crate::support::{Agent, Done, eventually};
 
 /// Logs a metric and an artifact by plain HTTP, as a client would: what is logged is given by the environment.
@@ -188,4 +198,96 @@ fn a_real_training_is_repeated_bit_by_bit() {
     let other = in_folder(&agent, &folder, &[("TRAIN_SEED", "8")], &["rerun", "real", "--json"]).expect(9).json();
     assert_eq!((&other["first_difference"]["key"], &other["first_difference"]["step"]), (&"loss".into(), &0.into()));
     assert_eq!(other["causes"][0]["what"], "seed", "{other}");
+}
+
+/// A run and a run that says it repeats it: captured, ended, each with a file and a metric that are the same.
+pub async fn a_repetition(ctx: &Ctx) -> (RunId, RunId) {
+    let mut pair = Vec::new();
+    for nth in 0..2 {
+        let of = pair.first().map(|first: &RunId| (training::RERUN_OF_TAG.to_owned(), first.to_string()));
+        let new = NewRun { tags: of.into_iter().collect(), ..NewRun::default() };
+        let run = ctx.tracking.create_run(new).await.unwrap();
+        let point =
+            MetricPoint { key: Key::from("loss"), value: 0.5, timestamp: nth, step: 3, model: None, dataset: None };
+        ctx.tracking.log(run, Batch { metrics: vec![point], ..Batch::default() }).await.unwrap();
+        let folder = format!("0/{run}/artifacts");
+        let capture = serde_json::to_vec(&Capture::default()).unwrap();
+        ctx.artifacts.blobs().put(&format!("{folder}/{}", training::CAPTURE), capture.into()).await.unwrap();
+        ctx.artifacts.blobs().put(&format!("{folder}/m/weights"), "w".into()).await.unwrap();
+        ctx.tracking.update_run(run, Some(RunStatus::Finished), Some(9), None).await.unwrap();
+        pair.push(run);
+    }
+    (pair[0], pair[1])
+}
+
+#[tokio::test]
+async fn only_the_agents_own_comparison_makes_a_grade() {
+    on_each_engine(async |place| {
+        let ctx = place.ctx().await;
+        let (run, rerun) = a_repetition(&ctx).await;
+        let grade = Decision::Training(training::Command::GradeRun { run, rerun });
+        let register = |model: &str| {
+            let doc = VersionDoc { source: format!("runs:/{run}/m"), ..VersionDoc::default() };
+            let (model, import) = (model.to_owned(), None);
+            Decision::Registry(registry::Command::RegisterVersion { model, create: true, import, doc })
+        };
+        perform(&ctx, &kim(), Envelope::new(register("before"), "")).await.unwrap();
+        // Nobody writes the word down who has not compared.
+        let tag = || vec![("opsroom.grade".to_owned(), "bit-exact".to_owned())];
+        let forged = [
+            ctx.tracking.log(run, Batch { tags: tag(), ..Batch::default() }).await.unwrap_err(),
+            ctx.tracking.create_run(NewRun { tags: tag(), ..NewRun::default() }).await.unwrap_err(),
+            ctx.tracking.delete_tag(run, "opsroom.rerun".to_owned()).await.unwrap_err(),
+        ];
+        assert!(forged.iter().all(|f| f.kind == Kind::Refused), "{forged:?}");
+        let tag_version = registry::Command::TagVersion {
+            model: "before".to_owned(),
+            version: 1,
+            key: "opsroom.grade".to_owned(),
+            value: Some("bit-exact".to_owned()),
+        };
+        perform(&ctx, &kim(), Envelope::new(Decision::Registry(tag_version), "")).await.unwrap_err();
+        let client = Actor { role: Role::Client, ..kim() };
+        assert_eq!(perform(&ctx, &client, Envelope::new(grade.clone(), "")).await.unwrap_err().kind, Kind::Denied);
+        let wrong = Decision::Training(training::Command::GradeRun { run: rerun, rerun: run });
+        assert_eq!(perform(&ctx, &kim(), Envelope::new(wrong, "")).await.unwrap_err().kind, Kind::Refused);
+
+        let gate = gates::Gate {
+            name: "same".to_owned(),
+            model: "before".to_owned(),
+            stage: Stage::Prod,
+            rule: gates::Rule::Reproducible { grade: "bit-exact".to_owned() },
+        };
+        let set = |model: &str| {
+            let gates = vec![gates::Gate { model: model.to_owned(), ..gate.clone() }];
+            Decision::Gates(gates::Command::SetGates { model: model.to_owned(), stage: Stage::Prod, gates })
+        };
+        let verdict = async |model: &str| {
+            let (model, version, stage) = (model.to_owned(), 1, Stage::Prod);
+            let check = Decision::Gates(gates::Command::CheckGates { model, version, stage });
+            perform(&ctx, &kim(), Envelope::new(check, "")).await.unwrap().to
+        };
+        perform(&ctx, &kim(), Envelope::new(set("before"), "")).await.unwrap();
+        assert_eq!(verdict("before").await, "inconclusive");
+        let done = perform(&ctx, &kim(), Envelope::new(grade.clone(), "")).await.unwrap();
+        assert_eq!((done.from.as_str(), done.to.as_str()), ("none", "bit-exact"));
+        assert_eq!(verdict("before").await, "pass");
+        let kept = training::grade(Source::Pool(ctx.db.read()), rerun).await.unwrap().unwrap();
+        assert_eq!((kept.run, kept.by.as_str(), kept.comparison.compared), (run, "kim", (1, 1)));
+        let tags =
+            |id: RunId| ctx.tracking.read(|s| s.run(id).unwrap().tags.get("opsroom.grade").map(ToString::to_string));
+        assert_eq!((tags(run).as_deref(), tags(rerun).as_deref()), (Some("bit-exact"), Some("bit-exact")));
+        // Registered later, it bears the mark as well; other bytes than those that were compared are no proof.
+        let other = ctx.artifacts.blobs();
+        other.put(&format!("0/{run}/artifacts/later/weights"), "w".into()).await.unwrap();
+        let doc = VersionDoc { source: format!("runs:/{run}/later"), ..VersionDoc::default() };
+        let (model, import) = ("after".to_owned(), None);
+        let later = Decision::Registry(registry::Command::RegisterVersion { model, create: true, import, doc });
+        perform(&ctx, &kim(), Envelope::new(later, "")).await.unwrap();
+        let view = registry::model(Source::Pool(ctx.db.read()), "after", None).await.unwrap();
+        assert_eq!(view.versions[0].doc.tags["opsroom.rerun"], rerun.to_string());
+        perform(&ctx, &kim(), Envelope::new(set("after"), "")).await.unwrap();
+        assert_eq!(verdict("after").await, "inconclusive");
+    })
+    .await;
 }

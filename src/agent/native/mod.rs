@@ -32,6 +32,7 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/runs/{id}/artifact", get(artifacts::download))
         .route("/api/v1/runs/{id}/outputs", get(artifacts::outputs))
         .route("/api/v1/runs/{id}/output", get(artifacts::output))
+        .route("/api/v1/runs/{id}/grade", get(reads::grade))
         .route("/api/v1/runs/{id}/tags", post(reads::tag_run))
         .route("/api/v1/models", get(reads::models))
         .route("/api/v1/models/{name}", get(reads::model))

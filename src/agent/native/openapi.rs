@@ -22,6 +22,7 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("get", "/api/v1/runs/{id}/artifact", "Bytes of an artifact (query: path, first_bytes).", "viewer"),
     ("get", "/api/v1/runs/{id}/outputs", "What a run made, each file with its digest.", "viewer"),
     ("get", "/api/v1/runs/{id}/output", "Bytes of a file that a run made (query: path).", "viewer"),
+    ("get", "/api/v1/runs/{id}/grade", "What came of repeating a run; null when it never was.", "viewer"),
     ("post", "/api/v1/runs/{id}/tags", "Sets tags of a run; null removes one.", "client"),
     ("get", "/api/v1/models", "Registered models (query: as_of).", "viewer"),
     ("get", "/api/v1/models/{name}", "One registered model with its history (query: as_of).", "viewer"),

@@ -15,6 +15,7 @@ use crate::capability::audit::{self, AuditPage, AuditQuery, Record, SignedHead, 
 use crate::capability::registry::{self, ModelView};
 use crate::capability::tracking::runs::{self, Batch};
 use crate::capability::tracking::{ExperimentView, GroupQuery, RunGroups, RunPage, RunQuery, RunView, Series};
+use crate::capability::training::{self, Grade};
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
@@ -78,6 +79,13 @@ pub(super) async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Answer<Series> {
     Ok(Json(app.ctx().tracking.series(run_id(&id)?, &query.key, query.columns.unwrap_or(400), app.now()).await?))
+}
+
+/// Without the list of what was compared, which may be long.
+pub(super) async fn grade(State(app): State<App>, Path(id): Path<String>) -> Answer<Option<Grade>> {
+    let id = run_id(&id)?;
+    let grade = training::grade(Source::Pool(app.ctx().db.read()), id).await?;
+    Ok(Json(grade.map(|grade| Grade { made: Vec::new(), ..grade })))
 }
 
 /// `null` removes a tag.

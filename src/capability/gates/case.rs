@@ -12,7 +12,7 @@ use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::capability::evals::{self, Evidence, Predicted, Sample, Slices, Truth};
 use crate::capability::registry::{self, ModelVersion, ModelView, Stage};
 use crate::capability::tracking::{Artifacts, Run, Tracking};
-use crate::capability::training::GRADE_TAG;
+use crate::capability::training;
 use crate::db::{Pool, Source};
 
 /// Evidence of one suite.
@@ -37,8 +37,11 @@ pub struct Lineage {
     pub data: Vec<String>,
     /// When the training ended.
     pub trained: Option<Timestamp>,
-    /// Of a repeated training.
+    /// Of a repeated training; only when it speaks of the bytes that the version stands on.
     pub grade: Option<String>,
+    /// There is a grade, but what was compared is not what the version stands on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub graded_otherwise: bool,
 }
 
 /// All that a verdict is made from.
@@ -190,6 +193,16 @@ async fn gather(
         let likes: Vec<&str> = data_rules.iter().copied().flatten().collect();
         super::data::gather(house.pool, house.tracking, house.artifacts, version, &likes).await?
     };
+    let mut lineage = lineage(version, run.as_deref());
+    if let Some(run) = &run
+        && let Some(grade) = training::grade_of(source.again(), run.id).await?
+    {
+        // A run that could not be repeated says so about everything that it made.
+        let covered = grade.comparison.verdict == training::Verdict::CannotRepeat
+            || version.doc.artifact.as_ref().is_some_and(|a| grade.covers(&a.path, &a.digest));
+        lineage.grade = covered.then(|| grade.name().to_owned());
+        lineage.graded_otherwise = !covered;
+    }
     Ok(Case {
         at: now,
         model: model.to_owned(),
@@ -201,7 +214,7 @@ async fn gather(
         author: version.doc.user.clone(),
         registered: version.created,
         production: production.map(|p| p.version),
-        lineage: lineage(version, run.as_deref()),
+        lineage,
         training,
         evals: found,
         approvals,
@@ -231,7 +244,8 @@ fn lineage(version: &ModelVersion, run: Option<&Run>) -> Lineage {
         dirty: tag("mlflow.source.git.dirty").is_some_and(|t| t == "true"),
         data,
         trained: run.and_then(|r| r.end_ms).map(Timestamp::from_millis),
-        grade: version.doc.tags.get(GRADE_TAG).cloned().or_else(|| tag(GRADE_TAG)),
+        grade: None,
+        graded_otherwise: false,
     }
 }
 

@@ -336,9 +336,13 @@ fn lineage(case: &Case) -> Word {
 
 fn reproducible(case: &Case, wanted: &str) -> Word {
     let place = |grade: &str| super::rule::GRADES.iter().position(|g| *g == grade);
+    let again = || format!("opsroom rerun {}", case.lineage.run.as_deref().unwrap_or("RUN"));
     match &case.lineage.grade {
-        None => Word::new(Inconclusive, Value::Null, "the training has not been repeated")
-            .next(format!("opsroom rerun {}", case.lineage.run.as_deref().unwrap_or("RUN"))),
+        None if case.lineage.graded_otherwise => {
+            let why = "what was compared when the training was repeated is not what this version stands on";
+            Word::new(Inconclusive, Value::Null, why).next(again())
+        }
+        None => Word::new(Inconclusive, Value::Null, "the training has not been repeated").next(again()),
         Some(grade) => {
             let enough = place(grade).is_some_and(|g| Some(g) <= place(wanted));
             Word::when(enough, grade.as_str(), format!("the repeated training was {grade}"))

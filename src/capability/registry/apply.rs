@@ -7,6 +7,7 @@ use super::types::{FrozenArtifact, HistoryEntry, ModelVersion, RegisteredModel, 
 use super::{read, rules, store};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::tracking::Artifacts;
+use crate::capability::tracking::rules::refuse_reserved;
 use crate::db::{Source, Tx};
 
 /// What a command did.
@@ -308,8 +309,29 @@ impl Change<'_, '_> {
     }
 }
 
+/// Tags of every version that a run made, mirroring a fact about the run. Answers the models that they belong to.
+///
+/// # Errors
+/// The store's.
+pub async fn mark(tx: &mut Tx, run: &str, tags: &[(&'static str, String)], now: Timestamp) -> Result<Vec<String>> {
+    let mut marked = Vec::new();
+    for (model, versions) in store::load(Source::Tx(tx), None).await? {
+        let made = versions.into_iter().filter(|v| v.doc.run_id.as_deref() == Some(run));
+        for mut version in made {
+            version.updated = now;
+            version.doc.tags.extend(tags.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+            store::put_version(tx, &version).await?;
+            if marked.last() != Some(&model.name) {
+                marked.push(model.name.clone());
+            }
+        }
+    }
+    Ok(marked)
+}
+
 fn tag(tags: &mut BTreeMap<String, String>, key: &str, value: Option<&str>) -> Result<Applied> {
     rules::check_tag(key, value.unwrap_or_default())?;
+    refuse_reserved(key)?;
     let before = match value {
         Some(value) => tags.insert(key.to_owned(), value.to_owned()),
         None => tags.remove(key),

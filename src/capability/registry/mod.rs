@@ -15,7 +15,7 @@ pub mod types;
 
 use serde::{Deserialize, Serialize};
 
-pub use apply::{Applied, Decider, apply};
+pub use apply::{Applied, Decider, apply, mark};
 pub use command::Command;
 pub use files::{DIGEST_BYTES_MAX, file_path, files};
 pub use read::{missing, missing_version, model, models};

@@ -5,6 +5,7 @@ use super::{Command, read};
 use crate::base::id::{ModelId, RunId};
 use crate::base::{Fault, fault::Result};
 use crate::capability::tracking::artifacts::path_of_uri;
+use crate::capability::tracking::rules::{RESERVED_TAGS, refuse_reserved};
 use crate::capability::tracking::{Artifacts, Run, Tracking};
 use crate::db::{Pool, Source};
 
@@ -39,6 +40,7 @@ pub async fn prepare(
         doc.run_id = model.and_then(|m| m.source_run.as_ref().map(ToString::to_string));
     }
     doc.datasets = lineage(tracking, &doc);
+    take_marks(tracking, &mut doc, import.is_some())?;
     let command = Command::RegisterVersion { model: model.clone(), create: *create, import: import.clone(), doc };
     let Some(path) = path.filter(|p| !p.is_empty()) else {
         return Ok(Prepared { command, artifact: None, froze: false });
@@ -193,6 +195,22 @@ async fn resolve(tracking: &Tracking, pool: &Pool, doc: &mut VersionDoc) -> Resu
 fn find_run(tracking: &Tracking, id: &str) -> Option<std::sync::Arc<Run>> {
     let id: RunId = id.parse().ok()?;
     tracking.read(|s| s.run(id).cloned())
+}
+
+/// What opsroom itself found out about the run stands on its versions too. A registration brings no such word along;
+/// another store's is left behind.
+fn take_marks(tracking: &Tracking, doc: &mut VersionDoc, imported: bool) -> Result<()> {
+    if imported {
+        RESERVED_TAGS.iter().for_each(|key| drop(doc.tags.remove(*key)));
+    }
+    doc.tags.keys().try_for_each(|key| refuse_reserved(key))?;
+    let run = doc.run_id.as_deref().and_then(|id| find_run(tracking, id));
+    let marks = RESERVED_TAGS.iter().filter_map(|key| {
+        let value = run.as_ref()?.tags.get(key)?;
+        Some(((*key).to_owned(), value.to_string()))
+    });
+    doc.tags.extend(marks);
+    Ok(())
 }
 
 /// Data that the run behind a version read.

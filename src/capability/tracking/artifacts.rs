@@ -173,18 +173,23 @@ impl Artifacts {
     /// # Errors
     /// `Unavailable` when a file cannot be read.
     pub async fn digest(&self, folder: &str) -> Result<TreeDigest> {
-        let files = self.blobs.tree(folder).await?;
-        let mut whole = blake3::Hasher::new();
-        let mut total = 0;
-        for (path, size) in &files {
+        let mut files = Vec::new();
+        for (path, size) in self.blobs.tree(folder).await? {
             let full = if folder.is_empty() { path.clone() } else { format!("{folder}/{path}") };
-            let file = self.digest_of(&full).await?;
-            whole.update(format!("{path}\0{size}\0{file}\n").as_bytes());
-            total += size;
+            files.push((path, size, self.digest_of(&full).await?));
         }
-        let digest = format!("blake3:{}", whole.finalize().to_hex());
-        Ok(TreeDigest { digest, files: files.len() as u64, bytes: total })
+        let digest = tree_digest(files.iter().map(|(path, size, digest)| (path.as_str(), *size, digest.as_str())));
+        Ok(TreeDigest { digest, files: files.len() as u64, bytes: files.iter().map(|f| f.1).sum() })
     }
+}
+
+/// [`TreeDigest::digest`] of files by path, size and digest of their bytes, sorted by path.
+pub fn tree_digest<'a>(files: impl Iterator<Item = (&'a str, u64, &'a str)>) -> String {
+    let mut whole = blake3::Hasher::new();
+    for (path, size, digest) in files {
+        whole.update(format!("{path}\0{size}\0{digest}\n").as_bytes());
+    }
+    format!("blake3:{}", whole.finalize().to_hex())
 }
 
 /// The path in the artifact store behind a `mlflow-artifacts:` URI; `None` for other places.

@@ -36,6 +36,11 @@ pub struct Outputs {
 /// Folder that `run` and `rerun` keep their own files in; it is no output.
 pub const OWN: &str = "opsroom";
 
+/// What opsroom itself keeps there: captures, and metadata beside a registered artifact.
+fn is_own(place: &str, path: &str) -> bool {
+    (place == "artifacts" && path.split('/').next() == Some(OWN)) || path.split('/').any(|p| p.ends_with(".opsroom"))
+}
+
 impl Tracking {
     /// Where a run's files lie: the name of each place, and its folder in the artifact store or its URI elsewhere.
     #[allow(clippy::type_complexity)] // a path with where it lies or why not, and the models: asked in one place
@@ -89,7 +94,7 @@ impl Tracking {
                 }
             };
             for (path, size) in artifacts.blobs().tree(&folder).await? {
-                if name == "artifacts" && path.split('/').next() == Some(OWN) {
+                if is_own(&name, &path) {
                     continue;
                 }
                 let full = format!("{folder}/{path}");

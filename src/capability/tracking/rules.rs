@@ -21,6 +21,26 @@ pub const STOP_TAG: &str = "opsroom.stop_requested";
 /// Where the reason of a tag stays: logging is not recorded in the trail.
 pub const REASON_TAG: &str = "opsroom.reason";
 
+/// Tags that mirror what the agent itself found out; see [`refuse_reserved`].
+pub const RESERVED_TAGS: [&str; 2] = [GRADE_TAG, RERUN_TAG];
+/// Of a run and its versions: the grade of the last repetition.
+pub const GRADE_TAG: &str = "opsroom.grade";
+/// Of a run and its versions: the run that repeated it.
+pub const RERUN_TAG: &str = "opsroom.rerun";
+
+/// No writer sets these: what they say is a fact with a record in the audit trail.
+///
+/// # Errors
+/// `Refused`.
+pub fn refuse_reserved(key: &str) -> Result<()> {
+    if RESERVED_TAGS.contains(&key) {
+        return Err(Fault::refused(format!("the tag {key} is opsroom's own"))
+            .why("it says what came of repeating the run, and only that comparison sets it")
+            .next("repeat the run: opsroom rerun RUN"));
+    }
+    Ok(())
+}
+
 /// A param, metric or tag name: 1 to 250 of word characters, `_ - . space : /`, and a normal relative path.
 ///
 /// # Errors

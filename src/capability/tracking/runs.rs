@@ -14,6 +14,7 @@ use super::types::{
 use super::writer::{Decision, Tracking};
 use crate::base::id::{ExperimentId, ModelId, RunId};
 use crate::base::{Fault, fault::Result, names};
+use crate::db::Tx;
 
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -80,6 +81,7 @@ impl Tracking {
     /// # Errors
     /// `NotFound` for the run or the tag.
     pub async fn delete_tag(&self, id: RunId, key: String) -> Result<()> {
+        rules::refuse_reserved(&key)?;
         self.write(move |staged| {
             let run = active(staged, id)?;
             if run.tags.get(&key).is_none() {
@@ -146,7 +148,9 @@ impl Tracking {
                 return Ok(Decision::new(Vec::new(), false));
             }
             let id = run.id;
-            let bare = Run { metrics: KeyMap::default(), ..run };
+            let mut bare = Run { metrics: KeyMap::default(), ..run };
+            // Another store's verdicts are not this one's.
+            rules::RESERVED_TAGS.iter().for_each(|key| drop(bare.tags.remove(key)));
             let points = Effect::Points(RunPoints { run: id, series });
             Ok(Decision::new(vec![Effect::PutRun(Box::new(bare)), points], true))
         })
@@ -180,6 +184,7 @@ fn create(staged: &Staged, new: NewRun, id: RunId, random: u128) -> Result<Decis
     let mut tags = KeyMap::default();
     for (key, value) in &new.tags {
         rules::check_key("tags", key)?;
+        rules::refuse_reserved(key)?;
         tags.insert(Key::from(key), Text::from(rules::cut(value, rules::RUN_TAG_CHARS_MAX)));
     }
     let tagged = tags.get(RUN_NAME_TAG).map(|t: &Text| t.to_string());
@@ -222,6 +227,7 @@ fn log(staged: &Staged, id: RunId, batch: &Batch) -> Result<Decision<()>> {
     let mut patch = RunPatch { params, ..RunPatch::of(id) };
     for (key, value) in &batch.tags {
         rules::check_key("key", key)?;
+        rules::refuse_reserved(key)?;
         if key == RUN_NAME_TAG {
             patch.name = Some(Text::from(rules::cut(value, rules::RUN_NAME_CHARS_MAX)));
         }
@@ -356,6 +362,27 @@ fn check_input(input: &DatasetInput) -> Result<()> {
         rules::check_length("value", value, 500)?;
     }
     Ok(())
+}
+
+/// Tags of runs that mirror a fact, in the transaction that makes it one. A run that is gone needs none.
+///
+/// # Errors
+/// The store's.
+pub async fn mark(
+    tracking: &Tracking,
+    tx: &mut Tx,
+    marks: Vec<(RunId, Vec<(&'static str, String)>)>,
+) -> Result<Staged> {
+    tracking
+        .stage(tx, move |staged| {
+            let there = marks.into_iter().filter(|(id, _)| staged.run(*id).is_some());
+            let patch = |(id, tags): (RunId, Vec<(&'static str, String)>)| {
+                let tags = tags.into_iter().map(|(k, v)| (Key::from(k), Some(Text::from(v)))).collect();
+                Effect::PatchRun(Box::new(RunPatch { tags, ..RunPatch::of(id) }))
+            };
+            Ok(Decision::new(there.map(patch).collect(), ()))
+        })
+        .await
 }
 
 pub(super) fn set_lifecycle(staged: &Staged, id: RunId, to: Lifecycle) -> Result<Decision<()>> {

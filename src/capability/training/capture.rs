@@ -27,9 +27,32 @@ pub struct Capture {
     #[serde(default)]
     pub datasets: Vec<PinnedData>,
     pub hardware: Hardware,
+    /// Places that stood in for the original's: the source in a worktree, packages in an environment of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_ins: Vec<StandIn>,
     /// How it ended; `None` while it runs.
     #[serde(default)]
     pub ended: Option<Ended>,
+}
+
+/// A folder that stood in for another in a repetition.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StandIn {
+    pub now: String,
+    pub then: String,
+}
+
+impl Capture {
+    /// As if it had been taken where the original was.
+    #[must_use]
+    pub fn as_at_the_original(mut self) -> Self {
+        for value in self.environment.values_mut() {
+            for place in &self.stand_ins {
+                *value = value.replace(&place.now, &place.then);
+            }
+        }
+        self
+    }
 }
 
 pub const FORM: u32 = 1;
@@ -77,6 +100,9 @@ pub struct Interpreter {
     pub version: String,
     /// Compiler and build of it.
     pub build: String,
+    /// The interpreter that a virtual environment stands on; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub base: String,
 }
 
 /// An installed package.
@@ -87,6 +113,9 @@ pub struct Package {
     /// SHA-256 over its list of files with their hashes, where the installer wrote one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// Where it came from when it was no package index: a URL, as an installer takes it (PEP 610).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A lock file.

@@ -39,10 +39,35 @@ pub struct Comparison {
     /// Everything that differs, the first one too.
     #[serde(default)]
     pub differences: Vec<Difference>,
+    /// Further ones that are only counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
     /// The likeliest first.
     pub causes: Vec<Cause>,
     /// Metrics and files that were compared.
     pub compared: (u64, u64),
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Comparison {
+    /// Of a run that could not be repeated.
+    pub fn cannot(run: &str, rerun: Option<String>, causes: Vec<Cause>) -> Self {
+        Self {
+            run: run.to_owned(),
+            rerun,
+            verdict: Verdict::CannotRepeat,
+            normalised: Vec::new(),
+            first_difference: None,
+            differences: Vec::new(),
+            more: 0,
+            causes,
+            compared: (0, 0),
+        }
+    }
 }
 
 /// Something that is not the same.

@@ -28,19 +28,26 @@ const LOCKS: &[&str] = &[
 ];
 
 /// Asked of the interpreter itself: its version and build, and every installed package with the digest of its list of
-/// files and hashes.
+/// files and hashes, and where it came from. Links to the environment itself are no part of a package.
 const ASK_PYTHON: &str = r#"
 import hashlib, importlib.metadata as m, json, platform, sys
 found = {}
 for d in m.distributions():
     name = (d.metadata["Name"] or "").lower().replace("_", "-")
     record = d.read_text("RECORD")
-    lines = sorted(l for l in (record or "").splitlines() if ",sha256=" in l and "__pycache__" not in l)
+    own = ("../", "INSTALLER", "direct_url.json", "REQUESTED", "uv_cache.json", "RECORD")
+    lines = [l for l in (record or "").splitlines() if ",sha256=" in l and "__pycache__" not in l]
+    lines = sorted(l for l in lines if not l.startswith("../") and not l.split(",")[0].endswith(own[1:]))
+    origin = json.loads(d.read_text("direct_url.json") or "{}")
+    url, vcs = origin.get("url"), origin.get("vcs_info", {})
+    if url and vcs:
+        url = "%s+%s@%s" % (vcs.get("vcs"), url, vcs.get("commit_id"))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
     if name and name not in found:
-        found[name] = {"name": name, "version": d.version, "hash": digest}
+        found[name] = {"name": name, "version": d.version, "hash": digest, "from": url}
 build = " ".join([platform.python_implementation(), *platform.python_build(), platform.python_compiler()])
-out = {"version": platform.python_version(), "build": build, "packages": [found[k] for k in sorted(found)]}
+base = getattr(sys, "_base_executable", None) or ""
+out = {"version": platform.python_version(), "build": build, "base": base, "packages": [found[k] for k in sorted(found)]}
 sys.stdout.write(json.dumps(out))
 "#;
 
@@ -48,6 +55,7 @@ sys.stdout.write(json.dumps(out))
 struct Python {
     version: String,
     build: String,
+    base: String,
     packages: Vec<Package>,
 }
 
@@ -103,13 +111,23 @@ pub fn interpreter(
         let active = variables.get("VIRTUAL_ENV").map(|v| PathBuf::from(v).join("bin/python"));
         named.or(active).or_else(|| Some(folder.join(".venv/bin/python")).filter(|p| p.exists()))
     };
-    let Some(python) = python else { return (None, Vec::new()) };
-    let mut command = Command::new(&python);
+    match python.and_then(|python| ask(&python, variables)) {
+        Some((interpreter, packages)) => (Some(interpreter), packages),
+        None => (None, Vec::new()),
+    }
+}
+
+/// What an interpreter says of itself; `None` when it cannot be run.
+pub fn ask(python: &Path, variables: &BTreeMap<String, String>) -> Option<(Interpreter, Vec<Package>)> {
+    let mut command = Command::new(python);
     command.args(["-c", ASK_PYTHON]).stdin(Stdio::null()).stderr(Stdio::null()).envs(variables);
-    let answer = command.output().ok().and_then(|o| serde_json::from_slice::<Python>(&o.stdout).ok());
-    let Some(answer) = answer else { return (None, Vec::new()) };
+    let mut answer: Python = command.output().ok().and_then(|o| serde_json::from_slice(&o.stdout).ok())?;
+    for package in &mut answer.packages {
+        package.from = package.from.take().map(|url| without_password(&url).unwrap_or(url));
+    }
     let path = python.display().to_string();
-    (Some(Interpreter { path, version: answer.version, build: answer.build }), answer.packages)
+    let interpreter = Interpreter { path, version: answer.version, build: answer.build, base: answer.base };
+    Some((interpreter, answer.packages))
 }
 
 /// The interpreter that a script's first line names.

@@ -1,5 +1,6 @@
 //! Running a command under capture on this machine, and running it again.
 
+mod environment;
 mod gather;
 mod git;
 mod launch;
@@ -8,8 +9,9 @@ mod rerun;
 mod sample;
 mod start;
 
+pub use environment::Restore;
 pub use launch::{Echo, in_session};
-pub use rerun::{Rerun, rerun};
+pub use rerun::{Rerun, rehearse, rerun};
 pub use start::{Data, Finished, Start, start};
 
 use std::path::{Path, PathBuf};

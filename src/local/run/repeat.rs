@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::environment::{Restored, settle};
 use super::start::{Data, data_variable};
-use super::{find_program, git};
+use super::{Rerun, find_program, git};
 use crate::base::fault::Result;
 use crate::base::id::RunId;
 use crate::capability::training::environment::is_knob;
-use crate::capability::training::{Capture, Cause, PATCH, PinnedData};
+use crate::capability::training::{Capture, Cause, PATCH, PinnedData, StandIn};
 use crate::client::Client;
 use crate::local::data::{self, Cache, Checkout};
 
@@ -21,6 +22,7 @@ pub struct Stage {
     pub data: Vec<Data>,
     /// Where the source is now, and where it was.
     pub moved: Option<(PathBuf, PathBuf)>,
+    restored: Option<StandIn>,
     scratch: PathBuf,
     repository: Option<PathBuf>,
 }
@@ -34,12 +36,29 @@ impl Stage {
         let _ = std::fs::remove_dir_all(&self.scratch);
     }
 
-    /// Text that names the worktree, as if it were the original place.
-    pub fn as_it_was(&self, text: &str) -> String {
-        match &self.moved {
-            Some((now, then)) => text.replace(&*now.to_string_lossy(), &then.to_string_lossy()),
-            None => text.to_owned(),
+    /// What stands in for the original's places.
+    pub fn stand_ins(&self) -> Vec<StandIn> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let source = self.moved.iter().map(|(now, then)| StandIn { now: text(now), then: text(then) });
+        self.restored.iter().cloned().chain(source).collect()
+    }
+
+    /// Runs with a restored environment.
+    fn take(&mut self, then: &Capture, restored: Restored) {
+        let bin = restored.folder.join("bin");
+        let name = self.program.file_name().unwrap_or_default().to_owned();
+        let there = bin.join(&name);
+        if there.exists() {
+            self.program = there;
+        } else if name.to_string_lossy().starts_with("python") {
+            self.program = bin.join("python");
         }
+        if then.environment.contains_key("VIRTUAL_ENV") {
+            self.environment.insert("VIRTUAL_ENV".to_owned(), restored.folder.display().to_string());
+        }
+        let path = self.environment.get("PATH").cloned().unwrap_or_default();
+        self.environment.insert("PATH".to_owned(), format!("{}:{path}", bin.display()));
+        self.restored = Some(restored.stand_in);
     }
 }
 
@@ -55,7 +74,7 @@ pub async fn set_up(
     run: RunId,
     then: &Capture,
     scratch: PathBuf,
-    cache: &Cache,
+    how: &Rerun<'_>,
 ) -> Result<std::result::Result<Stage, Obstacle>> {
     if then.program.masked {
         return Ok(Err(Cause::new("command", "a secret in it was masked and is not kept; repeat it by hand")));
@@ -67,14 +86,20 @@ pub async fn set_up(
         environment: environment(then),
         data: Vec::new(),
         moved: None,
+        restored: None,
         scratch,
         repository: None,
     };
     let ready = match source(client, run, then, &mut stage).await? {
-        Ok(()) => restore_data(client, then, &mut stage, cache).await?,
+        Ok(()) => restore_data(client, then, &mut stage, how.cache).await?,
         Err(obstacle) => Err(obstacle),
     };
-    let ready = ready.and_then(|()| check_program(&stage));
+    let ready = ready.and_then(|()| {
+        let (variables, scratch) = (stage.environment.clone(), stage.scratch.clone());
+        let restored = tokio::task::block_in_place(|| settle(then, &variables, &scratch, how.restore))?;
+        restored.into_iter().for_each(|restored| stage.take(then, restored));
+        check_program(&stage)
+    });
     Ok(match ready {
         Ok(()) => Ok(stage),
         Err(obstacle) => {

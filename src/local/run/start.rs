@@ -14,7 +14,7 @@ use crate::base::{Clock, Fault, fault::Result};
 use crate::capability::datasets::DatasetVersion;
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::training::capture::{Ended, FORM};
-use crate::capability::training::{CAPTURE, CAPTURED_TAG, Capture, PATCH, PinnedData};
+use crate::capability::training::{CAPTURE, CAPTURED_TAG, Capture, PATCH, PinnedData, StandIn};
 use crate::client::{Address, Client};
 
 /// A dataset's version, and where the command reads it.
@@ -39,13 +39,14 @@ pub struct Start {
     /// Variables to capture besides the usual ones.
     pub keep: Vec<String>,
     pub tags: Vec<(String, String)>,
+    /// Of a repetition: what stands in for the original's places.
+    pub stand_ins: Vec<StandIn>,
     pub echo: Echo,
 }
 
 /// What came of it.
 pub struct Finished {
     pub run: RunId,
-    pub capture: Capture,
     pub ended: Ended,
 }
 
@@ -90,7 +91,7 @@ pub async fn start(client: &Client, what: Start) -> Result<Finished> {
     let ended = ended?;
     capture.ended = Some(ended);
     put(CAPTURE, document(&capture)?).await?;
-    Ok(Finished { run, capture, ended })
+    Ok(Finished { run, ended })
 }
 
 fn document(capture: &Capture) -> Result<Vec<u8>> {
@@ -122,6 +123,7 @@ fn gathered(what: &Start, program: &Path) -> Gathered {
         locks: locks.iter().map(|(l, _)| l.clone()).collect(),
         datasets: what.data.iter().map(pinned).collect(),
         hardware: gather::hardware(),
+        stand_ins: what.stand_ins.clone(),
         ended: None,
     };
     (capture, patch, locks.into_iter().map(|(l, bytes)| (l.path, bytes)).collect())

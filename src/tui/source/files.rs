@@ -7,7 +7,7 @@ use super::Agent;
 use super::runs::run_id;
 use crate::base::fault::Result;
 use crate::base::{Fault, Kind, show};
-use crate::capability::training::{CAPTURE, COMPARISON};
+use crate::capability::training::CAPTURE;
 use crate::tui::model::{Logged, Origin, Preview};
 
 /// Bytes of a log that are read to come to its end, and that are kept of it.
@@ -34,14 +34,11 @@ impl Agent {
         Ok(Preview { path, text: as_shown(&String::from_utf8_lossy(&kept)), note })
     }
 
-    /// The capture of a run, and the comparison that its repetition keeps.
-    pub(super) async fn origin(&self, run: &str, rerun: Option<&str>) -> Result<Origin> {
+    /// The capture of a run, and what came of repeating it.
+    pub(super) async fn origin(&self, run: &str, repeated: bool) -> Result<Origin> {
         let capture = self.document(run, CAPTURE).await?;
-        let comparison = match rerun {
-            Some(rerun) => self.document(rerun, COMPARISON).await?,
-            None => None,
-        };
-        Ok(Origin { capture, comparison })
+        let grade = if repeated { self.client.grade(run_id(run)?).await? } else { None };
+        Ok(Origin { capture, comparison: grade.map(|g| g.comparison) })
     }
 
     /// A JSON document among a run's artifacts; `None` where there is none.

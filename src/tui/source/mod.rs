@@ -64,7 +64,7 @@ impl Agent {
             Want::Tail { run, path } => Page::Preview(self.tail(&run, path).await?),
             Want::Logged(ids) => Page::Logged(self.logged(&ids).await?),
             Want::Compared(ids) => Page::Compared(self.views(&ids).await?.into_iter().map(runs::run).collect()),
-            Want::Origin { run, rerun } => Page::Origin(Box::new(self.origin(&run, rerun.as_deref()).await?)),
+            Want::Origin { run, repeated } => Page::Origin(Box::new(self.origin(&run, repeated).await?)),
             Want::Measured => Page::Measured(Box::new(self.measured().await?)),
             Want::Standing => Page::Standing(Box::new(self.standing().await?)),
             Want::Datasets => Page::Datasets(self.datasets().await?),

@@ -2,7 +2,7 @@
 
 use super::{ARTIFACTS, CHART, CONSOLE, LOGS, METRICS, MODELS, ORIGIN, PANES, PARAMS, RunDetail, SHARED, TAGS};
 use crate::base::Fault;
-use crate::capability::training::{RERUN_OF_TAG, RERUN_TAG};
+use crate::capability::training::GRADE_TAG;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::msg::{Effect, Page, Want};
@@ -146,12 +146,10 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         let want = Want::Tail { run: run.id.clone(), path: path.to_owned() };
         effects.push(Effect::Load(run.console.ask(ids, now), want));
     }
-    let repeated = run.row.value().map(|row| row.tags.get(RERUN_TAG).cloned());
-    if let (true, Some(rerun)) = (run.shared == ORIGIN && (run.origin.is_unasked() || run.origin.due(now)), repeated) {
-        // A repetition keeps the comparison itself.
-        let own = run.row.value().is_some_and(|row| row.tags.contains_key(RERUN_OF_TAG));
-        let rerun = if own { Some(run.id.clone()) } else { rerun };
-        effects.push(Effect::Load(run.origin.ask(ids, now), Want::Origin { run: run.id.clone(), rerun }));
+    let repeated = run.row.value().map(|row| row.tags.contains_key(GRADE_TAG));
+    if let (true, Some(repeated)) = (run.shared == ORIGIN && (run.origin.is_unasked() || run.origin.due(now)), repeated)
+    {
+        effects.push(Effect::Load(run.origin.ask(ids, now), Want::Origin { run: run.id.clone(), repeated }));
     }
     let Some(row) = run.row.value() else { return };
     if run.shared == MODELS && !row.models.is_empty() && run.models.is_unasked() {
