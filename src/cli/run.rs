@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -106,10 +107,8 @@ pub async fn run(session: &Session, it: Run) -> Result<Exit> {
         print::answer(session.format, &told, |_| Page::default())?;
     }
     // Whoever watched may have gone; the run stands all the same.
-    let _ = std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("opsroom: run {id} ended with status {} after {} s\n", ended.status, ended.seconds).as_bytes(),
-    );
+    let _ =
+        writeln!(std::io::stderr(), "opsroom: run {id} ended with status {} after {} s", ended.status, ended.seconds);
     Ok(if ended.status == 0 { Exit::Done } else { Exit::Of(ended.status) })
 }
 
@@ -166,7 +165,9 @@ pub async fn rerun(session: &Session, it: Rerun) -> Result<Exit> {
         Environment::Always => Restore::Always,
         Environment::Never => Restore::Never,
     };
-    let how = running::Rerun { cache: &cache, scratch: &scratch, echo: Echo::Stderr, restore, reason: &it.reason };
+    let tell = |what: &str| drop(writeln!(std::io::stderr(), "opsroom: {what}"));
+    let (echo, reason) = (Echo::Stderr, it.reason.as_str());
+    let how = running::Rerun { cache: &cache, scratch: &scratch, echo, restore, tell: &tell, reason };
     if it.dry_run {
         return rehearse(session, client, id, &how).await;
     }

@@ -234,9 +234,30 @@ fn runs_that_logged_a_dataset_stand_beside_it() {
     };
     let datasets = [input("anything", &digest), input("elsewhere", "0badc0de")];
     post("runs/log-inputs", serde_json::json!({"run_id": run, "datasets": datasets}));
+    // A run under capture was given the file as a version and logged it in its client's words: from then on that
+    // digest means the version, wherever it is logged.
+    let again = |other: &str, datasets: Vec<Value>| {
+        let run = post("runs/create", serde_json::json!({"experiment_id": "0", "start_time": 2, "run_name": other}));
+        let id = run["run"]["info"]["run_id"].clone();
+        post("runs/log-inputs", serde_json::json!({"run_id": id, "datasets": datasets}));
+    };
+    let at = path.to_str().unwrap();
+    let placed = |mut input: Value, kind: &str, uri: &str| {
+        input["dataset"]["source_type"] = kind.into();
+        input["dataset"]["source"] = serde_json::json!({"uri": uri}).to_string().into();
+        input
+    };
+    let pinned = placed(input("small", &digest), "opsroom", at);
+    again("pinned", vec![pinned, placed(input("frame", "12345678"), "local", &format!("file://{at}"))]);
+    again("unpinned", vec![placed(input("frame", "12345678"), "local", "elsewhere/small.csv")]);
     let list = agent.cli(&["data", "list", "--json"]).expect(0).json();
     assert_eq!((&list[0]["name"], &list[0]["logged"][0]["digest"]), (&"elsewhere".into(), &"0badc0de".into()));
-    assert_eq!((&list[1]["name"], &list[1]["versions"][0]["runs"][0]["run"]), (&"small".into(), &run));
+    assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
+    let readers = list[1]["versions"][0]["runs"].as_array().unwrap();
+    assert!(list[1]["name"] == "small" && readers.iter().any(|r| r["run"] == run), "{list}");
+    let names: Vec<&str> = readers.iter().filter_map(|r| r["name"].as_str()).collect();
+    assert_eq!(names.len(), 3, "each once: {names:?}");
+    assert!(names.contains(&"pinned") && names.contains(&"unpinned"), "{names:?}");
     let shown = agent.cli(&["data", "show", "small@1"]).expect(0).stdout;
     assert!(shown.contains("training") && shown.contains("read by"), "{shown}");
 }
@@ -311,4 +332,100 @@ async fn a_manifest_names_only_what_is_stored() {
         assert_eq!((view.len(), view[0].versions.len()), (1, 1));
     })
     .await;
+}
+
+/// Starts an addition and ends it with a signal once packs have arrived; answers how many bytes lie in the store then.
+fn interrupted(agent: &Agent, path: &Path, name: &str, signal: rustix::process::Signal) -> u64 {
+    let packs = agent.home().path().join("data/opsroom/artifacts/.opsroom/data/packs");
+    let before = stored(&packs);
+    let mut command = agent.home().command(&["data", "add", path.to_str().unwrap(), "--name", name]);
+    command.env("OPSROOM_AGENT", format!("unix:{}", agent.socket())).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    while stored(&packs) == before && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+    assert!(!child.wait().unwrap().success(), "it was over before it could be interrupted");
+    stored(&packs) - before
+}
+
+fn stored(packs: &Path) -> u64 {
+    let folders = fs::read_dir(packs).into_iter().flatten().flatten();
+    let files = folders.flat_map(|f| fs::read_dir(f.path()).into_iter().flatten().flatten());
+    // Uploads under way bear a number behind a '#'.
+    let whole = files.filter(|f| !f.file_name().to_string_lossy().contains('#'));
+    whole.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+}
+
+#[test]
+fn an_interrupted_addition_goes_on_where_it_was() {
+    use rustix::process::Signal;
+    let agent = Agent::start();
+    for (nth, signal) in [Signal::INT, Signal::KILL].into_iter().enumerate() {
+        let root = agent.home().path().join(format!("tree{nth}"));
+        fs::create_dir(&root).unwrap();
+        for i in 0..10_u8 {
+            fs::write(root.join(format!("{i}.bin")), noise(100 * u8::try_from(nth).unwrap() + i, 12 << 20)).unwrap();
+        }
+        let name = format!("cut{nth}");
+        let had = interrupted(&agent, &root, &name, signal);
+        assert!(had > 15 << 20, "{had} bytes had arrived");
+        agent.cli(&["data", "show", &name]).expect(4);
+        let rest = add(&agent, &root, &["--name", &name]);
+        let total: u64 = 10 * (12 << 20);
+        let sent = rest["bytes_stored"].as_u64().unwrap();
+        assert!(sent < total - had + (2 << 20), "{sent} of {total} bytes were sent, {had} were there");
+        agent.cli(&["data", "verify", &name]).expect(0);
+    }
+}
+
+#[test]
+fn what_this_machine_has_is_linked_when_that_is_asked_for() {
+    use std::os::unix::fs::MetadataExt;
+    let agent = Agent::start();
+    let root = tree(&agent);
+    // Digests of what has just been written are not trusted for a moment.
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    add(&agent, &root, &["--name", "flights", "--no-profile"]);
+    let out = agent.home().path().join("out");
+    let done = agent.cli(&["data", "checkout", "flights", "out", "--hard-link", "--json"]).expect(0).json();
+    assert_eq!((&done["linked"], &done["written"]), (&53.into(), &0.into()));
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&root.join("deep/7.bin")), inode(&out.join("deep/7.bin")));
+    // Unasked, what is written into the one never shows in the other.
+    agent.cli(&["data", "checkout", "flights", "apart"]).expect(0);
+    fs::write(agent.home().path().join("apart/deep/7.bin"), "mine").unwrap();
+    assert_eq!(fs::read(root.join("deep/7.bin")).unwrap(), noise(7, 4096));
+    // A holder that changed since is none.
+    fs::write(root.join("deep/8.bin"), "changed").unwrap();
+    agent.cli(&["data", "checkout", "flights", "third", "--hard-link"]).expect(0);
+    assert_eq!(fs::read(agent.home().path().join("third/deep/8.bin")).unwrap(), noise(8, 4096));
+}
+
+#[test]
+fn data_that_is_written_while_it_is_added_makes_no_version() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let agent = Agent::start();
+    let root = agent.home().path().join("moving");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("large"), noise(1, 24 << 20)).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            use std::io::Write;
+            let mut file = fs::OpenOptions::new().append(true).open(root.join("large")).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                file.write_all(b"more").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let refused = agent.cli(&["data", "add", "moving"]);
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        let refused = refused.expect(7);
+        assert!(refused.stderr.contains("large changed while it was added"), "{}", refused.stderr);
+    });
+    assert_eq!(agent.cli(&["data", "list", "--json"]).expect(0).json(), serde_json::json!([]));
+    add(&agent, &root, &[]);
 }

@@ -164,6 +164,63 @@ fn data_is_pinned_checked_and_restored() {
     assert_eq!(fs::read_to_string(&rows).unwrap(), "a\n2\n");
 }
 
+#[test]
+fn an_environment_that_is_gone_is_made_again_or_named() {
+    let Ok(python) = std::env::var("OPSROOM_TEST_PYTHON") else {
+        assert!(std::env::var_os("CI").is_none(), "OPSROOM_TEST_PYTHON must be set in CI");
+        eprintln!("skipped: an environment needs OPSROOM_TEST_PYTHON");
+        return;
+    };
+    const LOGS: &str = "import json, os, sys, urllib.request as web\n\
+        of = os.environ['MLFLOW_TRACKING_URI'] + '/api/2.0/mlflow/runs/log-metric'\n\
+        body = dict(run_id=os.environ['MLFLOW_RUN_ID'], key='m', value=0.25, timestamp=1, step=0)\n\
+        web.urlopen(web.Request(of, json.dumps(body).encode(), {'Content-Type': 'application/json'}))\n\
+        print(sys.prefix)\n";
+    let agent = Agent::start();
+    let folder = project(&agent);
+    fs::write(folder.join("logs.py"), LOGS).unwrap();
+    let venv = folder.join("env");
+    let make = || {
+        let made = Command::new(&python).args(["-m", "venv", "--without-pip"]).arg(&venv).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    make();
+    fs::write(folder.join(".gitignore"), "env\n").unwrap();
+    let offline = [("PIP_NO_INDEX", "1"), ("UV_OFFLINE", "1")];
+    let run = |name: &str| in_folder(&agent, &folder, &[], &["run", "--name", name, "--", "env/bin/python", "logs.py"]);
+    let again =
+        |name: &str, more: &[&str]| in_folder(&agent, &folder, &offline, &[&["rerun", name, "--json"], more].concat());
+    assert!(run("bare").expect(0).stdout.contains("project/env"));
+    let same = again("bare", &[]).expect(0);
+    assert!(same.stderr.contains("project/env"), "as it is: {}", same.stderr);
+    // A package that nobody can install, as if it had come from a private index.
+    let package =
+        venv.join("lib").read_dir().unwrap().next().unwrap().unwrap().path().join("site-packages/ghost-1.0.dist-info");
+    fs::create_dir(&package).unwrap();
+    fs::write(package.join("METADATA"), "Metadata-Version: 2.1\nName: ghost\nVersion: 1.0\n").unwrap();
+    run("haunted").expect(0);
+    fs::remove_dir_all(&venv).unwrap();
+    let restored = again("bare", &["--reason", "weekly check"]).expect(0);
+    assert!(restored.stderr.contains("restoring 0 packages"), "{}", restored.stderr);
+    assert!(restored.stderr.contains("/environment\n"), "it ran in an environment of its own: {}", restored.stderr);
+    assert_eq!(restored.json()["verdict"], "bit-exact");
+    let audit = agent.cli(&["audit", "list", "--json"]).expect(0).json();
+    assert_eq!(
+        (&audit["records"][0]["command"], &audit["records"][0]["detail"]["reason"]),
+        (&"grade-run".into(), &"weekly check".into()),
+        "{audit}"
+    );
+    let cannot = again("haunted", &[]).expect(8).json();
+    let why = cannot["causes"][0]["why"].as_str().unwrap();
+    assert!(cannot["verdict"] == "cannot-repeat" && why.contains("could not be restored"), "{cannot}");
+    make();
+    let named = again("haunted", &["--dry-run"]).expect(8).json();
+    assert_eq!(named["obstacle"]["what"], "package ghost", "{named}");
+    // Asked not to look, it runs with what is there.
+    again("haunted", &["--restore-environment", "never"]).expect(0);
+    assert_eq!(fs::read_dir(agent.home().path().join("cache/opsroom/reruns")).unwrap().count(), 0);
+}
+
 const TRAIN: &str = r#"
 import os
 import numpy as np, mlflow, mlflow.sklearn

@@ -1,6 +1,6 @@
 //! Reading the datasets: versions, and the runs that read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::store;
 use super::types::{DatasetVersion, DatasetView, LoggedDataset, PinnedRun, VersionView};
@@ -10,6 +10,8 @@ use crate::db::{Pool, Source};
 
 /// Runs that are listed beside a version or a logged dataset.
 const RUNS_MAX: usize = 100;
+/// `source_type` of an input that is a version kept here.
+pub const PINNED_SOURCE: &str = "opsroom";
 
 /// Every dataset by name: versions that are kept here, and what runs logged beside them.
 ///
@@ -78,11 +80,16 @@ pub fn missing_version(name: &str, version: u32) -> Fault {
 }
 
 /// What active runs logged as their inputs, each dataset once.
-struct Logged(Vec<(LoggedDataset, bool)>);
+struct Logged {
+    found: BTreeMap<(String, String), LoggedDataset>,
+    /// Digests that are another word for a version's, see [`same_place`].
+    means: BTreeMap<(String, String), String>,
+    matched: BTreeSet<(String, String)>,
+}
 
 impl Logged {
     fn of(tracking: &Tracking) -> Self {
-        let mut found: BTreeMap<(String, String), LoggedDataset> = BTreeMap::new();
+        let mut all = Self { found: BTreeMap::new(), means: BTreeMap::new(), matched: BTreeSet::new() };
         tracking.read(|state| {
             let mut runs: Vec<_> = state.runs().iter().filter(|r| !r.inputs.is_empty()).collect();
             runs.retain(|r| r.lifecycle == Lifecycle::Active);
@@ -90,7 +97,10 @@ impl Logged {
             for run in runs {
                 for input in &run.inputs {
                     let key = (input.name.clone(), input.digest.clone());
-                    let entry = found.entry(key).or_insert_with(|| fresh(input));
+                    if let Some(pinned) = run.inputs.iter().find(|pinned| same_place(pinned, input)) {
+                        all.means.insert(key.clone(), pinned.digest.clone());
+                    }
+                    let entry = all.found.entry(key).or_insert_with(|| fresh(input));
                     if entry.runs.len() < RUNS_MAX {
                         let context = input.context().unwrap_or_default().to_owned();
                         entry.runs.push(PinnedRun { run: run.id, name: run.name.to_string(), context });
@@ -98,23 +108,45 @@ impl Logged {
                 }
             }
         });
-        Self(found.into_values().map(|l| (l, false)).collect())
+        all
     }
 
-    /// The runs that read this version. The same bytes may be versions of several datasets.
+    /// The runs that read this version, each once. The same bytes may be versions of several datasets.
     fn take(&mut self, version: &DatasetVersion) -> Vec<PinnedRun> {
-        let mut runs = Vec::new();
-        for (logged, matched) in self.0.iter_mut().filter(|(l, _)| version.doc.is_meant_by(&l.digest)) {
-            *matched = true;
-            runs.extend_from_slice(&logged.runs);
+        let mut runs: Vec<PinnedRun> = Vec::new();
+        for (key, logged) in &self.found {
+            let meant = version.doc.is_meant_by(&logged.digest)
+                || self.means.get(key).is_some_and(|pinned| version.doc.is_meant_by(pinned));
+            if meant {
+                self.matched.insert(key.clone());
+                let fresh = |run: &&PinnedRun| !runs.iter().any(|r| r.run == run.run);
+                let fresh: Vec<PinnedRun> = logged.runs.iter().filter(fresh).cloned().collect();
+                runs.extend(fresh);
+            }
         }
         runs
     }
 
     /// What is no version of anything here.
     fn rest(self) -> Vec<LoggedDataset> {
-        self.0.into_iter().filter(|(_, matched)| !matched).map(|(l, _)| l).collect()
+        self.found.into_iter().filter(|(key, _)| !self.matched.contains(key)).map(|(_, l)| l).collect()
     }
+}
+
+/// Whether an input of a run is the very file that the same run was given as a version: an MLflow client digests what
+/// it read from there in a way of its own, and that digest means the version from then on, in other runs as well.
+fn same_place(pinned: &DatasetInput, input: &DatasetInput) -> bool {
+    pinned.source_type == PINNED_SOURCE
+        && input.source_type != PINNED_SOURCE
+        && uri(&pinned.source).is_some_and(|at| uri(&input.source).is_some_and(|other| at == other))
+}
+
+/// The path in a source as MLflow writes it: JSON with `uri`, or the text itself.
+fn uri(source: &str) -> Option<String> {
+    let parsed = serde_json::from_str::<serde_json::Value>(source).ok();
+    let text = parsed.as_ref().map_or(Some(source), |v| v["uri"].as_str().or_else(|| v.as_str()))?;
+    let path = text.strip_prefix("file://").unwrap_or(text);
+    path.starts_with('/').then(|| path.to_owned())
 }
 
 fn fresh(input: &DatasetInput) -> LoggedDataset {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::environment::{WANTED, is_knob};
+use super::environment::{WANTED, WANTED_ON_GPU, is_knob};
 use super::{Capture, Difference};
 
 /// A likely cause.
@@ -111,6 +111,8 @@ fn why_knob(name: &str) -> &'static str {
         "another number of threads adds up in another order"
     } else if upper.contains("CORETYPE") || upper.contains("CBWR") || upper.contains("CPU_FEATURES") {
         "other instructions of the CPU round otherwise"
+    } else if ["CUBLAS", "CUDA", "CUDNN", "NCCL", "TF32", "TF_", "XLA", "TORCH"].iter().any(|k| upper.contains(k)) {
+        "another way of computing on the GPU adds up or rounds otherwise"
     } else {
         "the environment was another"
     }
@@ -187,7 +189,9 @@ fn hardware(then: &Capture, now: &Capture) -> Vec<Cause> {
 /// Knobs that the original did not pin.
 fn unpinned(then: &Capture) -> Vec<Cause> {
     let python = then.interpreter.is_some();
-    let free = WANTED.iter().filter(|(_, names, _)| !names.iter().any(|n| then.environment.contains_key(*n)));
+    let gpu = (!then.hardware.gpus.is_empty()).then_some(&WANTED_ON_GPU);
+    let free =
+        WANTED.iter().chain(gpu).filter(|(_, names, _)| !names.iter().any(|n| then.environment.contains_key(*n)));
     free.filter(|(what, ..)| python || *what != "PYTHONHASHSEED")
         .map(|(what, names, why)| Cause::new(*what, format!("not pinned ({}): {why}", names.join(", "))))
         .collect()
@@ -217,6 +221,24 @@ mod tests {
         );
         let seed = Difference::Param { key: "seed".to_owned(), then: Some("7".to_owned()), now: Some("8".to_owned()) };
         assert_eq!(causes(&capture(&PINNED), &capture(&PINNED), &[seed])[0].what, "seed");
+    }
+
+    #[test]
+    fn with_a_gpu_its_knobs_count_and_the_card_itself() {
+        let on = |gpu: &str, knobs: &[(&str, &str)]| {
+            let mut capture = capture(&[&PINNED[..], knobs].concat());
+            capture.hardware.gpus = vec![gpu.to_owned()];
+            capture
+        };
+        let pinned = [("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
+        let names =
+            |then: &Capture, now: &Capture| causes(then, now, &[]).into_iter().map(|c| c.what).collect::<Vec<_>>();
+        let (free, held) = (on("A100, 550", &[]), on("A100, 550", &pinned));
+        assert_eq!(names(&free, &free), ["seeds", "cuBLAS workspace"]);
+        assert_eq!(names(&held, &held), ["seeds"]);
+        assert_eq!(names(&held, &on("H100, 550", &pinned)), ["GPU"]);
+        let other = causes(&held, &on("A100, 550", &[("CUBLAS_WORKSPACE_CONFIG", ":16:8")]), &[]);
+        assert!(other[0].what == "CUBLAS_WORKSPACE_CONFIG" && other[0].why.contains("GPU"), "{other:?}");
     }
 
     #[test]

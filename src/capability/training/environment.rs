@@ -96,6 +96,14 @@ pub const WANTED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
+/// The same where there is a GPU.
+pub const WANTED_ON_GPU: (&str, &[&str], &str) = (
+    "cuBLAS workspace",
+    &["CUBLAS_WORKSPACE_CONFIG"],
+    "without it cuBLAS may add up in another order each time (:4096:8 pins it, with \
+     torch.use_deterministic_algorithms)",
+);
+
 /// A word of a command that holds a secret, masked; `None` when it does not.
 pub fn masked(previous: Option<&str>, word: &str) -> Option<String> {
     if let Some((name, _)) = word.split_once('=')
@@ -129,6 +137,11 @@ mod tests {
         for knob in ["PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "TRAIN_SEED", "TOKENIZERS_PARALLELISM"] {
             assert!(is_knob(knob) && is_kept(knob, &[]), "{knob}");
         }
+        for knob in ["CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "NCCL_ALGO", "CUDNN_DETERMINISTIC", "XLA_FLAGS"]
+        {
+            assert!(is_knob(knob) && is_kept(knob, &[]), "{knob}");
+        }
+        assert!(is_kept("CUDA_VISIBLE_DEVICES", &[]));
         assert!(is_kept("TZ", &[]) && !is_kept("HOME", &[]) && is_kept("MINE", &["MINE".to_owned()]));
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Cache, Progress, Scanned, scan, upload};
+use super::scan::changed;
+use super::walk::Stat;
+use super::{Cache, Progress, Scanned, ScannedFile, scan, upload};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::datasets::profile::Profile;
 use crate::capability::datasets::{Command, DatasetView, TableSummary, VersionDoc, check_name};
@@ -135,7 +137,7 @@ async fn profile(
     if !what.profile {
         return Ok((None, Vec::new()));
     }
-    let tables = table::find(&scanned.files)?;
+    let tables = table::find(&scanned.files);
     if tables.is_empty() {
         return Ok((None, Vec::new()));
     }
@@ -144,8 +146,22 @@ async fn profile(
         None => None,
         Some(v) => Some((v.version.version, client.profile(&v.version.dataset, v.version.version).await?)),
     };
-    let (profile, notes) = tokio::task::block_in_place(|| table::profile(&tables, baseline.as_ref(), progress))?;
+    let (profile, notes) = tokio::task::block_in_place(|| {
+        let counted = table::profile(&tables, baseline.as_ref(), progress);
+        // What was counted has to be what was digested; a table that cannot be read may be one that is being written.
+        still(&scanned.files)?;
+        counted
+    })?;
     Ok((Some(profile).filter(|p| !p.tables.is_empty()), notes))
+}
+
+/// No table changed since it was digested.
+fn still(files: &[ScannedFile]) -> Result<()> {
+    let moved = files
+        .iter()
+        .filter(|f| table::is_one(f))
+        .find(|f| !std::fs::metadata(&f.at).is_ok_and(|about| Stat::of(&about) == f.stat));
+    moved.map_or(Ok(()), |file| Err(changed(&file.at)))
 }
 
 fn summary(table: &crate::capability::datasets::profile::TableProfile) -> TableSummary {

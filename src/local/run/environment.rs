@@ -31,13 +31,21 @@ type Attempt<T> = std::result::Result<T, Cause>;
 ///
 /// # Errors
 /// The cause for which it can be neither found nor restored.
-pub fn settle(then: &Capture, variables: &Variables, scratch: &Path, when: Restore) -> Attempt<Option<Restored>> {
+pub fn settle(
+    then: &Capture,
+    variables: &Variables,
+    scratch: &Path,
+    when: Restore,
+    tell: &dyn Fn(&str),
+) -> Attempt<Option<Restored>> {
     let Some(was) = then.interpreter.as_ref().filter(|_| when != Restore::Never) else { return Ok(None) };
     let now = gather::ask(Path::new(&was.path), variables);
     let apart = difference(was, &then.packages, now.as_ref());
-    let Some(apart) = apart.or_else(|| (when == Restore::Always).then(|| Cause::new("packages", "asked for"))) else {
+    let Some(apart) = apart.or_else(|| (when == Restore::Always).then(|| Cause::new("packages", "as asked for")))
+    else {
         return Ok(None);
     };
+    tell(&format!("restoring {} packages of Python {}; {}", then.packages.len(), was.version, apart.told()));
     let folder = scratch.join("environment");
     restore(was, &then.packages, variables, &folder).map_err(|fault| {
         let why = format!("{}; it could not be restored: {}", apart.why, told(&fault));

@@ -184,6 +184,6 @@ pub fn hardware() -> Hardware {
         cpu_features: telling.iter().filter(|f| has(f)).map(ToString::to_string).collect(),
         cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
         memory_bytes: kilobytes.unwrap_or(0) * 1024,
-        gpus: super::sample::nvidia(&["--query-gpu=name,driver_version"]),
+        gpus: super::sample::gpus(),
     }
 }

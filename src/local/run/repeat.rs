@@ -96,7 +96,7 @@ pub async fn set_up(
     };
     let ready = ready.and_then(|()| {
         let (variables, scratch) = (stage.environment.clone(), stage.scratch.clone());
-        let restored = tokio::task::block_in_place(|| settle(then, &variables, &scratch, how.restore))?;
+        let restored = tokio::task::block_in_place(|| settle(then, &variables, &scratch, how.restore, how.tell))?;
         restored.into_iter().for_each(|restored| stage.take(then, restored));
         check_program(&stage)
     });

@@ -21,6 +21,8 @@ pub struct Rerun<'a> {
     pub scratch: &'a Path,
     pub echo: Echo,
     pub restore: Restore,
+    /// Hears what takes a while.
+    pub tell: &'a dyn Fn(&str),
     /// For the audit trail.
     pub reason: &'a str,
 }

@@ -1,6 +1,10 @@
 //! CPU, memory and GPU use of a command with all its descendants, from time to time.
 
-use std::process::{Command, Stdio};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Clock ticks a second in /proc: fixed for programs on Linux, whatever the kernel's own tick is.
@@ -17,12 +21,12 @@ struct Totals {
 pub struct Sampler {
     session: u32,
     last: Totals,
-    gpu: bool,
+    gpus: Option<Gpus>,
 }
 
 impl Sampler {
     pub fn new(session: u32) -> Self {
-        Self { session, last: Totals::default(), gpu: !nvidia(&["--query-gpu=name"]).is_empty() }
+        Self { session, last: Totals::default(), gpus: Gpus::watch(Path::new(NVIDIA)) }
     }
 
     /// Metrics since the last look.
@@ -35,16 +39,8 @@ impl Sampler {
             ("system/process_cpu_percent".to_owned(), 100.0 * used / since.as_secs_f64().max(1e-3)),
             ("system/process_memory_megabytes".to_owned(), now.memory_bytes as f64 / 1e6),
         ];
-        if self.gpu {
-            let lines = nvidia(&["--query-gpu=utilization.gpu,memory.used"]);
-            for (nth, line) in lines.iter().enumerate() {
-                let mut numbers = line.split(',').map(|n| n.trim().parse::<f64>().ok());
-                let names = ["utilization_percentage", "memory_usage_megabytes"];
-                for name in names {
-                    let value = numbers.next().flatten();
-                    metrics.extend(value.map(|v| (format!("system/gpu_{nth}_{name}"), v)));
-                }
-            }
+        if let Some(gpus) = &self.gpus {
+            metrics.extend(gpus.metrics());
         }
         metrics
     }
@@ -77,13 +73,117 @@ fn totals(session: u32) -> Option<Totals> {
     Some(totals)
 }
 
-/// Lines that nvidia-smi answers; none without it.
-pub fn nvidia(query: &[&str]) -> Vec<String> {
-    let mut command = Command::new("nvidia-smi");
-    command.args(query).arg("--format=csv,noheader,nounits").stdin(Stdio::null()).stderr(Stdio::null());
-    let Ok(output) = command.output() else { return Vec::new() };
+const NVIDIA: &str = "nvidia-smi";
+/// Asked for, and the names of the metrics: those that MLflow gives them.
+const GPU_FIELDS: &str = "--query-gpu=index,utilization.gpu,memory.used,power.draw";
+const GPU_NAMES: [&str; 3] = ["utilization_percentage", "memory_usage_megabytes", "power_usage_watts"];
+
+/// By GPU, what was read last.
+type Latest = Arc<Mutex<BTreeMap<u32, Vec<(String, f64)>>>>;
+
+/// What GPUs do, told by one `nvidia-smi` that goes on: a driver in trouble answers late, and nothing may wait for it.
+struct Gpus {
+    child: Child,
+    latest: Latest,
+}
+
+impl Gpus {
+    /// `None` without such a program.
+    fn watch(program: &Path) -> Option<Self> {
+        let mut command = Command::new(program);
+        command.args([GPU_FIELDS, "--format=csv,noheader,nounits", "--loop-ms=2000"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let lines = BufReader::new(child.stdout.take()?).lines();
+        let latest = Latest::default();
+        let told = latest.clone();
+        // Ends with the program.
+        std::thread::spawn(move || {
+            for (gpu, metrics) in lines.map_while(Result::ok).filter_map(|line| gpu_metrics(&line)) {
+                told.lock().unwrap_or_else(PoisonError::into_inner).insert(gpu, metrics);
+            }
+        });
+        Some(Self { child, latest })
+    }
+
+    fn metrics(&self) -> Vec<(String, f64)> {
+        // Each reading counts once: a program that went silent does not repeat its last word for ever.
+        let latest = std::mem::take(&mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+        latest.into_values().flatten().collect()
+    }
+}
+
+impl Drop for Gpus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One line of `nvidia-smi`: which GPU, and what it can tell of it. What a card does not measure is left out.
+fn gpu_metrics(line: &str) -> Option<(u32, Vec<(String, f64)>)> {
+    let mut fields = line.split(',').map(str::trim);
+    let gpu: u32 = fields.next()?.parse().ok()?;
+    let known = GPU_NAMES.iter().zip(fields).filter_map(|(name, value)| {
+        let value: f64 = value.parse().ok()?;
+        value.is_finite().then(|| (format!("system/gpu_{gpu}_{name}"), value))
+    });
+    Some((gpu, known.collect()))
+}
+
+/// Name and driver of every GPU; none without `nvidia-smi`.
+pub fn gpus() -> Vec<String> {
+    let mut command = Command::new(NVIDIA);
+    command.args(["--query-gpu=name,driver_version", "--format=csv,noheader,nounits"]);
+    let Ok(output) = command.stdin(Stdio::null()).stderr(Stdio::null()).output() else { return Vec::new() };
     if !output.status.success() {
         return Vec::new();
     }
     String::from_utf8_lossy(&output.stdout).lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_line_tells_of_one_gpu_what_it_measures() {
+        let told =
+            |line: &str| gpu_metrics(line).map(|(gpu, m)| (gpu, m.into_iter().map(|(_, v)| v).collect::<Vec<_>>()));
+        assert_eq!(told("0, 37, 1024, 120.50"), Some((0, vec![37.0, 1024.0, 120.5])));
+        assert_eq!(told("7, [N/A], 512, [Not Supported]"), Some((7, vec![512.0])));
+        assert_eq!(gpu_metrics("1, 5, 2").unwrap().1[0].0, "system/gpu_1_utilization_percentage");
+        for odd in ["", "No devices were found", "x, 1, 2", "NVIDIA-SMI has failed"] {
+            assert_eq!(told(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn readings_arrive_once_and_the_program_ends_with_the_watch() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("smi");
+        let pid = folder.path().join("pid");
+        let script = format!(
+            "#!/bin/sh\necho $$ > {}\necho '0, 11, 100, 9'\necho '1, 12, 200, 8'\nexec sleep 60\n",
+            pid.display()
+        );
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let gpus = Gpus::watch(&program).unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..500 {
+            seen.extend(gpus.metrics());
+            if seen.len() == 6 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(seen.len(), 6, "{seen:?}");
+        assert!(gpus.metrics().is_empty());
+        drop(gpus);
+        let pid = std::fs::read_to_string(pid).unwrap();
+        assert!(!Path::new(&format!("/proc/{}", pid.trim())).exists());
+        assert!(Gpus::watch(&folder.path().join("none")).is_none());
+    }
 }

@@ -11,7 +11,7 @@ use super::{find_program, gather, git};
 use crate::base::clock::SystemClock;
 use crate::base::id::RunId;
 use crate::base::{Clock, Fault, fault::Result};
-use crate::capability::datasets::DatasetVersion;
+use crate::capability::datasets::{DatasetVersion, PINNED_SOURCE};
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::training::capture::{Ended, FORM};
 use crate::capability::training::{CAPTURE, CAPTURED_TAG, Capture, PATCH, PinnedData, StandIn};
@@ -170,7 +170,7 @@ async fn log_inputs(client: &Client, run: RunId, data: &[Data]) -> Result<()> {
         let source =
             json!({"dataset": d.version.dataset, "version": d.version.version, "uri": d.path.display().to_string()});
         json!({
-            "dataset": {"name": d.version.dataset, "digest": digest, "source_type": "opsroom", "source": source.to_string()},
+            "dataset": {"name": d.version.dataset, "digest": digest, "source_type": PINNED_SOURCE, "source": source.to_string()},
             "tags": [{"key": "mlflow.data.context", "value": "training"}],
         })
     };

@@ -29,18 +29,24 @@ pub struct TableFile {
     format: Format,
 }
 
-/// The tables among some files, by their names' endings.
-///
-/// # Errors
-/// None yet; a table that cannot be read says so in [`profile`].
-pub fn find(files: &[ScannedFile]) -> Result<Vec<TableFile>> {
-    let format = |path: &str| match path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase())?.as_str() {
+fn format_of(path: &str) -> Option<Format> {
+    match path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase())?.as_str() {
         "csv" | "tsv" => Some(Format::Csv),
         "parquet" | "pq" => Some(Format::Parquet),
         _ => None,
-    };
-    let table = |f: &ScannedFile| Some(TableFile { path: f.path.clone(), at: f.at.clone(), format: format(&f.path)? });
-    Ok(files.iter().filter(|f| f.stat.size > 0).filter_map(table).collect())
+    }
+}
+
+/// Whether a file is a table, by its name's ending.
+pub fn is_one(file: &ScannedFile) -> bool {
+    file.stat.size > 0 && format_of(&file.path).is_some()
+}
+
+/// The tables among some files.
+pub fn find(files: &[ScannedFile]) -> Vec<TableFile> {
+    let table =
+        |f: &ScannedFile| Some(TableFile { path: f.path.clone(), at: f.at.clone(), format: format_of(&f.path)? });
+    files.iter().filter(|f| f.stat.size > 0).filter_map(table).collect()
 }
 
 /// Names of a table's columns, and what the format says of them.

@@ -10,7 +10,7 @@ use crate::local::data::{Cache, scan};
 fn of(folder: &Path) -> Result<(Profile, Vec<String>)> {
     let cache = Cache::new(folder.join("../cache"));
     let files = scan(folder, &cache, &|_, _, _| {})?.files;
-    profile(&find(&files)?, None, &|_, _, _| {})
+    profile(&find(&files), None, &|_, _, _| {})
 }
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
