@@ -98,14 +98,24 @@ pub struct Bar(ProgressBar);
 
 impl Default for Bar {
     fn default() -> Self {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
         Self(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 }
 
 impl Bar {
     pub fn show(&self, what: &str, done: u64, of: u64) {
-        self.0.set_message(what.to_owned());
+        self.draw(what, format!("{done}/{of}"), done, of);
+    }
+
+    /// The same, of bytes.
+    pub fn show_bytes(&self, what: &str, done: u64, of: u64) {
+        self.draw(what, format!("{} / {}", show::bytes(done), show::bytes(of)), done, of);
+    }
+
+    fn draw(&self, what: &str, words: String, done: u64, of: u64) {
+        self.0.set_prefix(what.to_owned());
+        self.0.set_message(words);
         self.0.set_length(of);
         self.0.set_position(done);
     }

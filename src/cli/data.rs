@@ -111,7 +111,9 @@ pub async fn version(client: &Client, text: &str) -> Result<DatasetVersion> {
 
 /// Shows progress on a terminal, step by step.
 pub fn told(bar: &Bar) -> impl Fn(Step, u64, u64) + Sync + '_ {
-    |step, done, of| bar.show(step.name(), done, of)
+    |step, done, of| {
+        if step.in_bytes() { bar.show_bytes(step.name(), done, of) } else { bar.show(step.name(), done, of) }
+    }
 }
 
 async fn add(session: &Session, client: &Client, it: Add) -> Result<Exit> {

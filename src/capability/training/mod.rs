@@ -20,7 +20,7 @@ pub use causes::{Cause, causes};
 pub use command::Command;
 pub use compare::{Comparison, Difference, Point, Verdict, first_in_metrics};
 pub use grade::{Grade, Made};
-pub use normalise::{Identity, Normalised, normalise};
+pub use normalise::{Identity, Normalised, first_entry, normalise};
 pub use repetition::{Prepared, apply, grade, grade_of, prepare, tags};
 pub use store::STATEMENTS;
 

@@ -1,6 +1,8 @@
 //! Formats that differ by nature, made alike before they are compared: ids of runs and models, times of archives,
 //! names that are addresses in memory. What was done is listed with the verdict.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::zip;
@@ -67,6 +69,18 @@ fn mlmodel(bytes: &[u8]) -> Vec<u8> {
 fn archive(mut entries: Vec<zip::Entry>) -> Vec<u8> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries.iter().flat_map(|e| described(&e.name, &e.bytes)).collect()
+}
+
+/// The first entry that two archives do not share, by name; `None` when either is none, or when all are the same.
+pub fn first_entry(then: &[u8], now: &[u8]) -> Option<String> {
+    let by_name = |bytes: &[u8]| {
+        let entries = zip::entries(bytes).filter(|_| bytes.starts_with(b"PK\x03\x04"))?;
+        Some(entries.into_iter().map(|e| (e.name, e.bytes)).collect::<BTreeMap<_, _>>())
+    };
+    let (then, now) = (by_name(then)?, by_name(now)?);
+    let names: BTreeSet<&Vec<u8>> = then.keys().chain(now.keys()).collect();
+    let first = names.into_iter().find(|name| then.get(*name) != now.get(*name))?;
+    Some(String::from_utf8_lossy(first).into_owned())
 }
 
 fn described(name: &[u8], bytes: &[u8]) -> Vec<u8> {

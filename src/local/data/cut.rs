@@ -15,11 +15,11 @@ const PIECE_BYTES: usize = 16 << 20;
 /// Digest of all bytes, and every chunk with its length.
 pub type Cut = (Digest, Vec<(Digest, u32)>);
 
-/// Reads a file to its end. The digest of the whole and the chunks are made side by side.
+/// Reads a file to its end. The digest of the whole and the chunks are made side by side; `advance` hears of the bytes.
 ///
 /// # Errors
 /// What the file system says.
-pub fn cut(file: &mut File) -> std::io::Result<Cut> {
+pub fn cut(file: &mut File, advance: &dyn Fn(u64)) -> std::io::Result<Cut> {
     let mut whole = blake3::Hasher::new();
     let mut chunks = Vec::new();
     // What is left of the piece before: it is not known yet where its chunk ends.
@@ -28,6 +28,7 @@ pub fn cut(file: &mut File) -> std::io::Result<Cut> {
         let begin = buffer.len();
         let read = file.take(PIECE_BYTES as u64).read_to_end(&mut buffer)?;
         let last = read < PIECE_BYTES;
+        advance(read as u64);
         let done = std::thread::scope(|scope| {
             let fresh = &buffer[begin..];
             let digest = scope.spawn(|| {
@@ -78,7 +79,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file.rewind().unwrap();
-        cut(&mut file).unwrap()
+        cut(&mut file, &|_| {}).unwrap()
     }
 
     #[test]

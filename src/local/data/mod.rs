@@ -22,7 +22,7 @@ pub type Progress<'a> = &'a (dyn Fn(Step, u64, u64) + Sync);
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Files read and digested.
+    /// Bytes read and digested.
     Digest,
     /// Tables profiled.
     Profile,
@@ -35,6 +35,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether what is counted is bytes.
+    pub fn in_bytes(self) -> bool {
+        matches!(self, Self::Digest | Self::Send)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Digest => "reading",

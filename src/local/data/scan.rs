@@ -1,7 +1,7 @@
 //! Digests of a tree: what the cache knows is a look-up, the rest is read on all cores.
 
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -49,8 +49,9 @@ impl Scanned {
     }
 }
 
-/// Files that one thread takes at once.
+/// What one thread takes at once: so many files, or files of so many bytes.
 const BATCH_FILES: usize = 64;
+const BATCH_BYTES: u64 = 4 << 20;
 /// How often digests are kept while a scan goes on.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -110,10 +111,11 @@ fn digest_all(
     progress: Progress<'_>,
     keep: &(dyn Fn(&[ScannedFile]) + Sync),
 ) -> Result<(Vec<ScannedFile>, usize)> {
-    let batches: Vec<Batch<'_>> =
-        found.chunks(BATCH_FILES).zip(known.chunks_mut(BATCH_FILES).map(Mutex::new)).collect();
+    let batches = batches(found, &mut known);
     let slots: Slots = batches.iter().map(|_| Mutex::default()).collect();
     let (next, done, read) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
+    let total: u64 = found.iter().map(|f| f.stat.size).sum();
+    let advance = |bytes: u64| progress(Step::Digest, done.fetch_add(bytes, Ordering::Relaxed) + bytes, total);
     let (failed, stop) = (Mutex::new(None), AtomicBool::new(false));
     let kept = Mutex::new(Stopwatch::start());
     // Whoever is interrupted finds again what was digested until then; what is not reached yet stays known.
@@ -139,9 +141,13 @@ fn digest_all(
             let Some((files, known)) = batches.get(nth) else { break };
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let mut out = Vec::with_capacity(files.len());
+            let mut small = 0;
             for (file, known) in files.iter().zip(known.iter_mut()) {
-                match digest_one(file, known.take(), &mut buffer, &read) {
-                    Ok(scanned) => out.push(scanned),
+                match digest_one(file, known.take(), &mut buffer, &read, &advance) {
+                    Ok((scanned, told)) => {
+                        small += scanned.stat.size - told;
+                        out.push(scanned);
+                    }
                     Err(fault) => {
                         stop.store(true, Ordering::Relaxed);
                         failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
@@ -149,8 +155,7 @@ fn digest_all(
                     }
                 }
             }
-            let count = done.fetch_add(files.len() as u64, Ordering::Relaxed) + files.len() as u64;
-            progress(Step::Digest, count, found.len() as u64);
+            advance(small);
             *slots[nth].lock().unwrap_or_else(PoisonError::into_inner) = out;
             drop(known);
             keep_so_far();
@@ -168,34 +173,72 @@ fn digest_all(
     Ok((files, read.into_inner()))
 }
 
+fn batches<'a>(mut found: &'a [Found], mut known: &'a mut [Option<ScannedFile>]) -> Vec<Batch<'a>> {
+    let mut batches = Vec::with_capacity(found.len() / BATCH_FILES + 1);
+    while !found.is_empty() {
+        let mut bytes = 0;
+        let fits = |file: &&Found| {
+            let first = bytes == 0;
+            bytes += file.stat.size;
+            first || bytes <= BATCH_BYTES
+        };
+        let len = found.iter().take(BATCH_FILES).take_while(fits).count();
+        let (files, rest) = found.split_at(len);
+        let (of_files, others) = known.split_at_mut(len);
+        batches.push((files, Mutex::new(of_files)));
+        (found, known) = (rest, others);
+    }
+    batches
+}
+
+/// The file with its digest, and how many of its bytes `advance` has heard of.
 fn digest_one(
     found: &Found,
     known: Option<ScannedFile>,
     buffer: &mut Vec<u8>,
     read: &AtomicUsize,
-) -> Result<ScannedFile> {
+    advance: &dyn Fn(u64),
+) -> Result<(ScannedFile, u64)> {
     let problem = |e: std::io::Error| unreadable(&found.at, &e);
-    let stat = Stat::of(&std::fs::metadata(&found.at).map_err(problem)?);
+    let stat = found.stat;
     if let Some(known) = known.filter(|k| k.stat == stat) {
-        return Ok(ScannedFile { at: found.at.clone(), ..known });
+        return Ok((ScannedFile { at: found.at.clone(), ..known }, 0));
     }
     read.fetch_add(1, Ordering::Relaxed);
     let mut file = File::open(&found.at).map_err(problem)?;
-    let (digest, chunks) = if stat.size > CHUNK_BYTES_MAX as u64 {
-        cut::cut(&mut file).map_err(problem)?
+    let large = stat.size > CHUNK_BYTES_MAX as u64;
+    let (digest, chunks) = if large {
+        cut::cut(&mut file, advance).map_err(problem)?
     } else {
-        buffer.clear();
-        // One byte more than there should be: a file that grew is noticed.
-        (&mut file).take(stat.size + 1).read_to_end(buffer).map_err(problem)?;
+        read_small(&file, stat.size, buffer).map_err(problem)?;
         let digest = Digest::of(buffer);
         let len = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
         (digest, if buffer.is_empty() { Vec::new() } else { vec![(digest, len)] })
     };
     let length: u64 = chunks.iter().map(|(_, len)| u64::from(*len)).sum();
+    // Since the walk: a change before the reading or during it shows.
     if Stat::of(&file.metadata().map_err(problem)?) != stat || length != stat.size {
         return Err(changed(&found.at));
     }
-    Ok(ScannedFile { path: found.path.clone(), at: found.at.clone(), stat, digest, chunks })
+    let told = if large { length } else { 0 };
+    Ok((ScannedFile { path: found.path.clone(), at: found.at.clone(), stat, digest, chunks }, told))
+}
+
+/// All bytes of a small file: mostly in one call. It is asked for one more than there should be, so that growth shows.
+fn read_small(file: &File, size: u64, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
+    buffer.resize(wanted, 0);
+    let mut have = 0;
+    while have + 1 < wanted || have == 0 {
+        match file.read_at(&mut buffer[have..], have as u64) {
+            Ok(0) => break,
+            Ok(read) => have += read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    buffer.truncate(have);
+    Ok(())
 }
 
 /// "… changed while it was added".

@@ -12,6 +12,7 @@ pub struct Found {
     /// Below the root, with `/`; the file's name when the root is a file.
     pub path: String,
     pub at: PathBuf,
+    pub stat: Stat,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -65,7 +66,7 @@ pub fn walk(root: &Path) -> Result<Vec<Found>> {
         folder(root, "", &mut above, &mut found)?;
     } else if about.is_file() {
         let name = root.file_name().ok_or_else(|| Fault::invalid(format!("{} has no name", root.display())))?;
-        found.push(Found { path: text(root, name)?, at: root.to_owned() });
+        found.push(Found { path: text(root, name)?, at: root.to_owned(), stat: Stat::of(&about) });
     } else {
         return Err(neither(root));
     }
@@ -82,22 +83,19 @@ fn folder(at: &Path, below: &str, above: &mut Vec<(u64, u64)>, found: &mut Vec<F
             name = format!("{below}/{name}");
         }
         let kind = entry.file_type().map_err(|e| unreadable(&path, &e))?;
-        let is_dir = if kind.is_symlink() {
-            let about = fs::metadata(&path).map_err(|e| broken_link(&path, &e))?;
-            if !about.is_dir() && !about.is_file() {
-                return Err(neither(&path));
-            }
-            about.is_dir()
-        } else if kind.is_dir() || kind.is_file() {
-            kind.is_dir()
+        let about = if kind.is_symlink() {
+            fs::metadata(&path).map_err(|e| broken_link(&path, &e))?
         } else {
-            return Err(neither(&path));
+            // Beside its folder: the path is not walked once more.
+            entry.metadata().map_err(|e| unreadable(&path, &e))?
         };
-        if !is_dir {
-            found.push(Found { path: name, at: path });
+        if about.is_file() {
+            found.push(Found { path: name, at: path, stat: Stat::of(&about) });
             continue;
         }
-        let about = fs::metadata(&path).map_err(|e| unreadable(&path, &e))?;
+        if !about.is_dir() {
+            return Err(neither(&path));
+        }
         let this = (about.dev(), about.ino());
         if above.contains(&this) {
             return Err(Fault::invalid(format!("the link {} leads in a circle", path.display()))

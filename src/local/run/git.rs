@@ -145,6 +145,8 @@ pub fn root_of(folder: &Path) -> Option<PathBuf> {
 /// # Errors
 /// `Unavailable` with git's words.
 pub fn worktree(root: &Path, commit: &str, patch: &[u8], at: &Path) -> Result<()> {
+    // What a killed repetition left in git's list.
+    let _ = tell(root, &["worktree", "prune"], b"");
     let at_text = at.as_os_str();
     tell(root, &["worktree".as_ref(), "add".as_ref(), "--detach".as_ref(), at_text, commit.as_ref()], b"")?;
     if patch.is_empty() {

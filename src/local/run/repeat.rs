@@ -20,6 +20,8 @@ pub struct Stage {
     pub folder: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub data: Vec<Data>,
+    /// The exit status of the original.
+    pub status: u8,
     /// Where the source is now, and where it was.
     pub moved: Option<(PathBuf, PathBuf)>,
     restored: Option<StandIn>,
@@ -85,6 +87,7 @@ pub async fn set_up(
         folder: PathBuf::from(&then.program.folder),
         environment: environment(then),
         data: Vec::new(),
+        status: then.ended.map_or(0, |e| e.status),
         moved: None,
         restored: None,
         scratch,

@@ -42,7 +42,9 @@ pub async fn rerun(client: &Client, id: RunId, how: &Rerun<'_>) -> Result<Compar
         Ok(stage) => {
             let again = start(client, of(&stage, &run, how.echo)).await;
             stage.clear();
-            Command::GradeRun { run: id, rerun: again?.run }
+            let again = again?;
+            refuse_interrupted(again.ended.status, stage.status)?;
+            Command::GradeRun { run: id, rerun: again.run }
         }
     };
     client.perform(&Envelope::new(capability::Command::Training(command), how.reason)).await?;
@@ -65,6 +67,27 @@ pub async fn rehearse(client: &Client, id: RunId, how: &Rerun<'_>) -> Result<Opt
     })
 }
 
+/// Whoever ended a repetition by hand has not found out that it cannot be repeated.
+fn refuse_interrupted(status: u8, then: u8) -> Result<()> {
+    if status != then && matches!(status, 130 | 137 | 143) {
+        return Err(Fault::conflict("the repetition was ended by a signal; nothing was graded")
+            .why(format!("its exit status was {status}, the original's {then}"))
+            .next("repeat it again, to its end"));
+    }
+    Ok(())
+}
+
+/// What an earlier repetition left behind that was killed: folders bear the number of their process.
+fn sweep(scratch: &Path) {
+    for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.split_once('-').and_then(|(pid, _)| rustix::process::Pid::from_raw(pid.parse().ok()?));
+        if process.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 async fn finished(client: &Client, id: RunId) -> Result<RunView> {
     let run = client.run(id).await?;
     if run.status == RunStatus::Running {
@@ -84,7 +107,8 @@ async fn prepared(client: &Client, id: RunId, how: &Rerun<'_>) -> Result<std::re
         }
         Err(fault) => return Err(fault),
     };
-    let scratch = how.scratch.join(format!("{:032x}", crate::base::id::random_u128()));
+    sweep(how.scratch);
+    let scratch = how.scratch.join(format!("{}-{:032x}", std::process::id(), crate::base::id::random_u128()));
     std::fs::create_dir_all(&scratch)
         .map_err(|e| Fault::unavailable(format!("cannot write {}", scratch.display())).why(e.to_string()))?;
     let ready = set_up(client, id, &then, scratch.clone(), how).await;

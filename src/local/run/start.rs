@@ -10,7 +10,7 @@ use super::launch::{Echo, Launch, launch};
 use super::{find_program, gather, git};
 use crate::base::clock::SystemClock;
 use crate::base::id::RunId;
-use crate::base::{Clock, Fault, fault::Result};
+use crate::base::{Clock, Fault, Kind, fault::Result};
 use crate::capability::datasets::{DatasetVersion, PINNED_SOURCE};
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::training::capture::{Ended, FORM};
@@ -87,11 +87,27 @@ pub async fn start(client: &Client, what: Start) -> Result<Finished> {
         _ => "FAILED",
     };
     let body = json!({"run_id": run.to_string(), "status": status, "end_time": SystemClock.now().millis()});
-    client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await?;
+    // Hours of training must not be lost to an agent that is just being restarted.
+    patiently(async || client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await).await?;
     let ended = ended?;
     capture.ended = Some(ended);
-    put(CAPTURE, document(&capture)?).await?;
+    let told = document(&capture)?;
+    patiently(async || put(CAPTURE, told.clone()).await).await?;
     Ok(Finished { run, ended })
+}
+
+/// Again and again for a minute while the agent does not answer.
+async fn patiently<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
+    for seconds in [1, 2, 4, 8, 15, 30] {
+        match attempt().await {
+            Err(fault) if fault.kind == Kind::Unavailable => {
+                tracing::debug!("again in {seconds} s: {fault}");
+                tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+            }
+            other => return other,
+        }
+    }
+    attempt().await
 }
 
 fn document(capture: &Capture) -> Result<Vec<u8>> {
