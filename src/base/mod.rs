@@ -9,6 +9,7 @@ pub mod id;
 pub mod names;
 pub mod number;
 pub mod show;
+pub mod spare;
 pub mod stats;
 
 pub use clock::{Clock, Timestamp};

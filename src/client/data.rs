@@ -73,7 +73,7 @@ impl Client {
 
     /// # Errors
     /// `Invalid` when a chunk is not what its digest says.
-    pub async fn put_pack(&self, pack: Vec<u8>) -> Result<Stored> {
+    pub async fn put_pack(&self, pack: Bytes) -> Result<Stored> {
         self.json(self.request(Method::POST, "/api/v1/data/packs").body(pack)).await
     }
 

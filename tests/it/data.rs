@@ -347,7 +347,13 @@ fn interrupted(agent: &Agent, path: &Path, name: &str, signal: rustix::process::
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
     assert!(!child.wait().unwrap().success(), "it was over before it could be interrupted");
-    stored(&packs) - before
+    // What had arrived as a whole is still put away.
+    let mut had = 0;
+    while had != stored(&packs) {
+        had = stored(&packs);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    had - before
 }
 
 fn stored(packs: &Path) -> u64 {

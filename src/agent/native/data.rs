@@ -1,17 +1,21 @@
 //! Datasets on opsroom's own API: what is stored, and the bytes on their way in and out.
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use futures::StreamExt;
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
 use crate::base::Fault;
+use crate::base::spare::Spare;
 use crate::capability::datasets::{self, DatasetView, Digest, Located, PackCheck, Stored};
 
-pub(super) use crate::capability::datasets::pack::PACK_BYTES_MAX;
+use crate::capability::datasets::pack::PACK_BYTES_MAX;
 /// Digests that one question may hold: a million.
 pub(super) const LOCATE_BYTES_MAX: usize = 32 << 20;
 /// A manifest of some five million files.
@@ -65,12 +69,33 @@ pub(super) async fn locate(State(app): State<App>, body: Bytes) -> Answer<Locate
     Ok(Json(datasets::locate(app.ctx().db.read(), &wanted).await?))
 }
 
-pub(super) async fn put_pack(State(app): State<App>, body: Bytes) -> Answer<Stored> {
-    let ctx = app.ctx();
-    Ok(Json(datasets::put_pack(&ctx.db, ctx.artifacts.blobs(), body).await?))
+/// Packs on their way in.
+static SPARE: LazyLock<Spare> = LazyLock::new(Spare::default);
+
+/// Into one buffer as it comes.
+async fn collected(body: Body) -> Result<Bytes, Fault> {
+    let mut pack = SPARE.take(0);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|e| Fault::invalid("the pack broke off").why(e.to_string()).next("send it again"))?;
+        if pack.len() + piece.len() > PACK_BYTES_MAX {
+            return Err(Fault::invalid(format!("a pack of more than {PACK_BYTES_MAX} bytes")));
+        }
+        pack.extend_from_slice(&piece);
+    }
+    Ok(Bytes::from_owner(SPARE.lend(pack)))
+}
+
+pub(super) async fn put_pack(State(app): State<App>, body: Body) -> Answer<Stored> {
+    let (ctx, pack) = (app.ctx().clone(), collected(body).await?);
+    // To its end, also when the sender hangs up meanwhile: bytes without their row would be sent again.
+    let stored = tokio::spawn(async move { datasets::put_pack(&ctx.db, ctx.artifacts.blobs(), pack).await });
+    Ok(Json(stored.await.map_err(|e| Fault::bug("keeping a pack broke off").why(e.to_string()))??))
 }
 
 pub(super) async fn put_manifest(State(app): State<App>, body: Bytes) -> Answer<Stored> {
+    // The end of an addition.
+    SPARE.release();
     let ctx = app.ctx();
     Ok(Json(datasets::put_manifest(&ctx.db, ctx.artifacts.blobs(), body).await?))
 }

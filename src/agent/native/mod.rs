@@ -61,7 +61,7 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/datasets/{name}/versions/{version}/manifest", get(data::manifest))
         .route("/api/v1/datasets/{name}/versions/{version}/profile", get(data::profile))
         .route("/api/v1/data/locate", post(data::locate).layer(DefaultBodyLimit::max(data::LOCATE_BYTES_MAX)))
-        .route("/api/v1/data/packs", post(data::put_pack).layer(DefaultBodyLimit::max(data::PACK_BYTES_MAX)))
+        .route("/api/v1/data/packs", post(data::put_pack))
         .route("/api/v1/data/packs/{pack}", get(data::pack))
         .route("/api/v1/data/packs/{pack}/check", get(data::check_pack))
         .route(

@@ -140,9 +140,14 @@ impl Manifest {
 
 /// As [`Manifest::tree_digest`], of files sorted by path.
 pub fn tree_digest<'a>(files: impl Iterator<Item = (&'a str, u64, Digest)>) -> String {
+    use std::fmt::Write;
     let mut whole = blake3::Hasher::new();
+    let mut line = String::new();
     for (path, size, digest) in files {
-        whole.update(format!("{path}\0{size}\0{digest}\n").as_bytes());
+        line.clear();
+        // Into a text nothing fails.
+        let _ = writeln!(line, "{path}\0{size}\0{digest}");
+        whole.update(line.as_bytes());
     }
     format!("blake3:{}", whole.finalize().to_hex())
 }

@@ -27,8 +27,9 @@ pub struct Packer {
 }
 
 impl Packer {
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    /// Writes into an empty buffer.
+    pub fn into_buffer(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
     }
 
     /// Where the next chunk's bytes are to be written.

@@ -1,15 +1,16 @@
 //! Sending the chunks that the store has not: packed, two packs under way, each file held against its stat once more.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use super::scan::{Scanned, changed};
-use super::walk::{Stat, unreadable};
+use super::walk::{Folder, Stat, unreadable};
 use super::{Progress, Step};
+use crate::base::spare::Spare;
 use crate::base::{Fault, fault::Result};
 use crate::capability::datasets::pack::{PACK_BYTES, Packer};
 use crate::capability::datasets::{Chunk, Digest, FileEntry, Manifest};
@@ -76,13 +77,15 @@ pub(super) async fn upload(client: &Client, scanned: &Arc<Scanned>, progress: Pr
     let groups = missing(scanned, &sent.places);
     let total: u64 = groups.iter().flatten().map(|p| u64::from(p.len)).sum();
     let mut done = 0;
+    let spare = Spare::default();
     progress(Step::Send, 0, total);
     let packs = futures::stream::iter(groups.into_iter().map(|group| {
-        let scanned = scanned.clone();
+        let (scanned, spare) = (scanned.clone(), spare.clone());
         async move {
-            let packed = tokio::task::spawn_blocking(move || pack(&scanned, &group)).await;
+            let buffer = spare.take(PACK_BYTES + (PACK_BYTES >> 4));
+            let packed = tokio::task::spawn_blocking(move || pack(&scanned, &group, buffer)).await;
             let (bytes, places) = packed.map_err(|e| Fault::bug("packing broke off").why(e.to_string()))??;
-            let stored = client.put_pack(bytes).await?;
+            let stored = client.put_pack(Bytes::from_owner(spare.lend(bytes))).await?;
             Ok::<_, Fault>((stored, places))
         }
     }));
@@ -124,8 +127,9 @@ fn missing(scanned: &Scanned, places: &Places) -> Vec<Vec<Piece>> {
 
 type Packed = (Vec<u8>, Vec<(Digest, u64, u32)>);
 
-fn pack(scanned: &Scanned, pieces: &[Piece]) -> Result<Packed> {
-    let mut packer = Packer::with_capacity(PACK_BYTES + (PACK_BYTES >> 4));
+fn pack(scanned: &Scanned, pieces: &[Piece], buffer: Vec<u8>) -> Result<Packed> {
+    let mut packer = Packer::into_buffer(buffer);
+    let mut folder = Folder::default();
     let mut places = Vec::with_capacity(pieces.len());
     for of_file in pieces.chunk_by(|a, b| a.file == b.file) {
         let entry = &scanned.files[of_file[0].file];
@@ -133,7 +137,12 @@ fn pack(scanned: &Scanned, pieces: &[Piece]) -> Result<Packed> {
             std::io::ErrorKind::UnexpectedEof => changed(&entry.at),
             _ => unreadable(&entry.at, &e),
         };
-        let file = File::open(&entry.at).map_err(problem)?;
+        if let ([piece], false) = (of_file, entry.held.is_empty()) {
+            packer.bytes_mut().extend_from_slice(&entry.held);
+            places.push((piece.digest, packer.close_chunk(piece.digest), piece.len));
+            continue;
+        }
+        let file = folder.open(&entry.at).map_err(problem)?;
         for piece in of_file {
             let bytes = packer.bytes_mut();
             let begin = bytes.len();

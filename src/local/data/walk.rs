@@ -1,8 +1,11 @@
 //! Every file below a path, links followed; a link that leads back to its own folder is a fault.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::base::{Fault, fault::Result};
 
@@ -37,6 +40,24 @@ impl Stat {
             inode: about.ino(),
             executable: about.mode() & 0o100 != 0,
         }
+    }
+}
+
+/// Opens files that lie beside one another without walking the whole path for each.
+#[derive(Debug, Default)]
+pub struct Folder(Option<(PathBuf, OwnedFd)>);
+
+impl Folder {
+    /// # Errors
+    /// As `File::open`.
+    pub fn open(&mut self, path: &Path) -> std::io::Result<File> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return File::open(path) };
+        if self.0.as_ref().is_none_or(|(known, _)| known != folder) {
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+            self.0 = Some((folder.to_owned(), rustix::fs::open(folder, flags, Mode::empty())?));
+        }
+        let Some((_, fd)) = &self.0 else { return File::open(path) };
+        Ok(File::from(rustix::fs::openat(fd, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
 }
 
