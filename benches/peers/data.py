@@ -7,7 +7,7 @@
 Prints CPU seconds (user and system, of the client and of the agent it talks to) for adding 100,000 files of 4 KiB, adding
 them again unchanged, and for a file of 1 GiB of which one byte changes, with the bytes that each stores for it. The
 profile of a Parquet file of 1,000,000 rows and 20 mixed columns is given in cells a CPU second; whylogs needs numpy<2
-and an interpreter of its own: WHYLOGS_PYTHON names it, and without it that row shows opsroom alone.
+(with pyarrow<19 and pandas<3) and an interpreter of its own: WHYLOGS_PYTHON names it, and without it that row shows opsroom alone.
 Sections (--only, comma separated): files, large, profile. --json FILE keeps the figures.
 """
 

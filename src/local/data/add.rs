@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::scan::{HELD_BYTES_MAX, changed, scan_holding};
+use super::scan::changed;
 use super::walk::Stat;
-use super::{Cache, Progress, Scanned, ScannedFile, upload};
+use super::{Cache, Progress, Scanned, ScannedFile, scan, upload};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::datasets::profile::Profile;
 use crate::capability::datasets::{Command, DatasetView, TableSummary, VersionDoc, check_name};
@@ -54,9 +54,9 @@ pub enum Ready {
 /// Brings a path's bytes into the store and answers with the command that makes them a version.
 ///
 /// # Errors
-/// As [`super::scan`]; `Invalid` for a ragged table; `Unavailable`.
+/// As [`scan()`]; `Invalid` for a ragged table; `Unavailable`.
 pub async fn add(client: &Client, what: &Add<'_>, cache: &Cache, progress: Progress<'_>) -> Result<Ready> {
-    let scanned = Arc::new(tokio::task::block_in_place(|| scan_holding(what.path, cache, progress, HELD_BYTES_MAX))?);
+    let scanned = Arc::new(tokio::task::block_in_place(|| scan(what.path, cache, progress))?);
     let name = what.name.clone().map_or_else(|| name_of(&scanned), Ok)?;
     check_name(&name)?;
     let known = match client.dataset(&name).await {

@@ -131,8 +131,7 @@ impl Reader<'_> {
         let chunks = u32::from_le_bytes(self.array()?);
         // Bounded by what is there, whatever the number says.
         let chunks = (0..chunks).map(|_| Some((Digest(self.array()?), u32::from_le_bytes(self.array()?))));
-        let (at, held) = (PathBuf::new(), bytes::Bytes::new());
-        Some(ScannedFile { path, at, stat, digest, chunks: chunks.collect::<Option<_>>()?, held })
+        Some(ScannedFile { path, at: PathBuf::new(), stat, digest, chunks: chunks.collect::<Option<_>>()? })
     }
 }
 
@@ -159,7 +158,6 @@ mod tests {
             stat: Stat { size: 3, modified: 1, changed, inode: 9, executable: true },
             digest: Digest::of(path.as_bytes()),
             chunks: vec![(Digest::of(b"x"), 2), (Digest::of(b"y"), 1)],
-            held: bytes::Bytes::new(),
         }
     }
 

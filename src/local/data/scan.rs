@@ -1,13 +1,11 @@
 //! Digests of a tree: what the cache knows is a look-up, the rest is read on all cores.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::walk::{Folder, Found, Stat, unreadable, walk};
 use super::{Cache, Progress, Step, cut};
@@ -26,8 +24,6 @@ pub struct ScannedFile {
     pub digest: Digest,
     /// Digest and length of each, in order; an empty file has none.
     pub chunks: Vec<(Digest, u32)>,
-    /// The bytes of a small file that was just read, where they are kept until they are sent; else empty.
-    pub held: Bytes,
 }
 
 /// A tree with its digests.
@@ -56,8 +52,6 @@ impl Scanned {
 /// What one thread takes at once: so many files, or files of so many bytes.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 4 << 20;
-/// Bytes of small files that an addition keeps, so that they are opened and read once.
-pub(super) const HELD_BYTES_MAX: u64 = 256 << 20;
 /// How often digests are kept while a scan goes on.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -66,14 +60,6 @@ const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// # Errors
 /// As `walk`; `Conflict` naming a file that changed while it was read.
 pub fn scan(path: &Path, cache: &Cache, progress: Progress<'_>) -> Result<Scanned> {
-    scan_holding(path, cache, progress, 0)
-}
-
-/// The same, keeping so many bytes of what it reads at most.
-///
-/// # Errors
-/// As [`scan`].
-pub(super) fn scan_holding(path: &Path, cache: &Cache, progress: Progress<'_>, hold: u64) -> Result<Scanned> {
     let root = std::fs::canonicalize(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("nothing at {}", path.display())),
         _ => unreadable(path, &e),
@@ -92,7 +78,7 @@ pub(super) fn scan_holding(path: &Path, cache: &Cache, progress: Progress<'_>, h
             tracing::debug!("{fault}");
         }
     };
-    let (files, read) = digest_all(&found, known, progress, &keep, hold)?;
+    let (files, read) = digest_all(&found, known, progress, &keep)?;
     let one_file = files.len() == 1 && root.is_file();
     // A second look at an unchanged tree writes nothing.
     if read > 0 || known_count != files.len() {
@@ -124,12 +110,10 @@ fn digest_all(
     mut known: Vec<Option<ScannedFile>>,
     progress: Progress<'_>,
     keep: &(dyn Fn(&[ScannedFile]) + Sync),
-    hold: u64,
 ) -> Result<(Vec<ScannedFile>, usize)> {
     let batches = batches(found, &mut known);
     let slots: Slots = batches.iter().map(|_| Mutex::default()).collect();
     let (next, done, read) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
-    let held = AtomicU64::new(0);
     let total: u64 = found.iter().map(|f| f.stat.size).sum();
     let advance = |bytes: u64| progress(Step::Digest, done.fetch_add(bytes, Ordering::Relaxed) + bytes, total);
     let (failed, stop) = (Mutex::new(None), AtomicBool::new(false));
@@ -151,30 +135,17 @@ fn digest_all(
         *kept = Stopwatch::start();
     };
     let work = || {
-        let mut folder = Folder::default();
+        let (mut buffer, mut folder) = (Vec::new(), Folder::default());
         while !stop.load(Ordering::Relaxed) {
             let nth = next.fetch_add(1, Ordering::Relaxed);
             let Some((files, known)) = batches.get(nth) else { break };
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let mut out = Vec::with_capacity(files.len());
             let mut small = 0;
-            let small_bytes: u64 = files.iter().map(|f| f.stat.size).filter(|s| *s <= CHUNK_BYTES_MAX as u64).sum();
-            let full = hold == 0 || held.load(Ordering::Relaxed) > hold;
-            // And the one byte more that is asked for.
-            let room = if full { 0 } else { small_bytes + 1 };
-            let mut buffer = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-            let mut kept_in_buffer = Vec::new();
             for (file, known) in files.iter().zip(known.iter_mut()) {
-                let begin = buffer.len();
                 match digest_one(file, known.take(), (&mut folder, &mut buffer), &read, &advance) {
                     Ok((scanned, told)) => {
                         small += scanned.stat.size - told;
-                        let fresh = buffer.len() - begin;
-                        if fresh > 0 && held.fetch_add(fresh as u64, Ordering::Relaxed) + fresh as u64 <= hold {
-                            kept_in_buffer.push((out.len(), begin..buffer.len()));
-                        } else {
-                            buffer.truncate(begin);
-                        }
                         out.push(scanned);
                     }
                     Err(fault) => {
@@ -185,10 +156,6 @@ fn digest_all(
                 }
             }
             advance(small);
-            let buffer = Bytes::from(buffer);
-            for (nth, range) in kept_in_buffer {
-                out[nth].held = buffer.slice(range);
-            }
             *slots[nth].lock().unwrap_or_else(PoisonError::into_inner) = out;
             drop(known);
             keep_so_far();
@@ -243,10 +210,11 @@ fn digest_one(
     let (digest, chunks) = if large {
         cut::cut(&mut file, advance).map_err(problem)?
     } else {
-        let bytes = read_small(&file, stat.size, buffer).map_err(problem)?;
-        let digest = Digest::of(bytes);
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        (digest, if bytes.is_empty() { Vec::new() } else { vec![(digest, len)] })
+        buffer.clear();
+        read_into(&mut file, stat.size, buffer).map_err(problem)?;
+        let digest = Digest::of(buffer);
+        let len = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        (digest, if buffer.is_empty() { Vec::new() } else { vec![(digest, len)] })
     };
     let length: u64 = chunks.iter().map(|(_, len)| u64::from(*len)).sum();
     // Since the walk: a change before the reading or during it shows.
@@ -254,27 +222,15 @@ fn digest_one(
         return Err(changed(&found.at));
     }
     let told = if large { length } else { 0 };
-    let held = Bytes::new();
-    Ok((ScannedFile { path: found.path.clone(), at: found.at.clone(), stat, digest, chunks, held }, told))
+    Ok((ScannedFile { path: found.path.clone(), at: found.at.clone(), stat, digest, chunks }, told))
 }
 
-/// All bytes of a small file, behind what the buffer holds: mostly in one call. It is asked for one more than there
-/// should be, so that growth shows.
-fn read_small<'a>(file: &File, size: u64, buffer: &'a mut Vec<u8>) -> std::io::Result<&'a [u8]> {
-    let wanted = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
-    let begin = buffer.len();
-    buffer.resize(begin + wanted, 0);
-    let mut have = 0;
-    while have + 1 < wanted || have == 0 {
-        match file.read_at(&mut buffer[begin + have..], have as u64) {
-            Ok(0) => break,
-            Ok(read) => have += read,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    buffer.truncate(begin + have);
-    Ok(&buffer[begin..])
+/// Appends so many bytes from where the file stands, fewer at its end: no memory is cleared that is written to next, and
+/// a small file takes one call. Growth shows in its stat.
+pub(super) fn read_into(file: &mut File, bytes: u64, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
+    // With room to spare: at the brim the library would look for the end with a read of its own.
+    buffer.reserve(usize::try_from(bytes).unwrap_or(0).saturating_add(64));
+    file.take(bytes).read_to_end(buffer)
 }
 
 /// "… changed while it was added".

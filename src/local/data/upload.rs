@@ -1,13 +1,13 @@
 //! Sending the chunks that the store has not: packed, two packs under way, each file held against its stat once more.
 
 use std::collections::{HashMap, HashSet};
-use std::os::unix::fs::FileExt;
+use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
-use super::scan::{Scanned, changed};
+use super::scan::{Scanned, changed, read_into};
 use super::walk::{Folder, Stat, unreadable};
 use super::{Progress, Step};
 use crate::base::spare::Spare;
@@ -133,21 +133,18 @@ fn pack(scanned: &Scanned, pieces: &[Piece], buffer: Vec<u8>) -> Result<Packed> 
     let mut places = Vec::with_capacity(pieces.len());
     for of_file in pieces.chunk_by(|a, b| a.file == b.file) {
         let entry = &scanned.files[of_file[0].file];
-        let problem = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => changed(&entry.at),
-            _ => unreadable(&entry.at, &e),
-        };
-        if let ([piece], false) = (of_file, entry.held.is_empty()) {
-            packer.bytes_mut().extend_from_slice(&entry.held);
-            places.push((piece.digest, packer.close_chunk(piece.digest), piece.len));
-            continue;
-        }
-        let file = folder.open(&entry.at).map_err(problem)?;
+        let problem = |e: std::io::Error| unreadable(&entry.at, &e);
+        let mut file = folder.open(&entry.at).map_err(problem)?;
+        let mut at = 0;
         for piece in of_file {
-            let bytes = packer.bytes_mut();
-            let begin = bytes.len();
-            bytes.resize(begin + piece.len as usize, 0);
-            file.read_exact_at(&mut bytes[begin..], piece.offset).map_err(problem)?;
+            if at != piece.offset {
+                file.seek(SeekFrom::Start(piece.offset)).map_err(problem)?;
+            }
+            let read = read_into(&mut file, u64::from(piece.len), packer.bytes_mut()).map_err(problem)?;
+            if read != piece.len as usize {
+                return Err(changed(&entry.at));
+            }
+            at = piece.offset + u64::from(piece.len);
             places.push((piece.digest, packer.close_chunk(piece.digest), piece.len));
         }
         // After the reading: a change before or during it shows.
