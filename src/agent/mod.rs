@@ -6,6 +6,7 @@ pub mod fault;
 pub mod mlflow;
 mod monitors;
 mod native;
+mod notify;
 mod restore;
 mod server;
 

@@ -7,6 +7,7 @@ use super::access::Role;
 use super::audit::{self, Detail, Via, Who};
 use super::envelope::{Actor, Envelope, Outcome};
 use super::event::Hint;
+use super::monitoring::incident;
 use super::registry::Stage;
 use super::tracking::Staged;
 use super::{Ctx, access, datasets, evals, gates, registry, tracking, training};
@@ -25,6 +26,7 @@ pub enum Command {
     Training(training::Command),
     Evals(evals::Command),
     Gates(gates::Command),
+    Incidents(incident::Command),
 }
 
 impl Command {
@@ -37,6 +39,7 @@ impl Command {
             Self::Training(c) => c.name(),
             Self::Evals(c) => c.name(),
             Self::Gates(c) => c.name(),
+            Self::Incidents(c) => c.name(),
         }
     }
 
@@ -49,6 +52,7 @@ impl Command {
             Self::Training(c) => c.help(),
             Self::Evals(c) => c.help(),
             Self::Gates(c) => c.help(),
+            Self::Incidents(c) => c.help(),
         }
     }
 
@@ -61,6 +65,7 @@ impl Command {
             Self::Training(c) => c.target(),
             Self::Evals(c) => c.target(),
             Self::Gates(c) => c.target(),
+            Self::Incidents(c) => c.target(),
         }
     }
 
@@ -73,7 +78,7 @@ impl Command {
             // Asking for a verdict moves nothing; what verdicts are made from does.
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
             // A grade is what a gate may rest on.
-            Self::Training(_) | Self::Evals(_) | Self::Gates(_) => Role::Operator,
+            Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) => Role::Operator,
         }
     }
 }
@@ -282,6 +287,9 @@ async fn in_transaction(
     if let Command::Datasets(c) = &envelope.command {
         ctx.hints.give(Hint::Dataset(c.dataset().to_owned()));
     }
+    if let Command::Incidents(_) = &envelope.command {
+        ctx.hints.give(Hint::Incidents);
+    }
     ctx.hints.give(Hint::Audit);
     Ok(done.outcome)
 }
@@ -375,6 +383,7 @@ async fn apply(
             Ok(Done { outcome, staged: Some(staged), ..Done::default() })
         }
         (Command::Access(c), _) => changed(access::apply(tx, c, now).await?),
+        (Command::Incidents(c), _) => changed(incident::apply(tx, c, &actor.who.name, now).await?),
     }
 }
 

@@ -14,6 +14,7 @@ pub enum Hint {
     Model(String),
     Audit,
     Dataset(String),
+    Incidents,
     /// The listener fell behind: anything may have changed.
     Everything,
 }

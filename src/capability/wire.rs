@@ -8,6 +8,7 @@ use crate::base::id::ExperimentId;
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Role;
 use crate::capability::gates::Decision;
+use crate::capability::monitoring::incident::{Incident, Suspect};
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
 
@@ -118,4 +119,15 @@ pub struct Judged {
     #[serde(flatten)]
     pub decision: Decision,
     pub same: bool,
+}
+
+/// An incident with what may have caused it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentView {
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// The likeliest first.
+    pub suspects: Vec<Suspect>,
+    /// Drafted for what is done about it.
+    pub reason: String,
 }

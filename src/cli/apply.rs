@@ -12,10 +12,11 @@ use crate::base::{Fault, fault::Result};
 use crate::capability::evals::{self, Suite};
 use crate::capability::form::Document;
 use crate::capability::gates::{self, Gate};
+use crate::capability::monitoring::incident::{self, AlertRule};
 use crate::capability::registry::Stage;
 use crate::capability::{Command, Envelope};
 
-/// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`. Gates of a model and stage that the file
+/// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`, alerts as `[[alert]]`. Gates of a model and stage that the file
 /// names become exactly those of the file
 #[derive(Debug, Args)]
 pub struct Apply {
@@ -42,7 +43,7 @@ struct Told {
     dry_run: bool,
 }
 
-const SECTIONS: &[&str] = &["suite", "gate"];
+const SECTIONS: &[&str] = &["suite", "gate", "alert"];
 
 pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     session.check_writable()?;
@@ -59,6 +60,8 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     known.extend(suites.clone());
     let gates = gates::parse(&mut document, &known)?;
     let standing = client.gates(None).await?.gates;
+    let alerts = incident::parse(&mut document)?;
+    let watched = if alerts.is_empty() { Vec::new() } else { client.alert_rules().await? };
 
     let (mut differences, mut commands) = (Vec::new(), Vec::new());
     for suite in suites {
@@ -75,6 +78,13 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
         if old != new {
             differences.extend(gate_differences(&old, &new));
             commands.push(Command::Gates(gates::Command::SetGates { model, stage, gates: new }));
+        }
+    }
+    for rule in alerts {
+        let old = watched.iter().find(|r| r.name == rule.name);
+        if old != Some(&rule) {
+            differences.extend(alert_differences(old, &rule));
+            commands.push(Command::Incidents(incident::Command::SetAlert { rule }));
         }
     }
     let audit = perform(session, &it.change, commands).await?;
@@ -143,6 +153,15 @@ fn gate_differences(old: &[Gate], new: &[Gate]) -> Vec<Difference> {
         found.push(Difference { sign: '~', what, from: String::new(), to: String::new() });
     }
     found
+}
+
+fn alert_differences(old: Option<&AlertRule>, new: &AlertRule) -> Vec<Difference> {
+    let what = format!("alert {}", new.name);
+    let Some(old) = old else {
+        let to = format!("{} {} on {}", String::from(new.signal.clone()), new.bound.shown(), new.service);
+        return vec![Difference { sign: '+', what, from: String::new(), to }];
+    };
+    fields(&what, &serde_json::to_value(old).unwrap_or_default(), &serde_json::to_value(new).unwrap_or_default())
 }
 
 fn fields(what: &str, old: &serde_json::Value, new: &serde_json::Value) -> Vec<Difference> {

@@ -1,11 +1,14 @@
 //! `opsroom config`: every setting, its value, and where that came from.
 
+use std::borrow::Cow;
+
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::print::{self, Page, Table};
 use super::{Exit, Session};
 use crate::base::fault::Result;
+use crate::capability::training::environment::without_password;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -22,7 +25,7 @@ pub enum Verb {
 
 #[derive(Serialize)]
 struct Value<'a> {
-    value: &'a toml::Value,
+    value: Cow<'a, toml::Value>,
     origin: String,
 }
 
@@ -39,8 +42,9 @@ pub fn run(session: &Session, verb: &Verb) -> Result<Exit> {
 
 fn show(session: &Session, prefix: &str) -> Result<()> {
     let chosen = session.loaded.values.iter().filter(|(key, _)| key.starts_with(prefix));
-    let values: std::collections::BTreeMap<&str, Value<'_>> =
-        chosen.map(|(key, (value, origin))| (key.as_str(), Value { value, origin: origin.to_string() })).collect();
+    let values: std::collections::BTreeMap<&str, Value<'_>> = chosen
+        .map(|(key, (value, origin))| (key.as_str(), Value { value: public(key, value), origin: origin.to_string() }))
+        .collect();
     print::answer(session.format, &values, |values| {
         let mut table = Table::new(&["KEY", "VALUE", "FROM"]);
         for (key, v) in values {
@@ -48,6 +52,21 @@ fn show(session: &Session, prefix: &str) -> Result<()> {
         }
         table.into()
     })
+}
+
+/// What may be shown of a value: receivers carry keys in their addresses, stores passwords.
+fn public<'a>(key: &str, value: &'a toml::Value) -> Cow<'a, toml::Value> {
+    match (key, value) {
+        ("agent.notify", toml::Value::Array(items)) if !items.is_empty() => {
+            let kinds = items.iter().filter_map(|i| i.as_str()?.split(':').next());
+            Cow::Owned(toml::Value::Array(kinds.map(|kind| format!("{kind}:…").into()).collect()))
+        }
+        ("agent.heartbeat_url", toml::Value::String(url)) if !url.is_empty() => Cow::Owned("…".into()),
+        ("agent.store", toml::Value::String(url)) => {
+            without_password(url).map_or(Cow::Borrowed(value), |shown| Cow::Owned(shown.into()))
+        }
+        _ => Cow::Borrowed(value),
+    }
 }
 
 fn path(session: &Session) -> Result<()> {

@@ -24,6 +24,7 @@ mod gate;
 mod gate_report;
 mod guide;
 pub mod import;
+mod incident;
 mod init;
 mod model;
 mod model_change;
@@ -196,6 +197,8 @@ pub enum Verb {
     Room(plain::Room),
     /// How the agent does, and who it takes you for
     Status,
+    Incident(incident::Of),
+    Handover(incident::Handover),
     Doctor(doctor::Doctor),
     Init(init::Init),
     /// Settings, and where each value came from
@@ -264,6 +267,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,
+        Verb::Incident(of) => incident::run(session, of).await,
+        Verb::Handover(handover) => incident::handover(session, &handover).await,
         Verb::Doctor(doctor) => doctor::run(session, &doctor).await,
         Verb::Init(init) => init::run(session, &init),
         Verb::Import(verb) => import::run(session, verb).await,

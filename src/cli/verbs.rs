@@ -1,6 +1,7 @@
 //! The line of the command line that does the same as a command. The match is exhaustive, so that no command comes to
 //! be which cannot be reached from a shell.
 
+use crate::capability::monitoring::incident;
 use crate::capability::{Command, access, datasets, evals, gates, registry, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
@@ -14,6 +15,7 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Training(c) => words(["rerun", &c.run().to_string()]),
         Command::Evals(c) => of_evals(c),
         Command::Gates(c) => of_gates(c),
+        Command::Incidents(c) => of_incidents(c),
     }
 }
 
@@ -109,6 +111,23 @@ fn of_gates(command: &gates::Command) -> Vec<String> {
     }
 }
 
+fn of_incidents(command: &incident::Command) -> Vec<String> {
+    use incident::Command as C;
+    match command {
+        C::SetAlert { rule } => words(["apply", &format!("{}.toml", rule.name)]),
+        C::RemoveAlert { name } => words(["incident", "remove-rule", name]),
+        C::RaiseAlert { service, alert } => words(["incident", "raise", service, &alert.rule, &alert.what]),
+        C::ClearAlert { service, rule } => words(["incident", "clear", service, rule]),
+        C::AckIncident { id } => words(["incident", "ack", &id.to_string()]),
+        C::AssignIncident { id, to } => words(["incident", "assign", &id.to_string(), to]),
+        C::SilenceIncident { id, until } => {
+            words(["incident", "silence", &id.to_string(), "--until", &until.to_string()])
+        }
+        C::NoteIncident { id, text } => words(["incident", "note", &id.to_string(), text]),
+        C::CloseIncident { id } => words(["incident", "close", &id.to_string()]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -189,9 +208,36 @@ mod tests {
             G::Approve { model: model(), version, stage },
             G::WithdrawApproval { model: model(), version, stage },
         ];
+        let incidents = about_incidents(until).into_iter().map(Command::Incidents);
         let judged = evals.into_iter().map(Command::Evals).chain(gates.into_iter().map(Command::Gates));
         let all = tracking.into_iter().map(Command::Tracking);
-        all.chain(registry.into_iter().map(Command::Registry)).chain(access).chain(judged).collect()
+        all.chain(registry.into_iter().map(Command::Registry)).chain(access).chain(judged).chain(incidents).collect()
+    }
+
+    fn about_incidents(until: crate::base::Timestamp) -> Vec<incident::Command> {
+        use incident::Command as I;
+        let rule: incident::AlertRule = serde_json::from_value(serde_json::json!({
+            "name": "slow", "service": "*", "signal": "latency_p99_ms", "bound": {"above": 200.0}, "clear": 150.0,
+            "window": 60, "n_min": 1, "windows": 1, "of": 1, "cooldown": 0, "absent": 0, "severity": 1, "action": "page"
+        }))
+        .unwrap();
+        let alert: incident::Alert = serde_json::from_value(serde_json::json!({
+            "rule": "slow", "severity": 1, "action": "page", "what": "it hurts", "value": null, "n": 0,
+            "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:01:00Z", "query": ""
+        }))
+        .unwrap();
+        let (service, text) = ("a service".to_owned(), || "x=y".to_owned());
+        vec![
+            I::SetAlert { rule },
+            I::RemoveAlert { name: text() },
+            I::RaiseAlert { service: service.clone(), alert },
+            I::ClearAlert { service, rule: text() },
+            I::AckIncident { id: 7 },
+            I::AssignIncident { id: 7, to: text() },
+            I::SilenceIncident { id: 7, until },
+            I::NoteIncident { id: 7, text: text() },
+            I::CloseIncident { id: 7 },
+        ]
     }
 
     #[test]

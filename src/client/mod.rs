@@ -3,6 +3,7 @@
 mod calls;
 mod data;
 mod evals;
+mod incidents;
 pub mod locate;
 mod stop;
 mod training;

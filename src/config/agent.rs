@@ -32,6 +32,14 @@ pub struct AgentSettings {
     pub audit_heads: String,
     /// An agent ends by itself after this long without requests while no run goes on, seconds; 0 never.
     pub idle_exit_seconds: u64,
+    /// Who is told about incidents: `webhook:URL`, `slack:URL`, `alertmanager:URL`, `pagerduty:KEY`.
+    pub notify: Vec<String>,
+    /// Host in the line to type that a notice carries. Empty: none.
+    pub notify_host: String,
+    /// Called as long as the agent lives: a watchdog there pages someone when it stays away. Empty: none.
+    pub heartbeat_url: String,
+    /// Seconds between two of them.
+    pub heartbeat_seconds: u64,
     /// The rooms' own sections.
     #[serde(skip)]
     pub rooms: capability::Settings,
@@ -51,6 +59,10 @@ impl Default for AgentSettings {
             artifact_bytes_max: 100 << 30,
             audit_heads: String::new(),
             idle_exit_seconds: 0,
+            notify: Vec::new(),
+            notify_host: String::new(),
+            heartbeat_url: String::new(),
+            heartbeat_seconds: 60,
             rooms: capability::Settings::default(),
         }
     }

@@ -17,6 +17,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("evals", include_str!("migrations/0007_evals.sql")),
     ("gates", include_str!("migrations/0008_gates.sql")),
     ("training", include_str!("migrations/0022_training.sql")),
+    ("incidents", include_str!("migrations/0024_incidents.sql")),
 ];
 
 /// What this binary reads and writes.

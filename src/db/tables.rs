@@ -183,6 +183,9 @@ pub const TABLES: &[Table] = &[
         name: "run_grades",
         columns: &[("id", Integer), ("at", Integer), ("run", Text), ("rerun", Text), ("verdict", Text), ("doc", Text)],
     },
+    Table { name: "alert_rules", columns: &[("name", Text), ("doc", Text)] },
+    Table { name: "incidents", columns: &[("id", Integer), ("service", Text), ("doc", Text)] },
+    Table { name: "incident_notices", columns: &[("id", Integer), ("told", Integer), ("doc", Text)] },
 ];
 
 /// A value of a row on its way.

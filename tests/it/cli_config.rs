@@ -79,3 +79,14 @@ fn without_a_terminal_the_room_speaks_in_sentences() {
     assert!(!done.stdout.contains('\x1b'), "no escape codes: {}", done.stdout);
     home.run(&["agent", "stop"]).expect(0);
 }
+
+#[test]
+fn secrets_in_addresses_are_not_shown() {
+    let home = home_with(
+        "[agent]\nstore = \"postgres://ops:SECRET@db/x\"\nnotify = [\"pagerduty:SECRET\"]\nheartbeat_url = \"https://x/SECRET\"\n",
+    );
+    for format in [&["config", "show"][..], &["config", "show", "--json"]] {
+        let shown = home.run(format).expect(0).stdout;
+        assert!(!shown.contains("SECRET") && shown.contains("pagerduty"), "{shown}");
+    }
+}

@@ -4,6 +4,7 @@ use opsroom::base::id::{ExperimentId, ModelId, RunId};
 use opsroom::base::{Kind, Timestamp};
 use opsroom::capability::access::{self, Role};
 use opsroom::capability::audit::{self, AuditQuery, Head, HeadKey, Record, SignedHead};
+use opsroom::capability::monitoring::incident;
 use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
@@ -165,6 +166,7 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
     all.push(Command::Training(training::Command::GradeRun { run, rerun }));
     all.push(Command::Training(training::Command::CannotRepeat { run, causes }));
     all.extend(of_evals_and_gates(ctx).await);
+    all.extend(about_incidents());
     all
 }
 
@@ -215,11 +217,41 @@ async fn of_evals_and_gates(ctx: &Ctx) -> Vec<Command> {
     ]
 }
 
+fn about_incidents() -> Vec<Command> {
+    use incident::Command as I;
+    let rule = serde_json::json!({
+        "name": "slow", "service": "*", "signal": "latency_p99_ms", "bound": {"above": 200.0}, "clear": 150.0,
+        "window": 60, "n_min": 1, "windows": 1, "of": 1, "cooldown": 0, "absent": 0, "severity": 1, "action": "page"
+    });
+    let alert = |rule: &str| -> incident::Alert {
+        serde_json::from_value(serde_json::json!({
+            "rule": rule, "severity": 1, "action": "page", "what": "it hurts", "value": null, "n": 0,
+            "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:01:00Z", "query": ""
+        }))
+        .unwrap()
+    };
+    let service = || "s".to_owned();
+    let all = [
+        I::SetAlert { rule: serde_json::from_value(rule).unwrap() },
+        I::RaiseAlert { service: service(), alert: alert("slow") },
+        I::RaiseAlert { service: service(), alert: alert("wrong") },
+        I::AckIncident { id: 1 },
+        I::AssignIncident { id: 1, to: "kim".to_owned() },
+        I::SilenceIncident { id: 1, until: Timestamp(4_000_000_000_000_000) },
+        I::NoteIncident { id: 1, text: "looked".to_owned() },
+        I::ClearAlert { service: service(), rule: "slow".to_owned() },
+        I::CloseIncident { id: 1 },
+        I::RemoveAlert { name: "slow".to_owned() },
+    ];
+    all.into_iter().map(Command::Incidents).collect()
+}
+
 /// The same commands about things that are not there.
 fn refused(command: &Command) -> Command {
     use access::Command as A;
     use evals::Command as E;
     use gates::Command as G;
+    use incident::Command as I;
     use registry::Command as R;
     use tracking::Command as T;
     let gone = || "gone".to_owned();
@@ -275,6 +307,17 @@ fn refused(command: &Command) -> Command {
             G::EndWaiver { version, gate, .. } => G::EndWaiver { model: gone(), version, gate },
             G::Approve { version, stage, .. } => G::Approve { model: gone(), version, stage },
             G::WithdrawApproval { version, stage, .. } => G::WithdrawApproval { model: gone(), version, stage },
+        }),
+        Command::Incidents(c) => Command::Incidents(match c {
+            I::SetAlert { rule } => I::SetAlert { rule: incident::AlertRule { name: String::new(), ..rule } },
+            I::RemoveAlert { .. } => I::RemoveAlert { name: gone() },
+            I::RaiseAlert { alert, .. } => I::RaiseAlert { service: "a/b".to_owned(), alert },
+            I::ClearAlert { rule, .. } => I::ClearAlert { service: gone(), rule },
+            I::AckIncident { .. } => I::AckIncident { id: 404 },
+            I::AssignIncident { to, .. } => I::AssignIncident { id: 404, to },
+            I::SilenceIncident { until, .. } => I::SilenceIncident { id: 404, until },
+            I::NoteIncident { text, .. } => I::NoteIncident { id: 404, text },
+            I::CloseIncident { .. } => I::CloseIncident { id: 404 },
         }),
     }
 }

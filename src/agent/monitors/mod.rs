@@ -11,6 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use super::App;
+use super::notify::{self, Receiver};
 use crate::base::fault::Result;
 use crate::capability::Hint;
 
@@ -21,17 +22,20 @@ pub use heads::read_heads;
 /// # Errors
 /// When what they need cannot be opened.
 pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
+    let receivers = app.settings().notify.iter().map(|r| Receiver::parse(r)).collect::<Result<Vec<_>>>()?;
     let heads = heads::Heads::open(&app.settings().audit_heads)?;
     Ok(vec![
         tokio::spawn(heads::keep(app.clone(), heads)),
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
+        tokio::spawn(notify::tell(app.clone(), receivers)),
+        tokio::spawn(notify::beat(app.clone())),
     ])
 }
 
 /// Waits for a hint that `wanted` wants, a period, or the end of the agent; `false` at the end. Hints that come
 /// close together wake once.
-async fn woken(
+pub(super) async fn woken(
     app: &App,
     hints: &mut tokio::sync::broadcast::Receiver<Hint>,
     period: Duration,

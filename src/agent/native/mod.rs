@@ -7,6 +7,7 @@ mod data;
 mod evals;
 mod events;
 mod imports;
+mod incidents;
 mod openapi;
 mod reads;
 mod status;
@@ -41,6 +42,9 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/evals/{id}", get(evals::result))
         .route("/api/v1/evals/examples", post(evals::examples).layer(DefaultBodyLimit::max(evals::EXAMPLES_BYTES_MAX)))
         .route("/api/v1/gates", get(evals::standing))
+        .route("/api/v1/alerts", get(incidents::rules))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::show))
         .route("/api/v1/gates/check", get(evals::check))
         .route("/api/v1/gates/decisions/{id}", get(evals::decision))
         .route("/api/v1/models/{name}/versions/{version}/files", get(versions::files))

@@ -38,6 +38,9 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
         "A decision with its evidence, and whether it comes out the same.",
         "viewer",
     ),
+    ("get", "/api/v1/alerts", "Alert rules.", "viewer"),
+    ("get", "/api/v1/incidents", "Incidents, open ones first (query: service).", "viewer"),
+    ("get", "/api/v1/incidents/{id}", "An incident with the changes that may have caused it.", "viewer"),
     ("get", "/api/v1/models/{name}/versions/{version}/files", "Files of a version (query: digests).", "viewer"),
     ("get", "/api/v1/models/{name}/versions/{version}/file", "Bytes of one (query: path, first_bytes).", "viewer"),
     (

@@ -113,7 +113,8 @@ fn changed(hint: Hint) -> Changed {
         Hint::Run(id) => Changed::Run(id.to_string()),
         Hint::Model(name) => Changed::Model(name),
         Hint::Dataset(_) => Changed::Data,
-        Hint::Audit => Changed::Audit,
+        // A raised alert leaves its record there too.
+        Hint::Audit | Hint::Incidents => Changed::Audit,
         Hint::Everything => Changed::Everything,
     }
 }
