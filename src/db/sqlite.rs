@@ -31,7 +31,10 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .foreign_keys(true)
         .statement_cache_capacity(200)
         .pragma("wal_autocheckpoint", "2000");
+    // A ping before each use is a trip to the connection's thread and back, as long as a small commit's own. The driver
+    // still pings when a connection is given back, which is when a broken one would show.
     let writer = SqlitePoolOptions::new()
+        .test_before_acquire(false)
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -39,6 +42,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .await
         .map_err(fault)?;
     let readers = SqlitePoolOptions::new()
+        .test_before_acquire(false)
         .max_connections(READERS_MAX)
         .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.pragma("cache_size", "-1000").read_only(true).create_if_missing(false));
