@@ -12,7 +12,7 @@ pub mod url;
 
 use std::sync::Arc;
 
-use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
+use sqlx::{PgPool, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::base::{Fault, fault::Result};
@@ -89,7 +89,7 @@ pub enum Pool {
 pub struct Db {
     readers: Pool,
     writer: Pool,
-    turn: Arc<Mutex<Lasting>>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Db {
@@ -108,7 +108,7 @@ impl Db {
                 (Pool::Postgres(readers), Pool::Postgres(writer))
             }
         };
-        Ok(Self { readers, writer, turn: Arc::new(Mutex::new(None)) })
+        Ok(Self { readers, writer, turn: Arc::new(Mutex::new(())) })
     }
 
     /// For reads outside of a transaction.
@@ -135,32 +135,17 @@ impl Db {
 
     /// Closes all connections; on `SQLite` this also folds the write-ahead log into the file.
     pub async fn close(&self) {
-        let mut turn = self.turn.lock().await;
-        if let Some(lasting) = turn.take() {
-            // What it could not close the system closes.
-            let _ = lasting.close().await;
-        }
+        let _turn = self.turn.lock().await;
         // The writer last: a reader cannot fold the log.
         on_db!(&self.readers, p => p.close().await);
         on_db!(&self.writer, p => p.close().await);
     }
 }
 
-/// A connection of `SQLite` that goes with the turn. Each use of a pool costs a trip to the connection's thread besides
-/// the statement's own, which is as long as a small commit.
-type Lasting = Option<SqliteConnection>;
-
-/// Where a single statement that commits by itself is run.
-#[derive(Debug)]
-pub enum Single<'a> {
-    Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a PgPool),
-}
-
 /// The right to write, held by one at a time.
 #[derive(Debug)]
 pub struct Turn {
-    guard: OwnedMutexGuard<Lasting>,
+    guard: OwnedMutexGuard<()>,
     pool: Pool,
 }
 
@@ -168,27 +153,6 @@ impl Turn {
     /// For a single statement that commits by itself.
     pub fn pool(&self) -> &Pool {
         &self.pool
-    }
-
-    /// The same, on the connection that goes with the turn.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store cannot be opened.
-    pub async fn single(&mut self) -> Result<Single<'_>> {
-        match &self.pool {
-            Pool::Postgres(pool) => Ok(Single::Postgres(pool)),
-            Pool::Sqlite(pool) => {
-                if self.guard.is_none() {
-                    *self.guard = Some(pool.acquire().await.map_err(fault)?.detach());
-                }
-                self.guard.as_mut().map(Single::Sqlite).ok_or_else(|| Fault::bug("no connection"))
-            }
-        }
-    }
-
-    /// After a failure: the next one begins with a fresh connection.
-    pub fn renew(&mut self) {
-        *self.guard = None;
     }
 
     /// Begins a transaction that keeps the turn until it ends.
@@ -208,7 +172,7 @@ impl Turn {
 #[derive(Debug)]
 pub struct Tx {
     inner: TxInner,
-    turn: OwnedMutexGuard<Lasting>,
+    turn: OwnedMutexGuard<()>,
 }
 
 /// The engine's own transaction; for [`on_tx!`] only.
@@ -228,7 +192,7 @@ impl Tx {
     ///
     /// # Errors
     /// `Unavailable` when the store refuses; then nothing of the transaction holds.
-    pub async fn commit(self) -> Result<OwnedMutexGuard<Lasting>> {
+    pub async fn commit(self) -> Result<OwnedMutexGuard<()>> {
         match self.inner {
             TxInner::Sqlite(t) => t.commit().await.map_err(fault)?,
             TxInner::Postgres(t) => t.commit().await.map_err(fault)?,
