@@ -200,11 +200,8 @@ fn shown(view: &IncidentView, format: Format) -> Page {
     let mut notes = Table::new(&["", "", ""]);
     i.notes.iter().for_each(|n| notes.row([show::clock(n.at), n.by.clone(), n.text.clone()]));
     page = page.titled("Alerts", alerts).titled("What changed before", suspects).titled("Notes", notes);
-    if i.is_open() && format == Format::Table {
-        page = page.line("").line(format!(
-            "next: `opsroom incident ack {}`; `opsroom rollback {} --reason \"{}\"`",
-            i.id, i.service, view.reason
-        ));
+    if i.is_open() && i.acknowledged.is_none() && format == Format::Table {
+        page = page.line("").line(format!("next: `opsroom incident ack {}`", i.id));
     }
     page
 }
@@ -228,7 +225,11 @@ async fn rules(session: &Session) -> Result<Exit> {
                 action,
             ]);
         }
-        let line = if rules.is_empty() { "no rules; write them as [[alert]], `opsroom apply` takes them" } else { "" };
+        let line = if rules.is_empty() {
+            "no rules; write them as [[alert]], `opsroom apply` takes them"
+        } else {
+            "kept, and not watched yet: this version raises alerts by `opsroom incident raise` and the API only"
+        };
         Page::default().table(table).line(line)
     })?;
     Ok(Exit::Done)
