@@ -12,7 +12,8 @@ pub mod url;
 
 use std::sync::Arc;
 
-use sqlx::{PgPool, SqlitePool};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::base::{Fault, fault::Result};
@@ -89,7 +90,7 @@ pub enum Pool {
 pub struct Db {
     readers: Pool,
     writer: Pool,
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Mutex<Kept>>,
 }
 
 impl Db {
@@ -108,7 +109,7 @@ impl Db {
                 (Pool::Postgres(readers), Pool::Postgres(writer))
             }
         };
-        Ok(Self { readers, writer, turn: Arc::new(Mutex::new(())) })
+        Ok(Self { readers, writer, turn: Arc::default() })
     }
 
     /// For reads outside of a transaction.
@@ -122,7 +123,7 @@ impl Db {
 
     /// Waits for the writer's turn. Whoever holds it may write, alone.
     pub async fn turn(&self) -> Turn {
-        Turn { guard: self.turn.clone().lock_owned().await, pool: self.writer.clone() }
+        Turn { kept: self.turn.clone().lock_owned().await, pool: self.writer.clone() }
     }
 
     /// Waits for the writer's turn and begins a transaction.
@@ -135,36 +136,89 @@ impl Db {
 
     /// Closes all connections; on `SQLite` this also folds the write-ahead log into the file.
     pub async fn close(&self) {
-        let _turn = self.turn.lock().await;
+        self.turn.lock().await.give_back();
         // The writer last: a reader cannot fold the log.
         on_db!(&self.readers, p => p.close().await);
         on_db!(&self.writer, p => p.close().await);
     }
 }
 
+/// The writer's connection of `SQLite`, kept out of its pool between group commits: a pool's use costs a trip to the
+/// connection's thread besides the statement's own, which is as long as a small commit.
+#[derive(Debug, Default)]
+pub struct Kept(Option<PoolConnection<Sqlite>>);
+
+impl Kept {
+    fn give_back(&mut self) {
+        if let Some(connection) = self.0.take() {
+            match tokio::runtime::Handle::try_current() {
+                Ok(_) => drop(connection),
+                // Giving it back is a task; at the very end there is nobody to run one.
+                Err(_) => drop(connection.detach()),
+            }
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Where a single statement that commits by itself is run.
+#[derive(Debug)]
+pub enum Single<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a PgPool),
+}
+
 /// The right to write, held by one at a time.
 #[derive(Debug)]
 pub struct Turn {
-    guard: OwnedMutexGuard<()>,
+    kept: OwnedMutexGuard<Kept>,
     pool: Pool,
 }
 
 impl Turn {
-    /// For a single statement that commits by itself.
-    pub fn pool(&self) -> &Pool {
+    /// For a statement that commits by itself.
+    pub fn pool(&mut self) -> &Pool {
+        self.kept.give_back();
         &self.pool
+    }
+
+    /// The same for one that comes again and again: the connection is kept for the next turn.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store cannot be opened.
+    pub async fn single(&mut self) -> Result<Single<'_>> {
+        match &self.pool {
+            Pool::Postgres(pool) => Ok(Single::Postgres(pool)),
+            Pool::Sqlite(pool) => {
+                if self.kept.0.is_none() {
+                    self.kept.0 = Some(pool.acquire().await.map_err(fault)?);
+                }
+                let kept = self.kept.0.as_mut().ok_or_else(|| Fault::bug("no connection"))?;
+                Ok(Single::Sqlite(kept))
+            }
+        }
+    }
+
+    /// After a failure: the pool looks at the connection before it is used again.
+    pub fn doubt(&mut self) {
+        self.kept.give_back();
     }
 
     /// Begins a transaction that keeps the turn until it ends.
     ///
     /// # Errors
     /// `Unavailable` when the store refuses.
-    pub async fn begin(self) -> Result<Tx> {
-        let inner = match &self.pool {
+    pub async fn begin(mut self) -> Result<Tx> {
+        let inner = match self.pool() {
             Pool::Sqlite(p) => TxInner::Sqlite(sqlite::begin(p).await.map_err(fault)?),
             Pool::Postgres(p) => TxInner::Postgres(p.begin().await.map_err(fault)?),
         };
-        Ok(Tx { inner, turn: self.guard })
+        Ok(Tx { inner, turn: self.kept })
     }
 }
 
@@ -172,7 +226,7 @@ impl Turn {
 #[derive(Debug)]
 pub struct Tx {
     inner: TxInner,
-    turn: OwnedMutexGuard<()>,
+    turn: OwnedMutexGuard<Kept>,
 }
 
 /// The engine's own transaction; for [`on_tx!`] only.
@@ -192,7 +246,7 @@ impl Tx {
     ///
     /// # Errors
     /// `Unavailable` when the store refuses; then nothing of the transaction holds.
-    pub async fn commit(self) -> Result<OwnedMutexGuard<()>> {
+    pub async fn commit(self) -> Result<OwnedMutexGuard<Kept>> {
         match self.inner {
             TxInner::Sqlite(t) => t.commit().await.map_err(fault)?,
             TxInner::Postgres(t) => t.commit().await.map_err(fault)?,

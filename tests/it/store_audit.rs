@@ -55,7 +55,7 @@ async fn five_records(ctx: &Ctx) {
 
 /// Behind the agent's back.
 async fn tamper(db: &Db, sql: &str) {
-    let turn = db.turn().await;
+    let mut turn = db.turn().await;
     on_db!(turn.pool(), p => sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(p).await.map(drop)).unwrap();
 }
 

@@ -35,7 +35,7 @@ fn steps(points: &[Point]) -> Vec<i64> {
 }
 
 async fn on_writer(db: &Db, sql: String) {
-    let turn = db.turn().await;
+    let mut turn = db.turn().await;
     on_db!(turn.pool(), p => sqlx::raw_sql(AssertSqlSafe(sql)).execute(p).await.map(drop)).unwrap();
 }
 
@@ -43,7 +43,7 @@ async fn on_writer(db: &Db, sql: String) {
 /// limit with it.)
 async fn leave_pages(db: &Db, more: i64) {
     db.begin().await.unwrap().rollback().await;
-    let turn = db.turn().await;
+    let mut turn = db.turn().await;
     let count = "select page_count from pragma_page_count";
     let pages: i64 = on_db!(turn.pool(), p => sqlx::query_scalar(count).fetch_one(p).await).unwrap();
     drop(turn);

@@ -11,7 +11,7 @@ use super::stores::{Place, on_each_engine, on_postgres};
 const MARK: &str = "insert into experiments (experiment_id, doc) values (7, '{}')";
 
 async fn execute(db: &Db, sql: &'static str) {
-    let turn = db.turn().await;
+    let mut turn = db.turn().await;
     on_db!(turn.pool(), p => sqlx::raw_sql(sql).execute(p).await.map(drop)).unwrap();
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn put_version(tx: &mut Tx, v: &DatasetVersion) -> Result<()> {
     .map_err(fault)
 }
 
-pub(super) async fn put_pack(turn: &Turn, name: &Digest, bytes: u64, index: &Index) -> Result<()> {
+pub(super) async fn put_pack(turn: &mut Turn, name: &Digest, bytes: u64, index: &Index) -> Result<()> {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     on_db!(turn.pool(), p => sqlx::query(PUT_PACK)
         .bind(name.to_string()).bind(bytes).bind(index.entries())

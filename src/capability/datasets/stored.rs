@@ -46,8 +46,8 @@ pub async fn put_pack(db: &Db, blobs: &Blobs, pack: Bytes) -> Result<Stored> {
     }
     blobs.put(&place("packs", &name), pack).await?;
     // The row last: what the table names is there.
-    let turn = db.turn().await;
-    store::put_pack(&turn, &name, bytes, &index).await?;
+    let mut turn = db.turn().await;
+    store::put_pack(&mut turn, &name, bytes, &index).await?;
     Ok(Stored { name, bytes, known: false })
 }
 

@@ -7,7 +7,7 @@ use super::points::{self, Point};
 use super::state::Tail;
 use super::types::{Experiment, Key, LoggedModel, Run};
 use crate::base::{Fault, fault::Result};
-use crate::db::{Db, Pool, Source, Tx, fault};
+use crate::db::{Db, Pool, Single, Source, Turn, Tx, fault};
 use crate::{on_db, on_source, on_tx};
 
 const EXPERIMENTS: &str = "select doc from experiments";
@@ -115,10 +115,15 @@ fn journal_text(effects: &[Effect]) -> Result<String> {
 }
 
 /// Appends one group by itself: when this returns, it is durable. Answers its length in bytes.
-pub(super) async fn append(pool: &Pool, seq: i64, effects: &[Effect]) -> Result<usize> {
+pub(super) async fn append(turn: &mut Turn, seq: i64, effects: &[Effect]) -> Result<usize> {
     let text = journal_text(effects)?;
     let bytes = text.len();
-    on_db!(pool, p => sqlx::query(APPEND).bind(seq).bind(text).execute(p).await.map(|_| bytes)).map_err(fault)
+    let done = match turn.single().await? {
+        Single::Sqlite(c) => sqlx::query(APPEND).bind(seq).bind(text).execute(c).await.map(drop),
+        Single::Postgres(p) => sqlx::query(APPEND).bind(seq).bind(text).execute(p).await.map(drop),
+    };
+    done.inspect_err(|_| turn.doubt()).map_err(fault)?;
+    Ok(bytes)
 }
 
 /// Appends one group within a command's transaction. Answers its length in bytes.

@@ -13,7 +13,7 @@ use super::store;
 use super::unfolded::Changed;
 use crate::base::{Fault, fault::Result};
 use crate::capability::event::{Hint, Hints};
-use crate::db::{Db, Pool, Tx};
+use crate::db::{Db, Turn, Tx};
 
 /// Writes waiting for the writer; beyond this, callers wait at the door.
 const QUEUE_WRITES_MAX: usize = 8192;
@@ -188,8 +188,8 @@ impl Documents {
         }
     }
 
-    async fn append(&self, pool: &Pool, effects: &[Effect]) -> Result<()> {
-        match store::append(pool, self.next_seq(), effects).await {
+    async fn append(&self, turn: &mut Turn, effects: &[Effect]) -> Result<()> {
+        match store::append(turn, self.next_seq(), effects).await {
             Ok(bytes) => {
                 self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
                 Ok(())
@@ -239,7 +239,7 @@ async fn write_in_groups(documents: Arc<Documents>, mut writes: mpsc::Receiver<W
 }
 
 async fn commit_group(documents: &Documents, writes: &mut impl Iterator<Item = Write>) {
-    let turn = documents.db.turn().await;
+    let mut turn = documents.db.turn().await;
     let settled = documents.settle().await;
     let mut staged = Staged::on(documents.state.clone());
     let mut acknowledgements = Vec::new();
@@ -250,7 +250,7 @@ async fn commit_group(documents: &Documents, writes: &mut impl Iterator<Item = W
     }
     let held = match settled {
         Ok(()) if staged.is_empty() => Ok(()),
-        Ok(()) => documents.append(turn.pool(), staged.effects()).await,
+        Ok(()) => documents.append(&mut turn, staged.effects()).await,
         Err(fault) => Err(fault),
     };
     if held.is_ok() {
