@@ -4,7 +4,9 @@
 
 Fills an agent of its own through MLflow's REST door with 100,000 runs (10 metrics, 10 params each), opens the room in a
 pty of 120x40, and measures from a key to the end of what it led to on the terminal: the last byte before 120 ms of
-silence. The clock's own second is left out (later writes below 60 bytes). Only Python's standard library is needed.
+silence. The clock's own second is left out (later writes below 60 bytes). Besides: 400 single cursor moves (p99 of key to
+frame), the room's own CPU while nothing happens, and the chart of a metric of 1,000,000 points from Enter to drawn. Only
+Python's standard library is needed.
 """
 
 import argparse
@@ -71,6 +73,32 @@ def fill(server, experiment, count, connections=8):
         sys.exit(f"filling failed: {failed[0]}")
 
 
+def fill_one(server, experiment, points):
+    """A run whose single metric has so many points."""
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+    rnd = random.Random(7)
+
+    def post(path, body):
+        text = json.dumps(body)
+        line.request("POST", "/api/2.0/mlflow/" + path, text, {"Content-Type": "application/json"})
+        answer = line.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            sys.exit(f"filling failed: {text[:200]}")
+        return json.loads(text)
+
+    now = int(time.time() * 1000)
+    made = post("runs/create", {"experiment_id": experiment, "start_time": now, "run_name": "long-run"})
+    run = made["run"]["info"]["run_id"]
+    for at in range(0, points, 1000):
+        rows = [
+            {"key": "long_loss", "value": 1 / (1 + i / 1e5) + rnd.random() / 10, "timestamp": now + i, "step": i}
+            for i in range(at, min(at + 1000, points))
+        ]
+        post("runs/log-batch", {"run_id": run, "metrics": rows})
+    post("runs/update", {"run_id": run, "status": "FINISHED"})
+
+
 class Room:
     """opsroom's room in a pty, and what it writes."""
 
@@ -123,6 +151,11 @@ class Room:
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(text.split("Pss:")[1].split()[0]) / 1024
 
+    def cpu(self):
+        """CPU seconds of its own so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         os.kill(self.pid, signal.SIGTERM)
         os.waitpid(self.pid, 0)
@@ -162,15 +195,36 @@ def measure(args, server, env, figures):
             room.press(back)
             room.drain(0.3)
         figures[name] = {"ms": round(statistics.median(times), 1), "max_ms": round(max(times), 1), "bytes": written}
+    moves = []
+    for i in range(400):
+        moves.append(1000 * room.press("j" if i % 40 < 20 else "k")[0])
+    figures["key_to_frame_ms"] = {"p50": round(statistics.median(moves), 1), "p99": round(sorted(moves)[-4], 1)}
+    room.drain(2)
+    before, began = room.cpu(), time.perf_counter()
+    room.drain(20)
+    figures["idle_cpu_percent"] = round(100 * (room.cpu() - before) / (time.perf_counter() - began), 2)
     figures["room_mib_used"] = room.memory()
     figures["agent_mib"] = server.memory()
     room.close()
+
+
+def measure_chart(args, server, env, figures):
+    """From Enter on the run with the long metric to its chart."""
+    times = []
+    for _ in range(5):
+        room = Room([args.opsroom, "--agent", f"http://127.0.0.1:{server.port}"], env)
+        room.until(b"long-run")
+        room.drain(2)
+        times.append(1000 * room.press("\r")[0])
+        room.close()
+    figures["chart_ms"] = {"median": round(statistics.median(times), 1), "max": round(max(times), 1)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--opsroom", default=os.environ.get("OPSROOM_BIN", "target/release/opsroom"))
     parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--points", type=int, default=1_000_000)
     args = parser.parse_args()
     args.opsroom = os.path.abspath(args.opsroom)
     with tempfile.TemporaryDirectory(prefix="opsroom-room-") as directory:
@@ -187,6 +241,9 @@ def main():
             home = {f"XDG_{kind}_HOME": f"{directory}/xdg" for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
             env = {**os.environ, **home, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
             measure(args, server, env, figures)
+            fill_one(server, experiment, args.points)
+            server.settle()
+            measure_chart(args, server, env, figures)
             print(json.dumps(figures, indent=1))
         finally:
             server.stop()

@@ -48,7 +48,7 @@ pub struct ClientSettings {
     pub color: String,
     /// `on` or `off`. Empty: on, but off over SSH.
     pub mouse: String,
-    /// `bell`, `osc9`, `osc777` or `off`.
+    /// `bell`, `osc9`, `osc777`, `osc99` or `off`.
     pub notify: String,
     /// `native`, `tmux`, `osc52` or `file`. Empty: the first that there is.
     pub clipboard: String,

@@ -121,7 +121,8 @@ async fn room(session: &Session, place: Place) -> Result<Exit> {
 /// Where the room opens.
 fn view_of(place: Place) -> Option<View> {
     match place {
-        Place::Overview | Place::Compare(_) => None,
+        Place::Overview => None,
+        Place::Compare(ids) => Some(View::Compare(ids)),
         Place::Runs => Some(View::Runs),
         Place::Run(id) => Some(View::Run(id)),
         Place::Registry { .. } => Some(View::Registry),

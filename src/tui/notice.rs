@@ -14,6 +14,8 @@ pub enum Notice {
     Osc9,
     /// The same for terminals that take OSC 777.
     Osc777,
+    /// The same for terminals that take OSC 99.
+    Osc99,
     Off,
 }
 
@@ -27,6 +29,7 @@ impl Notice {
             "" | "bell" => Self::Bell,
             "osc9" => Self::Osc9,
             "osc777" => Self::Osc777,
+            "osc99" => Self::Osc99,
             "off" => Self::Off,
             _ => return None,
         })
@@ -39,6 +42,7 @@ impl Notice {
             Self::Bell => String::new(),
             Self::Osc9 => through_tmux(&format!("\x1b]9;opsroom: {text}\x07"), in_tmux),
             Self::Osc777 => through_tmux(&format!("\x1b]777;notify;opsroom;{text}\x07"), in_tmux),
+            Self::Osc99 => through_tmux(&format!("\x1b]99;;opsroom: {text}\x1b\\"), in_tmux),
         };
         // The bell comes too, so that a multiplexer marks the window.
         shown + "\x07"
@@ -61,6 +65,7 @@ mod tests {
     fn a_notice_says_what_happened_and_rings() {
         assert_eq!(Notice::Bell.sequence("v43 is in prod", false), "\x07");
         assert_eq!(Notice::Osc9.sequence("v43\x1b is; in prod", false), "\x1b]9;opsroom: v43  is in prod\x07\x07");
+        assert_eq!(Notice::Osc99.sequence("v43", false), "\x1b]99;;opsroom: v43\x1b\\\x07");
         assert!(Notice::Osc9.sequence("x", true).starts_with("\x1bPtmux;\x1b\x1b]9;"));
         assert_eq!(Notice::Off.sequence("x", false), "");
         assert_eq!(Notice::named("loud"), None);

@@ -22,7 +22,7 @@ pub struct Options {
     pub glyphs: Option<String>,
     /// `on` or `off`; else on where the terminal is near.
     pub mouse: Option<String>,
-    /// `bell`, `osc9`, `osc777` or `off`.
+    /// `bell`, `osc9`, `osc777`, `osc99` or `off`.
     pub notify: Option<String>,
     /// `native`, `tmux`, `osc52` or `file`; else the first of them that there is.
     pub clipboard: Option<String>,

@@ -133,7 +133,7 @@ fn events(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     }
     let mut columns = vec![
         Col::right("#", 6, 6),
-        Col::left("TIME", 9, 0),
+        Col::left("TIME", 10, 0),
         Col::left("ACTOR", 7, 1),
         Col::left("VIA", 4, 7),
         Col::left("ACTION", 12, 0).grows(4),

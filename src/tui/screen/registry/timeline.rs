@@ -24,7 +24,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     }
     let here = registry.version().map(|v| v.number);
     let columns = [
-        Col::left("TIME", 9, 0),
+        Col::left("TIME", 10, 0),
         Col::left("VER", 4, 0),
         Col::left("CHANGE", 11, 0).grows(3),
         Col::left("BY", 6, 3),
