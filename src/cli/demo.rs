@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Plays the whole story on real flights, in a store of its own.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Demo {
+    #[command(subcommand)]
+    pub verb: Option<DemoVerb>,
     /// Folder of the demonstration's store; by default below the data folder
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
@@ -16,4 +19,17 @@ pub struct Demo {
     /// How many times faster than comfortable to watch; headless it does not wait
     #[arg(long, value_name = "X")]
     pub speed: Option<f64>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum DemoVerb {
+    /// Score a table with a model of the demonstration, as its eval suite does
+    Predict {
+        /// Folder that holds model.json
+        artifact: PathBuf,
+        /// CSV file
+        data: PathBuf,
+        /// Where the scores go
+        out: PathBuf,
+    },
 }

@@ -49,7 +49,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use agent::{Agent, AgentVerb};
 pub use backup::{Bar, Restore, tell_restored};
 pub use connect::{Reached, reach};
-pub use demo::Demo;
+pub use demo::{Demo, DemoVerb};
 pub use exit::{Exit, report};
 pub use print::Format;
 pub use session::Session;

@@ -104,11 +104,6 @@ impl Flights {
         Self::decode(&bytes)
     }
 
-    /// The digest of the bundled file, as much of it as clients show: 16 hexadecimal digits of BLAKE3.
-    pub fn digest() -> String {
-        blake3::hash(PACKED).to_hex().chars().take(16).collect()
-    }
-
     fn decode(bytes: &[u8]) -> Result<Self, FlightsError> {
         let mut reader = Reader { rest: bytes };
         if reader.take(MAGIC.len())? != MAGIC {

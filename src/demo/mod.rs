@@ -1,14 +1,17 @@
 //! The demonstration: real flights, a real model, and what is trained on them and why.
 //!
-//! The data, the mathematics and the plan are pure: no file, socket or clock.
+//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files.
 
 mod ending;
 pub mod features;
 pub mod flights;
 pub mod logistic;
 pub mod model;
+pub mod months;
 mod packed;
 pub mod plan;
+pub mod predict;
+pub mod proof;
 pub mod quality;
 pub mod random;
 pub mod record;

@@ -63,11 +63,20 @@ impl Model {
 
     /// The probability that the flight in `row` is late.
     pub fn score(&self, flights: &Flights, row: usize) -> f64 {
-        let numeric = self.numeric.iter().map(|term| match term.column.value(flights, row) {
+        self.score_of(|column| column.value(flights, row), |column| column.value(flights, row))
+    }
+
+    /// The same for a flight of which these are the values; `None` was not recorded.
+    pub fn score_of<'a>(
+        &self,
+        number: impl Fn(Numeric) -> Option<f64>,
+        category: impl Fn(Categorical) -> &'a str,
+    ) -> f64 {
+        let numeric = self.numeric.iter().map(|term| match number(term.column) {
             Some(value) => term.weight * (value - term.mean) / term.scale,
             None => term.weight_missing,
         });
-        let categorical = self.categorical.iter().filter_map(|term| term.weights.get(term.column.value(flights, row)));
+        let categorical = self.categorical.iter().filter_map(|term| term.weights.get(category(term.column)));
         sigmoid(self.bias + numeric.sum::<f64>() + categorical.sum::<f64>())
     }
 

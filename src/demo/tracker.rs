@@ -9,6 +9,7 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::base::fault::Result;
 use crate::base::id::RunId;
 use crate::base::{Fault, Kind};
+use crate::capability::datasets::PINNED_SOURCE;
 use crate::capability::tracking::RunStatus;
 use crate::client::Client;
 
@@ -20,13 +21,14 @@ pub struct Experiment {
     pub id: String,
 }
 
-/// The data that a run reads.
+/// A version of a dataset that a run reads.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     pub name: String,
+    pub version: u32,
     pub digest: String,
-    pub source: &'static str,
-    pub rows: usize,
+    /// Where its bytes lay.
+    pub uri: String,
     /// `training` or `evaluation`.
     pub context: &'static str,
 }
@@ -63,7 +65,7 @@ impl Experiment {
     ///
     /// # Errors
     /// As the agent says.
-    pub async fn start(&self, name: &str, data: &Dataset, labels: BTreeMap<&str, String>) -> Result<Run> {
+    pub async fn start(&self, name: &str, data: &[Dataset], labels: BTreeMap<&str, String>) -> Result<Run> {
         let mut labels = labels;
         labels.insert("mlflow.source.name", "opsroom demo".to_owned());
         labels.insert("mlflow.source.type", "JOB".to_owned());
@@ -74,7 +76,7 @@ impl Experiment {
         let id = text(&answer, "/run/info/run_id")?;
         let uri = text(&answer, "/run/info/artifact_uri")?;
         let run = Run { client: self.client.clone(), id, artifacts: path_of(&uri)? };
-        run.input(data).await?;
+        run.inputs(data).await?;
         Ok(run)
     }
 }
@@ -90,18 +92,22 @@ pub struct Run {
 }
 
 impl Run {
-    async fn input(&self, data: &Dataset) -> Result<()> {
-        let body = json!({
-            "run_id": self.id,
-            "datasets": [{
+    /// Pins the run to versions of datasets.
+    ///
+    /// # Errors
+    /// As the agent says.
+    pub async fn inputs(&self, data: &[Dataset]) -> Result<()> {
+        let one = |data: &Dataset| {
+            let source = json!({ "dataset": data.name, "version": data.version, "uri": data.uri }).to_string();
+            json!({
                 "tags": [{ "key": "mlflow.data.context", "value": data.context }],
                 "dataset": {
-                    "name": data.name, "digest": data.digest, "source_type": "code", "source": data.source,
-                    "profile": json!({ "num_rows": data.rows }).to_string(),
+                    "name": data.name, "digest": data.digest, "source_type": PINNED_SOURCE, "source": source,
                 },
-            }],
-        });
-        self.post("log-inputs", &body).await
+            })
+        };
+        let datasets: Vec<Value> = data.iter().map(one).collect();
+        self.post("log-inputs", &json!({ "run_id": self.id, "datasets": datasets })).await
     }
 
     /// # Errors

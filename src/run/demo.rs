@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use crate::agent::{self, Agent};
 use crate::base::{Fault, fault::Result};
-use crate::cli::{Demo, Exit, Session};
+use crate::cli::{Demo, DemoVerb, Exit, Session};
 use crate::client::{Address, Client};
 use crate::config::AgentSettings;
+use crate::demo::predict::predict;
+use crate::demo::proof::Workshop;
 use crate::demo::story::Story;
 
 /// Without anyone watching there is no reason to wait.
@@ -17,6 +19,9 @@ const SPEED_HEADLESS: f64 = 1000.0;
 /// # Errors
 /// What the agent refused or the room could not do; `Bug` when the story does not end as it should.
 pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
+    if let Some(DemoVerb::Predict { artifact, data, out }) = &demo.verb {
+        return predict(artifact, data, out).map(|()| Exit::Done);
+    }
     let folder = demo.dir.clone().unwrap_or_else(|| session.loaded.paths.data.join("demo"));
     make_folder(&folder)?;
     let socket = folder.join("opsroom.sock");
@@ -28,7 +33,9 @@ pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
     let agent = agent::start(settings(&folder, socket.clone())).await?;
     let app = agent.app().clone();
     // The story is a program: the audit trail must not show its doings as a person's.
-    let story = Story::new(client("api")?, speed(demo), say(demo.headless))?;
+    let program = std::env::current_exe().map_err(|e| Fault::bug("no program").why(e.to_string()))?;
+    let workshop = Workshop { folder: folder.join("work"), program };
+    let story = Story::new(client("api")?, speed(demo), workshop, say(demo.headless))?;
     let played = if demo.headless { tell(&story, &agent).await } else { show(session, story, room).await };
     app.stop();
     agent.run().await;

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use opsroom::capability::gates::Verdict;
 use opsroom::capability::registry::Stage;
 use opsroom::capability::tracking::RunQuery;
+use opsroom::demo::proof::Workshop;
 use opsroom::demo::story::{NAME, Story};
 
 use crate::support::Agent;
@@ -14,7 +16,9 @@ async fn the_story_is_told_and_ends_as_it_should() {
     let client = agent.client();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
-    let story = Story::new(client.clone(), 1e6, move |line| {
+    let folder = tempfile::tempdir().unwrap();
+    let workshop = Workshop { folder: folder.path().to_owned(), program: env!("CARGO_BIN_EXE_opsroom").into() };
+    let story = Story::new(client.clone(), 1e6, workshop, move |line| {
         println!("{line}");
         ear.lock().unwrap().push(line.to_owned());
     })
@@ -31,7 +35,21 @@ async fn the_story_is_told_and_ends_as_it_should() {
 
     let view = client.model(NAME, None).await.unwrap();
     let winner = view.in_stage(Stage::Prod).next().unwrap();
-    assert_eq!(winner.doc.datasets.len(), 1, "the lineage names the data");
+    assert_eq!(winner.doc.datasets.len(), 2, "the lineage names the data: May and June");
+    let data = client.dataset("flights").await.unwrap();
+    assert_eq!(data.versions.len(), 12, "a version a month");
+    assert!(data.versions.iter().all(|v| v.version.doc.tables.len() == 1 && v.version.doc.profile.is_some()));
+    // Every version was asked the same; one went to prod, one is held back by a slice.
+    let standing = client.check_gates(NAME, 2, Stage::Prod).await.unwrap();
+    let failing: Vec<&str> =
+        standing.gates.iter().filter(|g| g.verdict == Verdict::Fail).map(|g| g.name.as_str()).collect();
+    assert!(failing.contains(&"airports"), "{failing:?}");
+    assert_eq!(view.version(2).unwrap().stage, Stage::Staging);
+    let refused = lines.iter().find(|l| l.contains("REFUSED")).unwrap();
+    assert!(refused.contains("v2 to prod REFUSED by gate airports: origin="), "{refused}");
+    for version in 1..=3 {
+        assert!(!client.evals(NAME, Some(version)).await.unwrap().is_empty());
+    }
     assert!(winner.doc.artifact.as_ref().is_some_and(|tree| tree.files == 2), "model and card are frozen");
 
     // The curves are there, and they go down.

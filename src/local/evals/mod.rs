@@ -61,7 +61,7 @@ pub async fn run(
     suite: &Suite,
     version: &ModelVersion,
     cache: &Path,
-    told: &dyn Fn(&str),
+    told: &(dyn Fn(&str) + Sync),
 ) -> Result<Ran> {
     let data = Data::read(suite, &data::place(client, suite, cache).await?)?;
     let truth = data.truth(suite)?;
