@@ -1,4 +1,4 @@
-//! The data of a suite: a CSV with a heading. Labels and slices come out of it; predictors get the rest.
+//! The data of a suite: a CSV with a heading, or Parquet. Labels and slices come out of it; predictors get the rest.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use crate::capability::evals::{Slices, Suite, Task, Truth};
 use crate::capability::{datasets, form};
 use crate::client::Client;
 use crate::local::data::{self, Cache, Checkout};
+use crate::local::table;
 
 /// Where the data lies on this machine: a file, or a version of a dataset (`NAME@3`, `NAME@3:PATH` for one of its
 /// files), which is checked out into the cache.
@@ -36,7 +37,8 @@ pub(super) async fn place(client: &Client, suite: &Suite, cache: &Path) -> Resul
     let version = version.ok_or_else(|| datasets::missing_version(name, number))?;
     let manifest = client.manifest(name, number).await?;
     let files: Vec<&str> = manifest.files.iter().map(|f| f.path.as_str()).collect();
-    let tables: Vec<&str> = files.iter().copied().filter(|f| f.to_lowercase().ends_with(".csv")).collect();
+    let is_table = |f: &&str| f.to_lowercase().ends_with(".csv") || table::is_parquet(Path::new(f));
+    let tables: Vec<&str> = files.iter().copied().filter(is_table).collect();
     let chosen = match (file, files.as_slice(), tables.as_slice()) {
         (Some(file), ..) => files.iter().copied().find(|f| *f == file).ok_or_else(|| {
             Fault::not_found(format!("{name}@{number} has no file {file}{}", form::nearest(file, &files)))
@@ -72,9 +74,7 @@ impl Data {
         let bytes =
             std::fs::read(path).map_err(|e| Fault::invalid(format!("cannot read {place}")).why(e.to_string()))?;
         let digest = format!("blake3:{}", blake3::hash(&bytes).to_hex());
-        let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(bytes.as_slice());
-        let heads = reader.headers().map_err(|e| unreadable(path, &e))?.clone();
-        let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(path, &e))?;
+        let (heads, rows) = if table::is_parquet(path) { of_parquet(path)? } else { of_csv(path, &bytes)? };
         if rows.is_empty() {
             return Err(Fault::invalid(format!("{place} has no rows")).next("evaluate on data that has some"));
         }
@@ -202,6 +202,20 @@ impl Data {
     }
 }
 
+fn of_csv(path: &Path, bytes: &[u8]) -> Result<(StringRecord, Vec<StringRecord>)> {
+    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(bytes);
+    let heads = reader.headers().map_err(|e| unreadable(path, &e))?.clone();
+    let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(path, &e))?;
+    Ok((heads, rows))
+}
+
+fn of_parquet(path: &Path) -> Result<(StringRecord, Vec<StringRecord>)> {
+    let columns = table::parquet_columns(path)?;
+    let rows = columns.first().map_or(0, |(_, cells)| cells.len());
+    let row = |i: usize| columns.iter().map(|(_, cells)| cells.get(i).map_or("", String::as_str)).collect();
+    Ok((columns.iter().map(|(name, _)| name.as_str()).collect(), (0..rows).map(row).collect()))
+}
+
 /// Negative first.
 fn two(found: &[String], suite: &Suite, path: &Path) -> Result<Vec<String>> {
     let positive = found.iter().find(|c| same_class(c, &suite.positive));
@@ -247,4 +261,54 @@ fn unreadable(path: &Path, e: &csv::Error) -> Fault {
         _ => e.to_string(),
     };
     Fault::invalid(format!("{}{line} cannot be read as CSV", path.display())).why(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+    use crate::local::evals::predictions;
+
+    /// y: whole numbers, x: numbers with a missing one, c: text.
+    fn write(path: &Path) {
+        let schema = "message m { required int32 y; optional double score; required binary c (UTF8); }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int32Type>().write_batch(&[0, 1, 1], None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[0.25, 0.1], Some(&[1, 0, 1]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let texts = ["AA", "UA", "AA"].map(ByteArray::from);
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn parquet_reads_as_the_csv_of_it_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, csv) = (folder.path().join("d.parquet"), folder.path().join("d.csv"));
+        write(&at);
+        std::fs::write(&csv, "y,score,c\n0,0.25,AA\n1,,UA\n1,0.1,AA\n").unwrap();
+        let text = "[suite.s]\ndata='x'\nlabel='y'\ntask='binary'\nslices=['c']\nmetrics=['auc']\ncommand=['p']\n";
+        let mut document = form::Document::parse("s", text).unwrap();
+        let suite = crate::capability::evals::parse(&mut document).unwrap().remove(0);
+        let (one, other) = (Data::read(&suite, &at).unwrap(), Data::read(&suite, &csv).unwrap());
+        assert_eq!((&one.heads, &one.rows), (&other.heads, &other.rows));
+        assert_eq!(one.truth(&suite).unwrap(), other.truth(&suite).unwrap());
+        // As predictions, a score that is missing is no score.
+        let fault = predictions::read(&at, 3).unwrap_err();
+        assert_eq!(fault.what, "row 2 has no prediction");
+    }
 }

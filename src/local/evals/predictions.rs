@@ -1,4 +1,4 @@
-//! Reading what a predictor wrote: CSV with a heading, a value a line, or JSON; every row complete, or a clear error.
+//! Reading what a predictor wrote: CSV with a heading, a value a line, JSON, or Parquet; every row complete, or a clear error.
 
 use std::path::Path;
 
@@ -7,6 +7,10 @@ use serde_json::Value;
 use super::data::class_of;
 use crate::base::{Fault, fault::Result};
 use crate::capability::evals::{Predicted, Suite, Task, Truth};
+use crate::local::table;
+
+/// How a Parquet file begins.
+const PARQUET: &[u8] = b"PAR1";
 
 /// One row as it was written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,8 +26,14 @@ pub(super) struct Row {
 /// # Errors
 /// `Invalid` when there is no file, when it cannot be read, or has another number of rows.
 pub(super) fn read(path: &Path, rows: usize) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let bytes = std::fs::read(path).map_err(|e| {
         Fault::invalid("the command wrote no predictions").why(e.to_string()).next("write them to {out}, or print them")
+    })?;
+    if bytes.starts_with(PARQUET) {
+        return counted(from_parquet(path)?, rows);
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Fault::invalid("the predictions cannot be read").why(e.to_string()).next("write CSV, JSON or Parquet")
     })?;
     let found = match text.trim_start().chars().next() {
         Some('[' | '{') => from_json(&serde_json::from_str(&text).map_err(|e| garbage(&text, &e.to_string()))?)?,
@@ -98,6 +108,18 @@ fn missing(i: usize) -> Fault {
 
 fn not_a_number(i: usize, text: &str) -> Fault {
     Fault::invalid(format!("row {}: {text:?} is no number", i + 1)).next("predict a finite number for every row")
+}
+
+fn from_parquet(path: &Path) -> Result<Vec<Row>> {
+    let columns = table::parquet_columns(path)?;
+    let mut found = vec![Row::default(); columns.first().map_or(0, |(_, cells)| cells.len())];
+    for (name, cells) in &columns {
+        let name = if columns.len() == 1 && !known(name) { "prediction" } else { name };
+        for (i, cell) in cells.iter().enumerate() {
+            set(&mut found[i], i, name, cell)?;
+        }
+    }
+    Ok(found)
 }
 
 fn from_csv(text: &str, rows: usize) -> Result<Vec<Row>> {

@@ -1,5 +1,6 @@
 //! One column while its table is read: what it holds is decided by what comes.
 
+use crate::base::Timestamp;
 use crate::capability::datasets::profile::{CategoryTally, Column, Counts, Kind, NumberTally, Reference};
 
 /// What a file format says of a column.
@@ -32,6 +33,18 @@ pub enum Cell<'a> {
     /// Text of a format that does not say what it means.
     Raw(&'a [u8]),
     Missing,
+}
+
+/// A cell as text.
+pub fn text(cell: Cell<'_>, hint: Option<Hint>) -> String {
+    match cell {
+        Cell::Missing => String::new(),
+        Cell::Text(bytes) | Cell::Raw(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        #[allow(clippy::cast_possible_truncation)] // microseconds of a time
+        Cell::Number(micros) if hint == Some(Hint::Time) => Timestamp(micros as i64).to_string(),
+        Cell::Number(x) if x.is_nan() => String::new(),
+        Cell::Number(x) => x.to_string(),
+    }
 }
 
 /// What pandas reads as missing, so that both count the same.

@@ -5,7 +5,7 @@ mod csv;
 mod parquet;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -47,6 +47,26 @@ pub fn find(files: &[ScannedFile]) -> Vec<TableFile> {
     let table =
         |f: &ScannedFile| Some(TableFile { path: f.path.clone(), at: f.at.clone(), format: format_of(&f.path)? });
     files.iter().filter(|f| f.stat.size > 0).filter_map(table).collect()
+}
+
+/// Whether a file is Parquet, by its name's ending.
+pub fn is_parquet(path: &Path) -> bool {
+    path.to_str().and_then(format_of) == Some(Format::Parquet)
+}
+
+/// The columns of a Parquet file as a CSV of it would hold them: a missing value is empty, a time is RFC 3339.
+///
+/// # Errors
+/// `Invalid` naming the file.
+pub fn parquet_columns(path: &Path) -> Result<Vec<(String, Vec<String>)>> {
+    let file = TableFile { path: path.display().to_string(), at: path.to_owned(), format: Format::Parquet };
+    let schema = parquet::schema(&file, &mut Vec::new())?;
+    let column = |(nth, (name, hint)): (usize, (String, Option<column::Hint>))| {
+        let mut cells = Vec::new();
+        parquet::read(&file, nth, &mut |cell| cells.push(column::text(cell, hint)))?;
+        Ok((name, cells))
+    };
+    schema.columns.into_iter().enumerate().map(column).collect()
 }
 
 /// Names of a table's columns, and what the format says of them.
