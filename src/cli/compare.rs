@@ -39,6 +39,7 @@ pub(super) struct Answer {
     params: Row<String>,
     data: Row<String>,
     code: Row<String>,
+    environment: Row<String>,
     tags: Row<String>,
     metrics: Row<serde_json::Value>,
     /// The same metrics, measured against the base.
@@ -70,7 +71,8 @@ pub(super) async fn run(session: &Session, wanted: Compare) -> Result<Exit> {
     }
     let noises = client.noises(&runs).await?;
     let ids: Vec<String> = runs.iter().map(|r| r.id.to_string()).collect();
-    let subjects: Vec<Subject<'_>> = runs.iter().zip(&ids).map(|(run, id)| run.subject(id)).collect();
+    let around = client.surroundings(&runs).await?;
+    let subjects: Vec<Subject<'_>> = runs.iter().zip(&ids).map(|(run, id)| run.subject(id).within(&around)).collect();
     let said = |keys: &[String], better| keys.iter().map(move |k| (k.clone(), better)).collect::<Vec<_>>();
     let said = said(&wanted.higher, Better::Higher).into_iter().chain(said(&wanted.lower, Better::Lower)).collect();
     let comparison = compare(&subjects, base, &noises, &said);
@@ -91,6 +93,7 @@ pub(super) fn answer(comparison: Comparison, all: bool) -> Answer {
         params: section(Section::Params),
         data: section(Section::Data),
         code: section(Section::Code),
+        environment: section(Section::Environment),
         tags: section(Section::Tags),
         metrics: grades
             .iter()
@@ -122,7 +125,13 @@ fn page(answer: &Answer) -> Page {
         .line(&answer.verdict)
         .titled("", metrics)
         .line("++ -- beyond 3σ, + - beyond 1σ of what a seed changes (few repeats ask for more), · luck, ? not known");
-    let sections = [("PARAM", &answer.params), ("DATA", &answer.data), ("CODE", &answer.code), ("TAG", &answer.tags)];
+    let sections = [
+        ("PARAM", &answer.params),
+        ("DATA", &answer.data),
+        ("CODE", &answer.code),
+        ("ENVIRONMENT", &answer.environment),
+        ("TAG", &answer.tags),
+    ];
     let page = sections.into_iter().fold(page, |page, (head, rows)| page.titled("", texts(head, answer, rows)));
     if answer.same == 0 {
         page

@@ -189,7 +189,7 @@ fn model_page(view: &ModelView, gates: Option<&BTreeMap<u32, OfVersion<'_>>>) ->
 
 fn version_page(v: &ModelVersion) -> Page {
     let mut datasets = Table::new(&["DATASET", "DIGEST", "CONTEXT"]);
-    v.doc.datasets.iter().for_each(|d| datasets.row([d.name.clone(), d.digest.clone(), d.context.clone()]));
+    v.doc.datasets.iter().for_each(|d| datasets.row([d.shown(), d.digest.clone(), d.context.clone()]));
     let mut tags = Table::new(&["TAG", "VALUE"]);
     v.doc.tags.iter().for_each(|(key, value)| tags.row([key.clone(), value.clone()]));
     let artifact = v.doc.artifact.as_ref();

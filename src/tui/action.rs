@@ -103,6 +103,7 @@ actions! {
     Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
     EvalsShow "evals.show" Look "evals" "suites and results, or datasets";
     ApproveSheet "approve.sheet" Act "approve…" "give your word for a version that waits for it…";
+    WaiveSheet "waive.sheet" Act "waive…" "let a gate pass for a while, on your word…";
     DataDiff "data.diff" Look "diff" "what changed between two versions, and back";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     TimeWindow "time.window" Look "window" "look at a window of time…";
@@ -125,8 +126,8 @@ actions! {
 
     Confirm "confirm" Act "confirm" "do it";
     Cancel "cancel" Act "cancel" "change nothing";
-    StagePrev "stage.prev" Look "stage" "previous target stage";
-    StageNext "stage.next" Look "stage" "next target stage";
+    StagePrev "stage.prev" Look "choose" "what stands before this choice";
+    StageNext "stage.next" Look "choose" "what stands after this choice";
     ReasonEdit "reason.edit" Act "edit reason" "write the reason";
     Reason1 "reason.1" Act "reason 1" "take the first reason";
     Reason2 "reason.2" Act "reason 2" "take the second reason";
@@ -154,6 +155,7 @@ impl Action {
                 | Self::RestoreSheet
                 | Self::ArchiveSheet
                 | Self::ApproveSheet
+                | Self::WaiveSheet
         )
     }
 

@@ -52,6 +52,14 @@ pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
 
 /// Does an action, or says why not.
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    if action == Action::WaiveSheet
+        && let Some(sheet) = state.sheet()
+    {
+        return match ask::waive::of_sheet(sheet) {
+            Some(topic) => ask::open(state, &topic),
+            None => state.warn("waive: no gate stands in the way of this"),
+        };
+    }
     if let Some(Overlay::Sheet(sheet)) = &mut state.overlay {
         let asked = sheet.act(action, state.now);
         return update::asked(state, asked, effects);

@@ -21,7 +21,7 @@ use crate::base::{Fault, Timestamp};
 use crate::capability::datasets::Diff;
 use crate::capability::datasets::profile::Profile;
 use crate::capability::gates::Standing;
-use crate::capability::tracking::compare::Noises;
+use crate::capability::tracking::compare::{Noises, Surroundings};
 use crate::capability::tracking::{GroupBy, RunGroups};
 
 /// Something that happened.
@@ -118,6 +118,8 @@ pub enum Want {
     Compared(Vec<String>),
     /// What luck does to the metrics of these runs.
     Noise(Vec<String>),
+    /// What captured ones among these runs stood on.
+    Around(Vec<String>),
     Datasets,
     /// The training profile of a dataset's version.
     Profile(VersionId),
@@ -217,6 +219,7 @@ pub enum Page {
     /// Those that could be had.
     Compared(Vec<Run>),
     Noise(Noises),
+    Around(std::collections::BTreeMap<String, Surroundings>),
     Datasets(Vec<DataRow>),
     /// `None` for a version without a table.
     Profile(Box<Option<Profile>>),

@@ -10,6 +10,7 @@ use opsroom::tui::overlay::sheet::ALONE_US;
 use opsroom::tui::theme::Theme;
 
 use super::tui_fixture::{ASCII, NOW, Room, UNICODE, run, text_of};
+use super::tui_screens::snapshot;
 
 /// A picture and the keys that lead there.
 const PICTURES: [(&str, &str); 8] = [
@@ -22,14 +23,6 @@ const PICTURES: [(&str, &str); 8] = [
     ("sheet_delete_many", "space space space space space D 1 t 4"),
     ("runs_deleted", "B"),
 ];
-
-fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
-}
 
 #[test]
 fn what_changes_runs_looks_like_this() {

@@ -445,6 +445,7 @@ pub fn answer(want: &Want) -> Page {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
         }
         Want::Noise(_) => Page::Noise(noises()),
+        Want::Around(_) => Page::Around(BTreeMap::new()),
         Want::Measured | Want::Standing => super::tui_gates::answer(want).unwrap(),
         Want::Origin { .. } => super::tui_data::origin(),
         Want::Datasets | Want::Profile(_) | Want::DataDiff { .. } => super::tui_data::answer(want).unwrap(),

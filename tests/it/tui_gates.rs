@@ -13,6 +13,7 @@ use opsroom::tui::state::View;
 use serde_json::{Value, json};
 
 use super::tui_fixture::{NOW, Room, UNICODE, answer as fixture};
+use super::tui_screens::snapshot;
 
 fn ago(seconds: i64) -> Timestamp {
     Timestamp(NOW.0 - seconds * 1_000_000)
@@ -182,7 +183,11 @@ pub fn answer(want: &Want) -> Option<Page> {
 
 /// The newest version, which fails.
 fn at_v44() -> Room {
-    let mut room = Room::with((120, 40), UNICODE, |want| answer(want).unwrap_or_else(|| fixture(want)));
+    at_v44_in((120, 40))
+}
+
+fn at_v44_in(size: (u16, u16)) -> Room {
+    let mut room = Room::with(size, UNICODE, |want| answer(want).unwrap_or_else(|| fixture(want)));
     room.keys("3 j tab");
     room.wait(1_000_000);
     assert_eq!(room.state.registry.version().map(|v| v.number), Some(44));
@@ -227,6 +232,53 @@ fn a_refused_promotion_says_the_cause_and_the_way_out_and_cannot_be_confirmed() 
     room.wait(1_000_000);
     assert!(room.performed.is_empty(), "nothing was sent");
     assert!(room.state.toast.as_ref().is_some_and(|t| t.text.contains("3 of 4 gates do not pass")), "{}", room.text());
+}
+
+#[test]
+fn the_refusal_and_the_way_around_it_at_both_sizes() {
+    for (width, height) in [(120, 40), (80, 24)] {
+        let mut room = at_v44_in((width, height));
+        room.keys("P right");
+        room.wait(1_000_000);
+        snapshot(&format!("promote_refused_{width}x{height}"), &room.text());
+        room.keys("W");
+        room.wait(1_000_000);
+        snapshot(&format!("waive_{width}x{height}"), &room.text());
+    }
+}
+
+#[test]
+fn a_gate_is_waived_by_its_name_typed_and_the_waiver_can_be_taken_back() {
+    let mut room = at_v44();
+    room.keys("W right 1");
+    room.look_at_sheet();
+    assert!(room.text().contains("carrier=HA is 0.4020 on 212 rows"), "{}", room.text());
+    room.keys("y");
+    room.wait(1_000_000);
+    assert!(room.performed.is_empty(), "the word comes first");
+    room.types("override slice floor");
+    room.keys("enter");
+    room.wait(1_000_000);
+    room.look_at_sheet();
+    room.keys("y");
+    room.wait(1_000_000);
+    let shown = room.text();
+    let sent = room.performed.first().unwrap_or_else(|| panic!("{shown}"));
+    let Change::Decide(commands) = &sent.change else { panic!("{sent:?}") };
+    let [Command::Gates(gates::Command::WaiveGate { gate, until, version: 44, .. })] = commands.as_slice() else {
+        panic!("{commands:?}")
+    };
+    assert_eq!(gate, "slice floor");
+    let hours = (until.0 - NOW.0) / 3_600_000_000;
+    assert!((167..=168).contains(&hours), "a week: {hours} h");
+    assert_eq!(sent.reason, "accepted until the next training");
+    // Nothing stands in v43's way.
+    let mut room = at_v44();
+    room.keys("j");
+    room.wait(1_000_000);
+    room.keys("W");
+    assert!(room.state.sheet().is_none());
+    assert!(room.text().contains("every gate passes"), "{}", room.text());
 }
 
 #[test]

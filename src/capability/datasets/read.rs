@@ -11,7 +11,7 @@ use crate::db::{Pool, Source};
 /// Runs that are listed beside a version or a logged dataset.
 const RUNS_MAX: usize = 100;
 /// `source_type` of an input that is a version kept here.
-pub const PINNED_SOURCE: &str = "opsroom";
+pub use crate::capability::tracking::KEPT_SOURCE as PINNED_SOURCE;
 
 /// Every dataset by name: versions that are kept here, and what runs logged beside them.
 ///

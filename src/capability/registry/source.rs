@@ -220,6 +220,7 @@ fn lineage(tracking: &Tracking, doc: &VersionDoc) -> Vec<DatasetRef> {
         name: input.name.clone(),
         digest: input.digest.clone(),
         context: input.context().unwrap_or_default().to_owned(),
+        version: input.kept_version(),
     };
     run.inputs.iter().map(dataset).collect()
 }

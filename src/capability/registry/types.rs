@@ -104,6 +104,16 @@ pub struct DatasetRef {
     pub digest: String,
     #[serde(default)]
     pub context: String,
+    /// Of the dataset of that name that is kept here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+impl DatasetRef {
+    /// `flights@3` for a version that is kept here, else the name alone.
+    pub fn shown(&self) -> String {
+        self.version.map_or_else(|| self.name.clone(), |version| format!("{}@{version}", self.name))
+    }
 }
 
 /// The artifact tree that a version stands on.

@@ -41,6 +41,8 @@ pub use question::STATUS_WORDS;
 pub use search::DatasetSummary;
 pub use state::{Staged, State};
 pub use store::STATEMENTS;
-pub use types::{DatasetInput, Experiment, Key, Latest, Lifecycle, LoggedModel, MetricPoint, Run, RunStatus, Text};
+pub use types::{
+    DatasetInput, Experiment, KEPT_SOURCE, Key, Latest, Lifecycle, LoggedModel, MetricPoint, Run, RunStatus, Text,
+};
 pub use view::{ExperimentView, RunPage, RunQuery, RunView, Series};
 pub use writer::{Decision, Tracking};

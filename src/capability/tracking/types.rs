@@ -141,6 +141,9 @@ pub struct MetricPoint {
     pub dataset: Option<(String, String)>,
 }
 
+/// Source type of an input that is a version of a dataset kept here; its source is JSON with `dataset` and `version`.
+pub const KEPT_SOURCE: &str = "opsroom";
+
 /// Data that a run read, and in which role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInput {
@@ -158,6 +161,18 @@ pub struct DatasetInput {
 }
 
 impl DatasetInput {
+    /// The version that it is of a dataset kept here, as the run was pinned to it.
+    pub fn kept_version(&self) -> Option<u32> {
+        let source: serde_json::Value =
+            (self.source_type == KEPT_SOURCE).then(|| serde_json::from_str(&self.source).ok())??;
+        source["version"].as_u64()?.try_into().ok()
+    }
+
+    /// `flights@3` for a version that is kept here, else the name alone.
+    pub fn shown(&self) -> String {
+        self.kept_version().map_or_else(|| self.name.clone(), |version| format!("{}@{version}", self.name))
+    }
+
     pub fn context(&self) -> Option<&str> {
         self.tags.iter().find(|(k, _)| k == "mlflow.data.context").map(|(_, v)| v.as_str())
     }

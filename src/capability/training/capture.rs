@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::tracking::compare::{Section, Surroundings};
+
 /// Everything that was captured of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Capture {
@@ -43,6 +45,34 @@ pub struct StandIn {
 }
 
 impl Capture {
+    /// What a comparison of runs holds against another run's: code beyond its commit, interpreter, packages, variables.
+    pub fn surroundings(&self) -> Surroundings {
+        let mut all = Surroundings::new();
+        let mut put = |section, key: String, value: &str| {
+            all.push((section, key, value.to_owned()));
+        };
+        put(Section::Code, "command".to_owned(), &self.program.command.join(" "));
+        for (file, digest) in &self.program.files {
+            put(Section::Code, format!("file {file}"), short(digest));
+        }
+        if let Some(source) = &self.source {
+            put(Section::Code, "uncommitted".to_owned(), source.patch.as_deref().map_or("nothing", short));
+        }
+        if let Some(interpreter) = &self.interpreter {
+            put(Section::Environment, "interpreter".to_owned(), &interpreter.version);
+        }
+        for package in &self.packages {
+            put(Section::Environment, package.name.clone(), &package.version);
+        }
+        for lock in &self.locks {
+            put(Section::Environment, format!("lock {}", lock.path), short(&lock.digest));
+        }
+        for (name, value) in &self.environment {
+            put(Section::Environment, name.clone(), value);
+        }
+        all
+    }
+
     /// As if it had been taken where the original was.
     #[must_use]
     pub fn as_at_the_original(mut self) -> Self {
@@ -53,6 +83,12 @@ impl Capture {
         }
         self
     }
+}
+
+/// As much of a digest as tells two apart on a screen.
+fn short(digest: &str) -> &str {
+    let hex = digest.strip_prefix("blake3:").unwrap_or(digest);
+    hex.get(..12).unwrap_or(hex)
 }
 
 pub const FORM: u32 = 1;

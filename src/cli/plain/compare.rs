@@ -17,7 +17,8 @@ async fn found(client: &Client, ids: &[String]) -> Result<Comparison> {
         runs.push(client.run(super::run_id(id)?).await?);
     }
     let noises = client.noises(&runs).await?;
-    let subjects: Vec<Subject<'_>> = runs.iter().zip(ids).map(|(run, id)| run.subject(id)).collect();
+    let around = client.surroundings(&runs).await?;
+    let subjects: Vec<Subject<'_>> = runs.iter().zip(ids).map(|(run, id)| run.subject(id).within(&around)).collect();
     Ok(compare(&subjects, 0, &noises, &std::collections::BTreeMap::new()))
 }
 
@@ -50,6 +51,7 @@ pub(super) async fn say(client: &Client, ids: &[String]) -> Result<Vec<String>> 
             Section::Params => "Param",
             Section::Data => "Data",
             Section::Code => "Code",
+            Section::Environment => "Environment",
             Section::Tags => "Tag",
         };
         said.push(format!("{kind} {}: {}.", setting.key, parts.join("; ")));

@@ -122,7 +122,7 @@ async fn version_sentences(client: &Client, v: &ModelVersion, view: &ModelView, 
         let files = words::many(a.files, "file", "files");
         said.push(format!("It is frozen: {files}, {}, digest {}.", show::bytes(a.bytes), a.digest));
     }
-    let data: Vec<String> = v.doc.datasets.iter().map(|d| format!("{} with digest {}", d.name, d.digest)).collect();
+    let data: Vec<String> = v.doc.datasets.iter().map(|d| format!("{} with digest {}", d.shown(), d.digest)).collect();
     let data = if data.is_empty() { "data that was not logged".to_owned() } else { words::list(&data) };
     let run = v.doc.run_id.as_deref().and_then(|id| id.parse().ok());
     match run {

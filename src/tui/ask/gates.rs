@@ -17,6 +17,14 @@ pub struct Asked {
     pub slot: Slot<Decision>,
 }
 
+impl Asked {
+    /// What was answered about this move.
+    pub fn decision(&self, model: &str, version: u32, stage: Stage) -> Option<&Decision> {
+        let same = self.of.as_ref().is_some_and(|(m, v, s)| (m.as_str(), *v, *s) == (model, version, stage));
+        self.slot.value().filter(|_| same)
+    }
+}
+
 /// The move of the open sheet that gates may stand before.
 fn wanted(state: &State) -> Option<Of> {
     let sheet = state.sheet()?;
@@ -76,7 +84,9 @@ fn lines(decision: &Decision) -> Vec<(Option<Verdict>, String)> {
         return vec![(None, format!("! ungated: no gate stands before {}", decision.stage.name()))];
     }
     let line = |f: &Finding| {
-        let waived = f.waived.as_ref().map_or(String::new(), |w| format!("  waived by {}", w.by));
+        let waived = f.waived.as_ref().map_or(String::new(), |w| {
+            format!("  waived by {} until {}: {}", w.by, crate::base::show::moment(w.until), w.reason)
+        });
         (Some(f.counts()), format!("{:<16} {}{waived}", f.name, f.why))
     };
     let mut lines: Vec<(Option<Verdict>, String)> = decision.gates.iter().map(line).collect();
@@ -87,5 +97,8 @@ fn lines(decision: &Decision) -> Vec<(Option<Verdict>, String)> {
         }
     }
     lines.extend(ways.into_iter().map(|way| (None, format!("what helps: {way}"))));
+    if decision.verdict != Verdict::Pass {
+        lines.push((None, "or W: let a gate pass for a while, on your word".to_owned()));
+    }
     lines
 }

@@ -8,6 +8,7 @@ pub mod gates;
 mod register;
 mod stage;
 mod stop;
+pub mod waive;
 
 pub use register::sources_of;
 
@@ -41,6 +42,12 @@ pub enum Topic {
         version: u32,
         stage: Stage,
     },
+    /// Lets a gate pass for a while.
+    Waive {
+        model: String,
+        version: u32,
+        stage: Stage,
+    },
     /// Makes a version of what a run logged.
     Register {
         model: String,
@@ -55,7 +62,14 @@ pub enum Topic {
 impl Topic {
     /// Whether it can only be asked with the registry before one's eyes.
     fn needs_models(&self) -> bool {
-        matches!(self, Self::Stage { .. } | Self::Rollback { .. } | Self::Approve { .. } | Self::Register { .. })
+        matches!(
+            self,
+            Self::Stage { .. }
+                | Self::Rollback { .. }
+                | Self::Approve { .. }
+                | Self::Waive { .. }
+                | Self::Register { .. }
+        )
     }
 }
 
@@ -91,12 +105,20 @@ pub struct Way {
     pub evidence: Vec<(Option<Verdict>, String)>,
     /// Why this cannot be done now.
     pub lacks: Option<String>,
+
     /// On the confirming key: `move to prod`.
     pub verb: String,
     /// The command line that does the same, without the reason.
     pub cli: String,
     pub change: Change,
     pub back: Back,
+}
+
+impl Way {
+    /// Whether gates stand in the way.
+    pub fn is_refused(&self) -> bool {
+        self.lacks.is_some() && self.evidence.iter().any(|(v, _)| v.is_some_and(|v| v != Verdict::Pass))
+    }
 }
 
 /// How a change is taken back.
@@ -144,6 +166,7 @@ pub fn make(state: &State, topic: &Topic) -> Result<Ask, String> {
     match topic {
         Topic::Stage { model, version, to } => stage::change(state, model, *version, *to),
         Topic::Approve { model, version, stage } => approve::ask(state, model, *version, *stage),
+        Topic::Waive { model, version, stage } => waive::ask(state, model, *version, *stage),
         Topic::Rollback { model } => stage::roll_back(state, model),
         Topic::Register { model, run } => register::ask(state, model, run),
         Topic::StopRuns(runs) => stop::ask(state, runs),

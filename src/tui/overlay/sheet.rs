@@ -217,8 +217,11 @@ impl Sheet {
 
     /// A long list of targets is read by scrolling.
     fn scrolled(&mut self, action: Action) -> bool {
-        let last = (self.ask.way().impact.len() + self.ask.way().evidence.len()).saturating_sub(1);
-        let to = crate::tui::screen::list::moved(action, self.scroll, last + 1, 8);
+        // As many lines as it may take on a narrow screen; the picture stops at the last one.
+        let way = self.ask.way();
+        let texts = way.impact.iter().chain(way.evidence.iter().map(|(_, text)| text));
+        let lines = texts.map(|text| 1 + text.len() / 50).sum();
+        let to = crate::tui::screen::list::moved(action, self.scroll, lines, 8);
         self.scroll = to.unwrap_or(self.scroll);
         to.is_some()
     }

@@ -71,6 +71,7 @@ impl Agent {
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
+            Want::Around(ids) => Page::Around(self.client.surroundings(&self.views(&ids).await?).await?),
             Want::ModelsAt(at) => Page::Models(self.models(Some(at)).await?),
             Want::Card { model, version, digests } => Page::Card(Box::new(self.card(model, version, digests).await?)),
         })

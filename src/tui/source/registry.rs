@@ -97,7 +97,7 @@ fn version(v: ModelVersion, history: &[HistoryEntry], origins: &BTreeMap<String,
         reason: e.reason.clone(),
     });
     let inputs = v.doc.datasets.into_iter().map(|d| Input {
-        name: d.name,
+        name: d.shown(),
         digest: d.digest,
         context: d.context,
         source: String::new(),

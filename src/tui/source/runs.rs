@@ -138,7 +138,7 @@ pub(super) fn run(view: RunView) -> Run {
     };
     let input = |i: crate::capability::tracking::DatasetInput| Input {
         context: i.context().unwrap_or_default().to_owned(),
-        name: i.name,
+        name: i.shown(),
         digest: i.digest,
         source: i.source,
     };

@@ -242,6 +242,9 @@ fn footer_actions(state: &State) -> Vec<Action> {
         if sheet.ask.way().word.is_some() {
             actions.insert(1, A::TypeWord);
         }
+        if crate::tui::ask::waive::of_sheet(sheet).is_some() {
+            actions.insert(2, A::WaiveSheet);
+        }
         return actions;
     }
     match state.nav.here() {
@@ -298,6 +301,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
                 A::PromoteSheet,
                 A::RollbackSheet,
                 A::ApproveSheet,
+                A::WaiveSheet,
                 A::AsOf,
                 A::OpenLink,
                 A::CopyMenu,

@@ -12,20 +12,27 @@ use crate::capability::gates::Verdict;
 
 use crate::tui::overlay::Sheet;
 use crate::tui::overlay::sheet::Phase;
+use crate::tui::screen::lines::wrap;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
+
+const SHEET_COLUMNS: u16 = 78;
+/// Where a gate's words begin, after its sign and its name.
+const GATE_INDENT: usize = 19;
 
 /// The reason with its templates takes so many lines, and the confirming line one.
 const REASON_LINES: u16 = 5;
 
 pub fn sheet(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet, state: &State) {
-    let way = sheet.ask.way();
+    let width = area.width.min(SHEET_COLUMNS);
+    let lines = follows(look, sheet, usize::from(width.saturating_sub(6)));
     // Grows with what follows from it, up to the screen: what is asked should be read without scrolling.
-    let more = (way.impact.len() + way.evidence.len()).saturating_sub(7);
-    let at = middle(area, 78, 22 + u16::try_from(more.min(20)).unwrap_or(0));
+    let more = lines.len().saturating_sub(7);
+    let at = middle(area, SHEET_COLUMNS, 22 + u16::try_from(more.min(20)).unwrap_or(0));
     Clear.render(at, buf);
     let context = state.status.value().map_or(String::new(), |s| s.context.to_uppercase());
-    let inner = pane(look, buf, at, true, &sheet.ask.title, &context);
+    let refused = if sheet.ask.way().is_refused() { "   REFUSED" } else { "" };
+    let inner = pane(look, buf, at, true, &format!("{}{refused}", sheet.ask.title), &context);
     if inner.height < 6 {
         return;
     }
@@ -38,7 +45,7 @@ pub fn sheet(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet, state
     let said = answer(look, sheet);
     let said_lines = u16::try_from(said.len()).unwrap_or(0).min(top.height.saturating_sub(used + 3));
     let room = top.height.saturating_sub(used + said_lines + u16::from(said_lines > 0));
-    impact(look, buf, Rect { y: top.y + used, height: room, ..top }, sheet);
+    impact(look, buf, Rect { y: top.y + used, height: room, ..top }, sheet, &lines);
     for (y, (text, token)) in (top.bottom().saturating_sub(said_lines)..top.bottom()).zip(&said) {
         put(look, buf, top.x, y, top.width, text, look.style(*token));
     }
@@ -60,12 +67,20 @@ fn subject(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) -> u16 
     }
     let named = ask.subject.iter().any(|(label, _)| label == "to");
     if ask.ways.len() > 1 || !named {
+        let columns: usize = 7 + ask.ways.iter().map(|w| crate::tui::format::width(&w.name) + 2).sum::<usize>();
         let mut pieces: Vec<(&str, Token)> = vec![("to     ", Token::Muted)];
-        for (i, way) in ask.ways.iter().enumerate() {
-            let chosen = i == ask.chosen;
-            pieces.push((if chosen { "[" } else { " " }, Token::Accent));
-            pieces.push((&way.name, if chosen { Token::Text } else { Token::Unknown }));
-            pieces.push((if chosen { "]" } else { " " }, Token::Accent));
+        let place = format!("  {} of {}", ask.chosen + 1, ask.ways.len());
+        if columns > usize::from(area.width) {
+            // Too many to stand side by side: the chosen one and its place among them.
+            pieces.extend([("[", Token::Accent), (&ask.way().name, Token::Text), ("]", Token::Accent)]);
+            pieces.push((&place, Token::Muted));
+        } else {
+            for (i, way) in ask.ways.iter().enumerate() {
+                let chosen = i == ask.chosen;
+                pieces.push((if chosen { "[" } else { " " }, Token::Accent));
+                pieces.push((&way.name, if chosen { Token::Text } else { Token::Unknown }));
+                pieces.push((if chosen { "]" } else { " " }, Token::Accent));
+            }
         }
         put_all(look, buf, area.x, y, area.width, &pieces);
         y += 1;
@@ -73,28 +88,46 @@ fn subject(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) -> u16 
     y - area.y
 }
 
-/// What follows from it; a long list of targets scrolls.
-fn impact(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) {
+/// What follows from it, and what speaks for and against it, in lines that fit. What stands in the way comes first.
+fn follows(look: &Look<'_>, sheet: &Sheet, columns: usize) -> Vec<(String, Token)> {
+    let way = sheet.ask.way();
+    let impact = way.impact.iter().flat_map(|text| hanging(text, columns, 2)).map(|line| (line, Token::Text));
+    let gates = way.evidence.iter().flat_map(|(verdict, text)| {
+        let (glyph, token, indent) = match verdict {
+            Some(Verdict::Pass) => (look.glyphs.ok, Token::Ok, GATE_INDENT),
+            Some(Verdict::Fail) => (look.glyphs.fail, Token::Crit, GATE_INDENT),
+            Some(Verdict::Inconclusive) => ("?", Token::Warn, GATE_INDENT),
+            None => ("-", Token::Unknown, 2),
+        };
+        hanging(&format!("{glyph} {text}"), columns, indent).into_iter().map(move |line| (line, token))
+    });
+    if way.is_refused() { gates.chain(impact).collect() } else { impact.chain(gates).collect() }
+}
+
+/// A text over as many lines as it takes, all but the first indented.
+fn hanging(text: &str, columns: usize, indent: usize) -> Vec<String> {
+    if crate::tui::format::width(text) <= columns {
+        return vec![text.to_owned()];
+    }
+    // The first words stand as they were laid out.
+    let head: String = text.chars().take(indent).collect();
+    let rest: String = text.chars().skip(indent).collect();
+    let lines = wrap(&rest, columns.saturating_sub(indent).max(8));
+    let first = |n: usize| if n == 0 { head.clone() } else { " ".repeat(indent) };
+    lines.into_iter().enumerate().map(|(n, line)| format!("{}{line}", first(n))).collect()
+}
+
+/// A long list of targets scrolls.
+fn impact(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet, lines: &[(String, Token)]) {
     if area.height < 2 {
         return;
     }
     let blank = u16::from(area.height > 4);
-    let way = sheet.ask.way();
-    let impact = way.impact.iter().map(|text| (text.clone(), Token::Text));
-    let evidence = way.evidence.iter().map(|(verdict, text)| {
-        let (glyph, token) = match verdict {
-            Some(Verdict::Pass) => (look.glyphs.ok, Token::Ok),
-            Some(Verdict::Fail) => (look.glyphs.fail, Token::Crit),
-            Some(Verdict::Inconclusive) => ("?", Token::Warn),
-            None => ("-", Token::Unknown),
-        };
-        (format!("{glyph} {text}"), token)
-    });
-    let lines: Vec<(String, Token)> = impact.chain(evidence).collect();
     let room = usize::from(area.height - 1 - blank);
     let first = sheet.scroll.min(lines.len().saturating_sub(room));
     let head = area.y + blank;
-    put(look, buf, area.x, head, area.width, "IMPACT", look.style(Token::Accent));
+    let title = if sheet.ask.way().is_refused() { "NOT NOW" } else { "IMPACT" };
+    put(look, buf, area.x, head, area.width, title, look.style(Token::Accent));
     if lines.len() > room {
         let last = (first + room).min(lines.len());
         let where_ = format!("{} to {last} of {} lines · j k", first + 1, lines.len());

@@ -11,7 +11,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use better::Better;
 pub use noise::{Noise, Noises, noises};
@@ -33,7 +33,15 @@ pub struct Subject<'a> {
     pub metrics: BTreeMap<&'a str, f64>,
     pub tags: &'a BTreeMap<String, String>,
     pub inputs: Vec<Dataset<'a>>,
+    /// What it was captured with; empty for a run that nobody captured.
+    pub surroundings: &'a Surroundings,
 }
+
+/// Code and environment of a run beyond its tags: patch, interpreter, packages, variables.
+pub type Surroundings = Vec<(Section, String, String)>;
+
+/// Of runs that were not captured.
+pub static UNCAPTURED: Surroundings = Surroundings::new();
 
 /// Data that a run read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +49,14 @@ pub struct Dataset<'a> {
     pub context: &'a str,
     pub name: &'a str,
     pub digest: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    /// With what it was captured with, if it was; by run id.
+    #[must_use]
+    pub fn within(self, around: &'a BTreeMap<String, Surroundings>) -> Self {
+        Self { surroundings: around.get(self.id).unwrap_or(self.surroundings), ..self }
+    }
 }
 
 impl RunView {
@@ -59,6 +75,7 @@ impl RunView {
                 .iter()
                 .map(|i| Dataset { context: i.context().unwrap_or_default(), name: &i.name, digest: &i.digest })
                 .collect(),
+            surroundings: &UNCAPTURED,
         }
     }
 }
@@ -143,12 +160,13 @@ impl Measured {
 }
 
 /// Under which heading a setting stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Section {
     Params,
     Data,
     Code,
+    Environment,
     Tags,
 }
 
@@ -158,6 +176,7 @@ impl Section {
             Self::Params => "PARAMS",
             Self::Data => "DATA",
             Self::Code => "CODE",
+            Self::Environment => "ENVIRONMENT",
             Self::Tags => "TAGS",
         }
     }
@@ -310,6 +329,7 @@ fn set_in(run: &Subject<'_>) -> BTreeMap<(Section, String), String> {
     for (tag, word) in CODE {
         set.extend(run.tags.get(tag).map(|v| ((Section::Code, word.to_owned()), v.clone())));
     }
+    set.extend(run.surroundings.iter().map(|(section, k, v)| ((*section, k.clone()), v.clone())));
     let own = run.tags.iter().filter(|(k, _)| !k.starts_with("mlflow."));
     set.extend(own.map(|(k, v)| ((Section::Tags, k.clone()), v.clone())));
     set

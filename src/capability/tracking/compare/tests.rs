@@ -30,6 +30,7 @@ fn subject(run: &Made) -> Subject<'_> {
         metrics: run.metrics.iter().copied().collect(),
         tags: &run.tags,
         inputs: Vec::new(),
+        surroundings: &UNCAPTURED,
     }
 }
 

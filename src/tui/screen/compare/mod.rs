@@ -13,7 +13,9 @@ use super::curves::Curves;
 use super::registry::Registry;
 use super::runs::{ChartLook, Runs};
 use crate::base::Timestamp;
-use crate::capability::tracking::compare::{Better, Comparison, Dataset, Measured, Noises, Setting, Subject, compare};
+use crate::capability::tracking::compare::{
+    Better, Comparison, Dataset, Measured, Noises, Setting, Subject, Surroundings, UNCAPTURED, compare,
+};
 use crate::tui::action::Action;
 use crate::tui::model::{Run, RunStatus, Version};
 use crate::tui::query::{Held, Query};
@@ -33,6 +35,8 @@ pub struct Compare {
     pub ids: Vec<String>,
     pub rows: Slot<Vec<Run>>,
     pub noise: Slot<Noises>,
+    /// What captured runs stood on, by id.
+    pub around: Slot<BTreeMap<String, Surroundings>>,
     /// The id of the run that the others are measured against.
     pub base: Option<String>,
     /// What is compared now; made anew when runs, noise, base or directions change.
@@ -62,6 +66,7 @@ impl Default for Compare {
             ids: Vec::new(),
             rows: Slot::default(),
             noise: Slot::default(),
+            around: Slot::default(),
             base: None,
             result: None,
             better: BTreeMap::new(),
@@ -106,7 +111,9 @@ impl Compare {
             self.result = None;
             return;
         };
-        let subjects: Vec<Subject<'_>> = runs.iter().map(subject).collect();
+        let nowhere = BTreeMap::new();
+        let around = self.around.value().unwrap_or(&nowhere);
+        let subjects: Vec<Subject<'_>> = runs.iter().map(|run| subject(run).within(around)).collect();
         let none = Noises::new();
         let noises = self.noise.value().unwrap_or(&none);
         let result = compare(&subjects, base, noises, &self.better);
@@ -197,6 +204,7 @@ fn subject(run: &Run) -> Subject<'_> {
         params: &run.params,
         metrics: run.metrics.iter().map(|(k, m)| (k.as_str(), m.value)).collect(),
         tags: &run.tags,
+        surroundings: &UNCAPTURED,
         inputs: run.inputs.iter().map(|i| Dataset { context: &i.context, name: &i.name, digest: &i.digest }).collect(),
     }
 }

@@ -125,6 +125,9 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     if compare.noise.is_unasked() || (compare.noise.due(now) && !frozen) {
         effects.push(Effect::Load(compare.noise.ask(&mut state.ids, now), Want::Noise(compare.ids.clone())));
     }
+    if compare.around.is_unasked() {
+        effects.push(Effect::Load(compare.around.ask(&mut state.ids, now), Want::Around(compare.ids.clone())));
+    }
     if let Some(key) = compare.charted_metric() {
         let runs = compare.rows.value().map_or(&[][..], Vec::as_slice);
         let of = runs.iter().filter_map(|r| r.metrics.get(&key).map(|m| (r.id.as_str(), key.as_str(), m)));
@@ -141,7 +144,9 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
         give(&mut compare.rows, id, reply, now, |p| if let Page::Compared(r) = p { Some(r.clone()) } else { None });
     let noise =
         give(&mut compare.noise, id, reply, now, |p| if let Page::Noise(n) = p { Some(n.clone()) } else { None });
-    if rows || noise {
+    let around =
+        give(&mut compare.around, id, reply, now, |p| if let Page::Around(a) = p { Some(a.clone()) } else { None });
+    if rows || noise || around {
         compare.compute();
         compare.go_to_winner();
         compare.column = compare.column.min(compare.runs().len().saturating_sub(1));

@@ -13,6 +13,7 @@ use ratatui::layout::Rect;
 use super::{CHART, CONFIG, Compare, METRICS, PANES, config, table};
 use crate::tui::format;
 use crate::tui::remote::Remote;
+use crate::tui::screen::lines;
 use crate::tui::screen::plot::{Plotted, plot};
 use crate::tui::screen::runs::view::failed;
 use crate::tui::state::State;
@@ -59,7 +60,7 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
         };
     }
     let words = verdict(compare);
-    let lines = wrap(&words, usize::from(body.width.saturating_sub(2)));
+    let lines = lines::wrap(&words, usize::from(body.width.saturating_sub(2)));
     let height = u16::try_from(lines.len()).unwrap_or(1).min(body.height / 8).max(1);
     let foot = Rect { y: body.bottom() - height, height, ..body };
     let at = panes(compare, state.zoom, Rect { height: body.height - height, ..body });
@@ -92,24 +93,6 @@ fn verdict(compare: &Compare) -> String {
         (_, Some(result)) => format!("{stale}{lost}Verdict: {}", format::clean(&result.verdict.text)),
         _ => lost,
     }
-}
-
-/// Breaks at blanks into lines of so many columns.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |l| format::width(l));
-        if line > 0 && line + 1 + format::width(word) > columns {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// The base and the runs around the cursor in colour, all others grey behind them.

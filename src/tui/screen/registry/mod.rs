@@ -83,6 +83,14 @@ impl Registry {
         all.iter().filter(|m| self.filter.matches(|field| held(m, field))).collect()
     }
 
+    /// The stage that matters next for the version under the cursor, and how many gates before it do not pass.
+    pub fn open_gates(&self) -> Option<(Stage, usize)> {
+        let (model, version) = self.current().zip(self.version())?;
+        let stage = gates::next_stage(&self.gates, &model.name, version);
+        let decision = self.gates.verdict(&model.name, version.number, stage)?;
+        Some((stage, crate::tui::ask::waive::open_gates(decision).count()))
+    }
+
     pub fn current(&self) -> Option<&Model> {
         self.shown().get(self.cursor).copied()
     }
@@ -156,6 +164,11 @@ impl Registry {
                 }
                 Some(_) => None,
                 None => Some("no version here".into()),
+            },
+            Action::WaiveSheet => match self.open_gates() {
+                Some((_, 0)) => Some("every gate passes".into()),
+                Some(_) => None,
+                None => Some("the gates have not answered yet".into()),
             },
             Action::RollbackSheet => match (self.current(), self.before_prod()) {
                 (None, _) => Some("no model here".into()),

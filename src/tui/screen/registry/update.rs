@@ -40,6 +40,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::AsOf => ask_as_of(state),
         Action::ApproveSheet => approve(state),
+        Action::WaiveSheet => waive(state),
         Action::CopyMenu => pick_copy(state),
         _ => {}
     }
@@ -172,6 +173,15 @@ fn approve(state: &mut State) {
     let (Some(model), Some(version)) = (registry.current(), registry.version()) else { return };
     let Some(pending) = registry.gates.pending(&model.name, version.number).first().map(|p| p.stage) else { return };
     let topic = Topic::Approve { model: model.name.clone(), version: version.number, stage: pending };
+    ask::open(state, &topic);
+}
+
+/// A gate before the stage that matters next.
+fn waive(state: &mut State) {
+    let registry = &state.registry;
+    let Some((stage, _)) = registry.open_gates() else { return };
+    let (Some(model), Some(version)) = (registry.current(), registry.version()) else { return };
+    let topic = Topic::Waive { model: model.name.clone(), version: version.number, stage };
     ask::open(state, &topic);
 }
 
