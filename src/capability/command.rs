@@ -77,6 +77,8 @@ impl Command {
             Self::Evals(c) if c.runs_programs() => Role::Admin,
             // Asking for a verdict moves nothing; what verdicts are made from does.
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
+            // It lets the agent run programs.
+            Self::Gates(gates::Command::SetPolicy { .. }) => Role::Admin,
             // A grade is what a gate may rest on.
             Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) => Role::Operator,
         }

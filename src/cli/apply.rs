@@ -11,12 +11,14 @@ use super::{Exit, Session};
 use crate::base::{Fault, fault::Result};
 use crate::capability::evals::{self, Suite};
 use crate::capability::form::Document;
-use crate::capability::gates::{self, Gate};
+use crate::capability::gates::policy::{self, Policy};
+use crate::capability::gates::{self, Gate, Standing};
 use crate::capability::monitoring::incident::{self, AlertRule};
 use crate::capability::registry::Stage;
 use crate::capability::{Command, Envelope};
 
-/// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`, alerts as `[[alert]]`. Gates of a model and stage that the file
+/// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`, what happens when a version is
+/// registered as `[policy.MODEL]`, alerts as `[[alert]]`. Gates of a model and stage that the file
 /// names become exactly those of the file
 #[derive(Debug, Args)]
 pub struct Apply {
@@ -43,7 +45,7 @@ struct Told {
     dry_run: bool,
 }
 
-const SECTIONS: &[&str] = &["suite", "gate", "alert"];
+const SECTIONS: &[&str] = &["suite", "gate", "policy", "alert"];
 
 pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     session.check_writable()?;
@@ -59,7 +61,8 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     known.retain(|s| suites.iter().all(|new| new.name != s.name));
     known.extend(suites.clone());
     let gates = gates::parse(&mut document, &known)?;
-    let standing = client.gates(None).await?.gates;
+    let Standing { gates: standing, policies: ruling, .. } = client.gates(None).await?;
+    let policies = policy::parse(&mut document, &known)?;
     let alerts = incident::parse(&mut document)?;
     let watched = if alerts.is_empty() { Vec::new() } else { client.alert_rules().await? };
 
@@ -78,6 +81,18 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
         if old != new {
             differences.extend(gate_differences(&old, &new));
             commands.push(Command::Gates(gates::Command::SetGates { model, stage, gates: new }));
+        }
+    }
+    for policy in policies {
+        let old = ruling.iter().find(|p| p.model == policy.model);
+        if !old.is_some_and(|old| old.same(&policy)) {
+            differences.push(Difference {
+                sign: if old.is_some() { '~' } else { '+' },
+                what: format!("policy of {}", policy.model),
+                from: old.map(Policy::asked).unwrap_or_default(),
+                to: policy.asked(),
+            });
+            commands.push(Command::Gates(gates::Command::SetPolicy { policy }));
         }
     }
     for rule in alerts {

@@ -23,6 +23,12 @@ pub enum Verb {
     Show { id: i64 },
     /// Let a gate pass for a version, for a while
     Waive(Waive),
+    /// Leave versions that are registered alone again (`apply` sets a policy)
+    NoPolicy {
+        model: String,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Take all gates before a stage away
     Clear {
         model: String,
@@ -99,6 +105,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
             Ok(if judged.same { Exit::Done } else { Exit::Difference })
         }
         Verb::Waive(it) => waive(session, it).await,
+        Verb::NoPolicy { model, change } => change.run(session, Command::Gates(Gates::RemovePolicy { model })).await,
         Verb::Clear { model, to, change } => {
             let command = Gates::SetGates { model, stage: to, gates: Vec::new() };
             change.run(session, Command::Gates(command)).await
@@ -266,5 +273,13 @@ fn listed(s: &Standing) -> Page {
     }
     let page = Page::default();
     let page = if s.gates.is_empty() { page.line("no gates: versions are promoted ungated") } else { page };
-    page.table(gates).titled("", waivers).titled("", pending).titled("", decisions)
+    let mut policies = Table::new(&["POLICY OF", "DOES"]);
+    s.policies.iter().for_each(|p| policies.row([p.model.clone(), p.asked()]));
+    let mut tries = Table::new(&["BY POLICY", "SUITE", "WHEN", "TRIES>", "FAILED"]);
+    for t in s.tries.iter().take(20) {
+        let what = format!("{} v{}", t.model, t.version);
+        tries.row([what, t.suite.clone(), show::moment(t.at), t.tries.to_string(), t.outcome.clone()]);
+    }
+    let page = page.table(gates).titled("", policies).titled("", tries);
+    page.titled("", waivers).titled("", pending).titled("", decisions)
 }

@@ -98,7 +98,8 @@ fn of_gates(command: &gates::Command) -> Vec<String> {
         C::SetGates { model, stage, gates } if gates.is_empty() => {
             words(["gate", "clear", model, "--to", stage.name()])
         }
-        C::SetGates { .. } => words(["apply", "gates.toml"]),
+        C::SetGates { .. } | C::SetPolicy { .. } => words(["apply", "gates.toml"]),
+        C::RemovePolicy { model } => words(["gate", "no-policy", model]),
         C::CheckGates { model, version, stage } => {
             words(["gate", "check", model, &version.to_string(), "--to", stage.name()])
         }

@@ -32,6 +32,8 @@ pub struct AgentSettings {
     pub audit_heads: String,
     /// An agent ends by itself after this long without requests while no run goes on, seconds; 0 never.
     pub idle_exit_seconds: u64,
+    /// Whether the agent may run programs: evals of a policy. Whoever sets one up needs role admin.
+    pub exec: bool,
     /// Who is told about incidents: `webhook:URL`, `slack:URL`, `alertmanager:URL`, `pagerduty:KEY`.
     pub notify: Vec<String>,
     /// Host in the line to type that a notice carries. Empty: none.
@@ -59,6 +61,7 @@ impl Default for AgentSettings {
             artifact_bytes_max: 100 << 30,
             audit_heads: String::new(),
             idle_exit_seconds: 0,
+            exec: false,
             notify: Vec::new(),
             notify_host: String::new(),
             heartbeat_url: String::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Done, Home, wait};
+use crate::support::{Agent, Done, Home, eventually, wait};
 
 const ROWS: usize = 600;
 
@@ -512,4 +512,45 @@ fn a_server_predicts_in_either_protocol() {
     assert!(agent.cli(&["eval", "run", "later", "delay", "1"]).expect(2).stderr.contains("1 predictions for 32 rows"));
     apply(&agent, &suite("url = 'http://127.0.0.1:9'")).expect(0);
     assert!(agent.cli(&["eval", "run", "later", "delay", "1"]).expect(2).stderr.contains("does not answer"));
+}
+
+/// What is registered is evaluated by the agent, and what is good goes to staging; a broken limit and a program that fails
+/// keep it in dev.
+#[test]
+fn a_policy_evaluates_what_is_registered_and_moves_what_is_green() {
+    let agent = Agent::start_in(Home::new(), &["--exec", "true"]);
+    write(&agent, "later.csv", &data());
+    let place = agent.home().path().join("later.csv");
+    let suite = SUITE.replace("later.csv", place.to_str().unwrap());
+    let text = format!(
+        "{suite}limits = {{ accuracy = {{ min = 0.7 }} }}\n[policy.delay]\nevals = ['later']\npromote = 'staging'\n"
+    );
+    let told = apply(&agent, &text).expect(0).json();
+    assert_eq!(told["differences"][1]["to"], "runs later on registration, then to staging when green", "{told}");
+    assert_eq!(apply(&agent, &text).expect(0).json()["differences"], json!([]), "idempotent");
+
+    let artifacts = [scores(10, None), scores(2, None), "no scores\n".to_owned()];
+    for (i, scores) in artifacts.iter().enumerate() {
+        write(&agent, &format!("m{i}/scores.csv"), scores);
+        agent.cli(&["model", "push", "delay", &format!("m{i}")]).expect(0);
+    }
+    let stage = |version: usize| {
+        let shown = agent.cli(&["model", "show", "delay", "--json"]).expect(0).json();
+        let all = shown["versions"].as_array().unwrap().clone();
+        all.iter().find(|v| v["version"] == version).unwrap()["stage"].clone()
+    };
+    eventually("the good one is in staging", || stage(1) == "staging");
+    let failed = || {
+        let tries = agent.cli(&["gate", "list", "--json"]).expect(0).json()["tries"].clone();
+        let third = tries.as_array().unwrap().iter().find(|t| t["version"] == 3).cloned();
+        third.filter(|t| t["tries"] == 2 && t["outcome"] != "").is_some()
+    };
+    eventually("the one without predictions was tried twice", failed);
+    assert_eq!((stage(2), stage(3)), (json!("dev"), json!("dev")));
+    let second = agent.cli(&["eval", "list", "delay", "2", "--json"]).expect(0).json();
+    assert_eq!(second[0]["broken"], json!(["accuracy is 0.5, allowed is >= 0.7"]));
+    let trail = agent.cli(&["audit", "list", "--json"]).expect(0).json().to_string();
+    assert!(trail.contains("\"policy\"") && trail.contains("its evals are good"), "{trail}");
+    agent.cli(&["gate", "no-policy", "delay"]).expect(0);
+    agent.cli(&["gate", "no-policy", "delay"]).expect(4);
 }

@@ -203,6 +203,8 @@ async fn of_evals_and_gates(ctx: &Ctx) -> Vec<Command> {
     let gate =
         gates::Gate { name: "g".to_owned(), model: model(), stage, rule: gates::Rule::Approvals { approvals: 1 } };
     let until = Timestamp(4_000_000_000_000_000);
+    let policy =
+        gates::policy::Policy { model: model(), evals: vec!["s".to_owned()], promote: true, since: Timestamp(0) };
     vec![
         Command::Evals(evals::Command::SetSuite { suite }),
         registry(registry::Command::RegisterVersion { model: model(), create: true, import: None, doc }),
@@ -213,6 +215,8 @@ async fn of_evals_and_gates(ctx: &Ctx) -> Vec<Command> {
         Command::Gates(G::EndWaiver { model: model(), version, gate: "g".to_owned() }),
         Command::Gates(G::Approve { model: model(), version, stage }),
         Command::Gates(G::WithdrawApproval { model: model(), version, stage }),
+        Command::Gates(G::SetPolicy { policy }),
+        Command::Gates(G::RemovePolicy { model: model() }),
         Command::Evals(evals::Command::RemoveSuite { name: "s".to_owned() }),
     ]
 }
@@ -307,6 +311,8 @@ fn refused(command: &Command) -> Command {
             G::EndWaiver { version, gate, .. } => G::EndWaiver { model: gone(), version, gate },
             G::Approve { version, stage, .. } => G::Approve { model: gone(), version, stage },
             G::WithdrawApproval { version, stage, .. } => G::WithdrawApproval { model: gone(), version, stage },
+            G::SetPolicy { policy } => G::SetPolicy { policy: gates::policy::Policy { evals: vec![gone()], ..policy } },
+            G::RemovePolicy { .. } => G::RemovePolicy { model: gone() },
         }),
         Command::Incidents(c) => Command::Incidents(match c {
             I::SetAlert { rule } => I::SetAlert { rule: incident::AlertRule { name: String::new(), ..rule } },

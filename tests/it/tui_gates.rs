@@ -128,6 +128,7 @@ fn standing() -> Standing {
         approvals: Vec::new(),
         decisions: vec![decision("flight-delay", 44, Stage::Prod), decision("flight-delay", 43, Stage::Prod)],
         pending: vec![pending],
+        ..Standing::default()
     }
 }
 

@@ -4,6 +4,7 @@
 mod heads;
 mod idle;
 mod metadata;
+mod policy;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
     Ok(vec![
         tokio::spawn(heads::keep(app.clone(), heads)),
         tokio::spawn(metadata::keep(app.clone())),
+        tokio::spawn(policy::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),
         tokio::spawn(notify::beat(app.clone())),

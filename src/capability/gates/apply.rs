@@ -1,6 +1,7 @@
 //! The rules of gates: what each command does, within its transaction.
 
 use super::command::Command;
+use super::policy::Policy;
 use super::rule::check;
 use super::{Approval, Decision, Gate, Waiver, store};
 use crate::base::{Fault, Timestamp, fault::Result};
@@ -66,6 +67,14 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
             let version = version_of(tx, model, *version).await?;
             approve(tx, &version, *stage, by).await
         }
+        Command::SetPolicy { policy } => set_policy(tx, policy, by).await,
+        Command::RemovePolicy { model } => {
+            let before = store::policies(Source::Tx(tx)).await?.into_iter().find(|p| p.model == *model);
+            let before = before
+                .ok_or_else(|| Fault::not_found(format!("{model} has no policy")).next("see `opsroom gate list`"))?;
+            store::put_policy(tx, model, None, by.now).await?;
+            Ok(changed(before.asked(), ""))
+        }
         Command::WithdrawApproval { model, version, stage } => {
             let ended = store::end_approvals(tx, model, *version, *stage, by.name, by.now).await?;
             if ended == 0 {
@@ -75,6 +84,19 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
             Ok(changed(format!("approved by {}", by.name), "withdrawn"))
         }
     }
+}
+
+async fn set_policy(tx: &mut Tx, policy: &Policy, by: By<'_>) -> Result<Applied> {
+    let suites = evals::suites(Source::Tx(tx)).await?;
+    if let Some(gone) = policy.evals.iter().find(|e| suites.iter().all(|s| s.name != **e)) {
+        return Err(Fault::not_found(format!("there is no suite {gone}")).next("see `opsroom eval suites`"));
+    }
+    if policy.evals.is_empty() {
+        return Err(Fault::invalid("a policy without evals does nothing").next("name a suite at least"));
+    }
+    let before = store::policies(Source::Tx(tx)).await?.into_iter().find(|p| p.model == policy.model);
+    store::put_policy(tx, &policy.model, Some(policy), by.now).await?;
+    Ok(changed(before.map(|p| p.asked()).unwrap_or_default(), policy.asked()))
 }
 
 async fn version_of(tx: &mut Tx, model: &str, version: u32) -> Result<ModelVersion> {

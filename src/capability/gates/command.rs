@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Gate;
+use super::policy::Policy;
 use crate::base::Timestamp;
 use crate::capability::registry::Stage;
 
@@ -44,6 +45,13 @@ pub enum Command {
         version: u32,
         stage: Stage,
     },
+    /// What the agent does by itself when a version is registered.
+    SetPolicy {
+        policy: Policy,
+    },
+    RemovePolicy {
+        model: String,
+    },
 }
 
 impl Command {
@@ -56,6 +64,8 @@ impl Command {
             Self::EndWaiver { .. } => "end-waiver",
             Self::Approve { .. } => "approve",
             Self::WithdrawApproval { .. } => "withdraw-approval",
+            Self::SetPolicy { .. } => "set-policy",
+            Self::RemovePolicy { .. } => "remove-policy",
         }
     }
 
@@ -68,6 +78,8 @@ impl Command {
             Self::EndWaiver { .. } => "Ends a waiver before its time.",
             Self::Approve { .. } => "Gives one's word for a version.",
             Self::WithdrawApproval { .. } => "Takes one's word for a version back.",
+            Self::SetPolicy { .. } => "Sets what the agent does when a version of a model is registered.",
+            Self::RemovePolicy { .. } => "Leaves versions that are registered alone again.",
         }
     }
 
@@ -78,7 +90,9 @@ impl Command {
             | Self::WaiveGate { model, .. }
             | Self::EndWaiver { model, .. }
             | Self::Approve { model, .. }
-            | Self::WithdrawApproval { model, .. } => model,
+            | Self::WithdrawApproval { model, .. }
+            | Self::RemovePolicy { model } => model,
+            Self::SetPolicy { policy } => &policy.model,
         }
     }
 
@@ -86,6 +100,9 @@ impl Command {
     pub fn target(&self) -> String {
         match self {
             Self::SetGates { model, stage, .. } => format!("{model} {}", stage.name()),
+            Self::SetPolicy { policy: Policy { model, .. } } | Self::RemovePolicy { model } => {
+                format!("policy of {model}")
+            }
             Self::CheckGates { model, version, .. }
             | Self::WaiveGate { model, version, .. }
             | Self::EndWaiver { model, version, .. }

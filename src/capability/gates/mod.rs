@@ -9,6 +9,7 @@ mod case;
 mod command;
 mod data;
 mod judge;
+pub mod policy;
 mod rule;
 mod slices;
 mod store;
@@ -221,6 +222,11 @@ pub struct Standing {
     pub decisions: Vec<Decision>,
     /// Versions that wait for someone's word.
     pub pending: Vec<Pending>,
+    /// What happens by itself when a version is registered, and how far it came.
+    #[serde(default)]
+    pub policies: Vec<policy::Policy>,
+    #[serde(default)]
+    pub tries: Vec<policy::Try>,
 }
 
 /// An approval that is still missing.
@@ -261,7 +267,10 @@ pub async fn standing(mut source: Source<'_>, model: Option<&str>, now: Timestam
     let pending = pending(&decisions, &approvals);
     // What they were made from is long, and asked for one by one.
     let decisions = decisions.into_iter().map(|d| Decision { case: None, ..d }).collect();
-    Ok(Standing { gates: gates(source, model).await?, waivers, approvals, decisions, pending })
+    let mut policies = policy::policies(source.again()).await?;
+    policies.retain(|p| model.is_none_or(|m| p.model == m));
+    let tries = policy::tries(source.again(), model).await?;
+    Ok(Standing { gates: gates(source, model).await?, waivers, approvals, decisions, pending, policies, tries })
 }
 
 /// From the newest decision on each version and stage.

@@ -1,5 +1,6 @@
 //! The SQL of gates.
 
+use super::policy::{Policy, Try};
 use super::{Approval, Decision, Gate, Waiver};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::registry::Stage;
@@ -27,6 +28,16 @@ const APPROVALS: &str = "select id, at, model, version, subject, stage, actor, r
      where ($1 = '' or model = $1) order by id";
 const END_APPROVALS: &str = "update gate_approvals set ended = $5 \
      where model = $1 and version = $2 and stage = $3 and actor = $4 and ended is null";
+const POLICIES: &str = "select model, since, doc from gate_policies order by model";
+const DROP_POLICY: &str = "delete from gate_policies where model = $1";
+const PUT_POLICY: &str = "insert into gate_policies (model, since, doc) values ($1, $2, $3)";
+const TRIES: &str = "select model, version, suite, tries, at, outcome from gate_policy_tries \
+     where ($1 = '' or model = $1) order by at desc limit 500";
+const PUT_TRY: &str = "insert into gate_policy_tries (model, version, suite, tries, at, outcome) \
+     values ($1, $2, $3, $4, $5, $6) on conflict (model, version, suite) \
+     do update set tries = excluded.tries, at = excluded.at, outcome = excluded.outcome";
+const RENAME_POLICIES: &str = "update gate_policies set model = $2 where model = $1";
+const RENAME_TRIES: &str = "update gate_policy_tries set model = $2 where model = $1";
 const RENAME_GATES: &str = "update gates set model = $2 where model = $1";
 const RENAME_DECISIONS: &str = "update gate_decisions set model = $2 where model = $1";
 const RENAME_WAIVERS: &str = "update gate_waivers set model = $2 where model = $1";
@@ -51,6 +62,13 @@ pub const STATEMENTS: &[&str] = &[
     RENAME_DECISIONS,
     RENAME_WAIVERS,
     RENAME_APPROVALS,
+    POLICIES,
+    DROP_POLICY,
+    PUT_POLICY,
+    TRIES,
+    PUT_TRY,
+    RENAME_POLICIES,
+    RENAME_TRIES,
 ];
 
 row_struct! {
@@ -79,6 +97,17 @@ row_struct! {
         actor: String,
         reason: String,
         ended: Option<i64>,
+    }
+}
+
+row_struct! {
+    struct TryRow {
+        model: String,
+        version: i64,
+        suite: String,
+        tries: i64,
+        at: i64,
+        outcome: String,
     }
 }
 
@@ -217,8 +246,50 @@ pub(super) async fn end_approvals(
 
 /// One by one: `on_tx!` binds each statement's own arguments.
 pub(super) async fn rename(tx: &mut Tx, from: &str, to: &str) -> Result<()> {
-    for statement in [RENAME_GATES, RENAME_DECISIONS, RENAME_WAIVERS, RENAME_APPROVALS] {
+    for statement in [RENAME_GATES, RENAME_DECISIONS, RENAME_WAIVERS, RENAME_APPROVALS, RENAME_POLICIES, RENAME_TRIES] {
         on_tx!(tx, t => sqlx::query(statement).bind(from).bind(to).execute(&mut *t).await.map(drop)).map_err(fault)?;
     }
     Ok(())
+}
+
+pub(super) async fn policies(source: Source<'_>) -> Result<Vec<Policy>> {
+    let rows: Vec<(String, i64, String)> =
+        on_source!(source, e => sqlx::query_as(POLICIES).fetch_all(e).await).map_err(fault)?;
+    let policy = |(model, since, doc): (String, i64, String)| {
+        let policy: Policy = serde_json::from_str(&doc).map_err(|e| corrupt(&e))?;
+        Ok(Policy { model, since: Timestamp(since), ..policy })
+    };
+    rows.into_iter().map(policy).collect()
+}
+
+/// In place of the one that was; `None` takes it away.
+pub(super) async fn put_policy(tx: &mut Tx, model: &str, policy: Option<&Policy>, now: Timestamp) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(DROP_POLICY).bind(model).execute(&mut *t).await.map(drop)).map_err(fault)?;
+    let Some(policy) = policy else { return Ok(()) };
+    let doc = text(policy)?;
+    on_tx!(tx, t => sqlx::query(PUT_POLICY).bind(model).bind(now.0).bind(doc).execute(&mut *t).await.map(drop))
+        .map_err(fault)
+}
+
+pub(super) async fn tries(source: Source<'_>, model: Option<&str>) -> Result<Vec<Try>> {
+    let model = model.unwrap_or_default();
+    let rows: Vec<TryRow> =
+        on_source!(source, e => sqlx::query_as(TRIES).bind(model).fetch_all(e).await).map_err(fault)?;
+    let one = |r: TryRow| Try {
+        model: r.model,
+        version: u32::try_from(r.version).unwrap_or(0),
+        suite: r.suite,
+        tries: u32::try_from(r.tries).unwrap_or(u32::MAX),
+        at: Timestamp(r.at),
+        outcome: r.outcome,
+    };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+pub(super) async fn put_try(tx: &mut Tx, one: &Try) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(PUT_TRY)
+        .bind(&one.model).bind(i64::from(one.version)).bind(&one.suite).bind(i64::from(one.tries))
+        .bind(one.at.0).bind(&one.outcome)
+        .execute(&mut *t).await.map(drop))
+    .map_err(fault)
 }
