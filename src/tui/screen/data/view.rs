@@ -277,7 +277,8 @@ fn readers(look: &Look<'_>, buf: &mut Buffer, area: Rect, data: &Data) {
     let all = data.readers();
     let row = data.current();
     let (runs, models) = row.map_or((0, 0), |r| (r.runs().len(), r.models.len()));
-    let note = format!("{runs} runs · {models} models · ↵ open");
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let note = format!("{} · {} · ↵ open", many(runs, "run"), many(models, "model"));
     let inner = pane(look, buf, area, focused, "READ BY", &note);
     if all.is_empty() {
         let named = row.and_then(DataRow::version).map_or_else(|| "NAME".to_owned(), |v| v.to_string());
