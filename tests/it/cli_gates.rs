@@ -542,8 +542,8 @@ fn a_policy_evaluates_what_is_registered_and_moves_what_is_green() {
     eventually("the good one is in staging", || stage(1) == "staging");
     let failed = || {
         let tries = agent.cli(&["gate", "list", "--json"]).expect(0).json()["tries"].clone();
-        let third = tries.as_array().unwrap().iter().find(|t| t["version"] == 3).cloned();
-        third.filter(|t| t["tries"] == 2 && t["outcome"] != "").is_some()
+        let third = |t: &&Value| t["version"] == 3;
+        tries.as_array().unwrap().iter().find(third).is_some_and(|t| t["tries"] == 2 && t["outcome"] != "")
     };
     eventually("the one without predictions was tried twice", failed);
     assert_eq!((stage(2), stage(3)), (json!("dev"), json!("dev")));
