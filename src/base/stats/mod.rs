@@ -12,6 +12,7 @@ pub mod multiple;
 pub mod proportion;
 pub mod rank;
 pub mod regression;
+pub mod sequential;
 pub mod sketch;
 pub mod special;
 

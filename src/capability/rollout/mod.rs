@@ -1,5 +1,6 @@
 //! Rollout: which version of a model answers which share of a service's traffic.
 
+pub mod judge;
 pub mod split;
 pub mod table;
 
