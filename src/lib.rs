@@ -11,5 +11,6 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod local;
+pub mod router;
 pub mod run;
 pub mod tui;

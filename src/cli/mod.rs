@@ -31,6 +31,7 @@ mod model_change;
 pub mod plain;
 mod print;
 mod push;
+mod router;
 mod run;
 mod runs;
 mod runs_change;
@@ -52,6 +53,7 @@ pub use connect::{Reached, reach};
 pub use demo::{Demo, DemoVerb};
 pub use exit::{Exit, report};
 pub use print::Format;
+pub use router::Router;
 pub use session::Session;
 
 use crate::base::{Fault, fault::Result};
@@ -180,6 +182,7 @@ pub enum Verb {
     Token(token::Verb),
     /// Run the agent in the foreground, or ask about the one that runs
     Agent(Agent),
+    Router(Router),
     /// Take what another tool wrote into the store
     #[command(subcommand)]
     Import(import::Verb),
@@ -274,6 +277,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Import(verb) => import::run(session, verb).await,
         // Those need an agent or a room of their own.
         Verb::Demo(_)
+        | Verb::Router(_)
         | Verb::Open { .. }
         | Verb::Restore(_)
         | Verb::Runs(_)

@@ -4,6 +4,7 @@ mod contexts;
 mod demo;
 mod open;
 mod restore;
+mod router;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
 
 /// Clients say only what went wrong; an agent also what it does. `OPSROOM_LOG` (error, warn, info, debug) says otherwise.
 fn start_log(arguments: &Arguments) {
-    let agent = matches!(&arguments.verb, Some(Verb::Agent(Agent { verb: None, .. })));
+    let agent = matches!(&arguments.verb, Some(Verb::Router(_) | Verb::Agent(Agent { verb: None, .. })));
     let usual = if agent { LevelFilter::INFO } else { LevelFilter::ERROR };
     let level = std::env::var("OPSROOM_LOG").ok().and_then(|l| l.parse().ok()).unwrap_or(usual);
     // Without colours: the crate is built without them, and asking for them on a terminal would panic.
@@ -74,6 +75,7 @@ async fn run(arguments: Arguments) -> Result<Exit> {
     match verb {
         Some(Verb::Agent(Agent { verb: None, detached, .. })) => serve(&loaded, detached).await,
         Some(Verb::Agent(Agent { verb: Some(AgentVerb::Migrate { .. }), .. })) => bring_up_to_date(&loaded).await,
+        Some(Verb::Router(it)) => router::run(&it).await,
         Some(Verb::Demo(demo)) => demo::run(&Session::new(loaded, &global)?, &demo).await,
         Some(Verb::Restore(restore)) => restore::run(&Session::new(loaded, &global)?, &restore).await,
         Some(Verb::Open { path }) => open::run(&Session::new(loaded, &global)?, &path).await,

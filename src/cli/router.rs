@@ -1,0 +1,19 @@
+//! The flags of `opsroom router`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Run the data plane in the foreground: it sends requests to the versions of models. An agent starts one by itself.
+#[derive(Debug, Clone, Args)]
+pub struct Router {
+    /// Where it takes requests; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:6280", value_name = "HOST:PORT")]
+    pub listen: String,
+    /// Folder of its socket, its table and its journal
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Route table to begin with, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
+}

@@ -1,0 +1,113 @@
+//! Counts of requests, errors and latencies by version, minute and weight: they never drop, and each is given once.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::base::Timestamp;
+use crate::base::stats::sketch::Sketch;
+use crate::capability::monitoring::{ArmRole, TrafficWindow};
+use crate::capability::rollout::link::Windows;
+
+/// Windows by (service, version, arm, minute, weight).
+type Counts = BTreeMap<(String, u32, ArmRole, i64, u16), TrafficWindow>;
+
+#[derive(Default)]
+pub struct Counters {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    now: Counts,
+    /// What was given and not yet acknowledged.
+    given: Vec<TrafficWindow>,
+    sequence: i64,
+}
+
+/// One answered request.
+pub struct Served<'a> {
+    pub service: &'a str,
+    pub version: u32,
+    pub arm: ArmRole,
+    pub weight: u16,
+    pub came: Timestamp,
+    pub answered: Timestamp,
+    pub failed: bool,
+    /// `None` when nothing was answered.
+    pub latency_ms: Option<f64>,
+    pub differs: bool,
+}
+
+impl Counters {
+    pub fn count(&self, served: &Served<'_>) {
+        let minute = served.came.0.div_euclid(60_000_000);
+        let key = (served.service.to_owned(), served.version, served.arm, minute, served.weight);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = inner.now.entry(key).or_insert_with(|| TrafficWindow {
+            service: served.service.to_owned(),
+            version: served.version,
+            arm: served.arm,
+            minute,
+            weight: served.weight,
+            requests: 0,
+            errors: 0,
+            latency: Sketch::default(),
+            differing: 0,
+            last: served.answered,
+        });
+        window.requests += 1;
+        window.errors += u64::from(served.failed);
+        window.differing += u64::from(served.differs);
+        if let Some(ms) = served.latency_ms {
+            window.latency.add(ms);
+        }
+        window.last = window.last.max(served.answered);
+    }
+
+    /// What was counted since the batch `after`, which has arrived and is forgotten.
+    pub fn take(&self, router: &str, after: i64) -> Windows {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if after >= inner.sequence {
+            inner.given.clear();
+        }
+        if inner.given.is_empty() && !inner.now.is_empty() {
+            inner.sequence = inner.sequence.max(after) + 1;
+            inner.given = std::mem::take(&mut inner.now).into_values().collect();
+        }
+        Windows { router: router.to_owned(), sequence: inner.sequence, windows: inner.given.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_given_until_it_has_arrived_and_nothing_is_given_twice() {
+        let counters = Counters::default();
+        let count = |ms: f64| {
+            counters.count(&Served {
+                service: "s",
+                version: 1,
+                arm: ArmRole::Stable,
+                weight: 0,
+                came: Timestamp(90_000_000),
+                answered: Timestamp(91_000_000),
+                failed: ms > 5.0,
+                latency_ms: Some(ms),
+                differs: false,
+            });
+        };
+        count(1.0);
+        count(9.0);
+        let first = counters.take("r", 0);
+        assert_eq!((first.sequence, first.windows[0].requests, first.windows[0].errors), (1, 2, 1));
+        assert_eq!(first.windows[0].minute, 1);
+        count(2.0);
+        assert_eq!(counters.take("r", 0), first, "it has not arrived");
+        let second = counters.take("r", 1);
+        assert_eq!((second.sequence, second.windows[0].requests), (2, 1));
+        let third = counters.take("r", 2);
+        assert!(third.windows.is_empty());
+    }
+}

@@ -1,0 +1,137 @@
+//! The data plane: a process of its own that sends each request to the version that serves its caller. It holds an
+//! immutable table, swaps it whole, keeps it on disk, and serves on when the agent or the store is gone.
+
+mod control;
+mod counters;
+mod key;
+mod pool;
+mod proxy;
+mod state;
+mod tap;
+mod upstream;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use crate::base::{Fault, fault::Result};
+use crate::capability::rollout::RouteTable;
+use state::State;
+
+/// How long a client may take to send its headers.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(15);
+/// Headers of a request.
+const HEADERS_MAX: usize = 200;
+/// How long open requests may take to end once the router was asked to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How a router is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `HOST:PORT`; port 0 picks a free one.
+    pub listen: String,
+    /// Its folder: socket, table and journal.
+    pub folder: PathBuf,
+    /// Serves by this at first, unless a newer one lies in the folder.
+    pub table: Option<RouteTable>,
+}
+
+/// A router that listens.
+pub struct Router {
+    state: Arc<State>,
+    listener: TcpListener,
+    control: tokio::net::UnixListener,
+}
+
+impl Router {
+    /// # Errors
+    /// `Unavailable` when the address or the folder cannot be had, or another router runs in that folder.
+    pub async fn start(options: Options) -> Result<Self> {
+        let listener = TcpListener::bind(&options.listen).await.map_err(|e| {
+            Fault::unavailable(format!("cannot listen on {}", options.listen))
+                .why(e.to_string())
+                .next("choose another address with --listen, port 0 picks a free one")
+        })?;
+        let address = listener.local_addr().map_err(|e| Fault::bug("no address").why(e.to_string()))?;
+        let control = control::bind(&options.folder).await?;
+        let state = State::open(&options.folder, format!("http://{address}"), options.table)?;
+        Ok(Self { state: Arc::new(state), listener, control })
+    }
+
+    /// `http://HOST:PORT`.
+    pub fn address(&self) -> &str {
+        self.state.address()
+    }
+
+    /// Asks it to end.
+    pub fn stopper(&self) -> impl FnOnce() + Send + use<> {
+        let state = self.state.clone();
+        move || state.stop()
+    }
+
+    /// Serves until it is asked to end, then lets open requests finish.
+    pub async fn run(self) {
+        let Self { state, listener, control } = self;
+        let tasks =
+            [tokio::spawn(control::serve(control, state.clone())), tokio::spawn(upstream::check_health(state.clone()))];
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        serve(stream, state.clone());
+                    }
+                    // Out of descriptors: those that are open will end.
+                    Err(e) => {
+                        tracing::warn!("accept: {e}");
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                },
+                () = state.stopped() => break,
+            }
+        }
+        drop(listener);
+        let drained = tokio::time::timeout(DRAIN, async {
+            while state.requests_open() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
+        }
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        state.close();
+    }
+}
+
+fn serve(stream: tokio::net::TcpStream, state: Arc<State>) {
+    if let Err(e) = stream.set_nodelay(true) {
+        tracing::debug!("nodelay: {e}");
+    }
+    tokio::spawn(async move {
+        let answering = state.clone();
+        let service = service_fn(move |request| {
+            let state = answering.clone();
+            async move { Ok::<_, std::convert::Infallible>(proxy::answer(&state, request).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_headers(HEADERS_MAX);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = state.stopped() => {
+                // The answer that is under way says that it is the last one.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(e) = ended {
+            tracing::debug!("connection: {e}");
+        }
+    });
+}

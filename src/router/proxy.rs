@@ -1,0 +1,511 @@
+//! One request: whose it is, which version answers, what goes there and what comes back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
+
+use super::counters::Served;
+use super::key;
+use super::pool::{Failed, Outgoing};
+use super::state::{Live, State};
+use super::tap::{self, BODY_BYTES_MAX};
+use super::upstream::Upstream;
+use crate::base::Timestamp;
+use crate::base::clock::{Clock, Stopwatch, SystemClock};
+use crate::base::id::uuid7;
+use crate::capability::monitoring::{ArmRole, Prediction};
+use crate::capability::rollout::{Arm, Limits, Protocol, Route, StickyKey};
+
+const MODEL: HeaderName = HeaderName::from_static("x-opsroom-model");
+const VERSION: HeaderName = HeaderName::from_static("x-opsroom-version");
+const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction-id");
+/// Headers between two neighbours, which are not passed on.
+const HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+];
+
+/// What the client gets.
+pub type Answer = Response<Either<Full<Bytes>, Passing>>;
+
+/// Counts one more while it lives.
+pub struct Open(Arc<AtomicU64>);
+
+impl Open {
+    pub fn of(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an answer's end is done with; its bytes unless there were too many.
+type AtEnd = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
+
+/// An answer on its way, looked at as it passes.
+pub struct Passing {
+    inner: Incoming,
+    kept: Option<Vec<u8>>,
+    connection: Option<(Arc<Upstream>, SendRequest<Outgoing>)>,
+    at_end: Option<AtEnd>,
+    _open: [Open; 2],
+}
+
+impl Passing {
+    /// The connection can be used again, and what was read can be looked at.
+    fn end(&mut self) {
+        if let Some((upstream, connection)) = self.connection.take() {
+            upstream.pool.give_back(connection);
+        }
+        if let Some(at_end) = self.at_end.take() {
+            at_end(self.kept.take());
+        }
+    }
+}
+
+impl Body for Passing {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(data), Some(kept)) = (frame.data_ref(), &mut self.kept) {
+                    kept.extend_from_slice(data);
+                    if kept.len() > BODY_BYTES_MAX {
+                        self.kept = None;
+                    }
+                }
+                if self.inner.is_end_stream() {
+                    self.end();
+                }
+            }
+            // Broken off: the client sees it cut, and the connection is not used again.
+            Some(Err(_)) => {}
+            None => self.end(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
+    let text = serde_json::json!({ "what": what, "next": next }).to_string();
+    let mut answer = Response::new(Either::Left(Full::new(Bytes::from(text))));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A request as far as it was looked at.
+struct Asked {
+    id: String,
+    came: Timestamp,
+    method: Method,
+    /// Path and query below the service.
+    path: String,
+    headers: HeaderMap,
+    body: Outgoing,
+    /// The body where it is held whole.
+    whole: Option<Bytes>,
+}
+
+/// Answers a client.
+pub async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Answer {
+    let came = SystemClock.now();
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        return refuse(StatusCode::BAD_REQUEST, "no Host header", "HTTP/1.1 requires it");
+    }
+    let whole_path = request.uri().path_and_query().map_or("/", |p| p.as_str()).trim_start_matches('/');
+    let end = whole_path.find(['/', '?']).unwrap_or(whole_path.len());
+    let (service, path) = whole_path.split_at(end);
+    let table = state.table();
+    let Some(live) = table.route(service) else {
+        return refuse(
+            StatusCode::NOT_FOUND,
+            &format!("no service {service:?} is routed here"),
+            "see opsroom service list",
+        );
+    };
+    let limits = &live.route.limits;
+    if live.open.load(Ordering::Relaxed) >= u64::from(limits.requests_max) {
+        let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, "too many requests are open", "try again in a second");
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return answer;
+    }
+    let open = [Open::of(&live.open), state.busy()];
+    let path = path.to_owned();
+    match taken(&live.route, request, path, came).await {
+        Ok(asked) => served(state, live, asked, open).await,
+        Err(answer) => answer,
+    }
+}
+
+/// Reads as much of the body as is needed to decide.
+async fn taken(route: &Route, request: Request<Incoming>, path: String, came: Timestamp) -> Result<Asked, Answer> {
+    let (parts, body) = request.into_parts();
+    let limit = usize::try_from(route.limits.body_bytes_max).unwrap_or(usize::MAX);
+    let too_long = || {
+        let what = format!("the body is longer than {limit} bytes");
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, &what, "send less at a time")
+    };
+    let length = body.size_hint().exact();
+    if length.is_some_and(|n| n > route.limits.body_bytes_max) {
+        return Err(too_long());
+    }
+    let small = length.is_some_and(|n| n <= BODY_BYTES_MAX as u64);
+    let (body, whole) = if small || matches!(route.key, StickyKey::Json(_)) {
+        match Limited::new(body, limit).collect().await {
+            Ok(collected) => {
+                let bytes = collected.to_bytes();
+                (Either::Left(Full::new(bytes.clone())), Some(bytes))
+            }
+            Err(e) if e.is::<http_body_util::LengthLimitError>() => return Err(too_long()),
+            Err(e) => return Err(refuse(StatusCode::BAD_REQUEST, "the body broke off", &e.to_string())),
+        }
+    } else {
+        (Either::Right(Limited::new(body, limit)), None)
+    };
+    let mut headers = parts.headers;
+    strip_hop(&mut headers);
+    // Who asks twice with one id is the same request.
+    let given = headers.get(&PREDICTION).and_then(|v| v.to_str().ok()).filter(|id| !id.is_empty() && id.len() <= 128);
+    let id = given.map_or_else(uuid7, ToOwned::to_owned);
+    Ok(Asked { id, came, method: parts.method, path, headers, body, whole })
+}
+
+/// Takes away what holds between two neighbours only, and what `Connection` names.
+fn strip_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP {
+        headers.remove(name);
+    }
+    // The body is framed anew on each side.
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::EXPECT);
+}
+
+async fn served(state: &Arc<State>, live: &Live, asked: Asked, open: [Open; 2]) -> Answer {
+    let route = &live.route;
+    let key = key::of(&route.key, &asked.headers, asked.whole.as_deref());
+    let candidate = route.candidate.as_ref().filter(|_| key::is_candidate(route, key.as_deref(), &asked.id));
+    let (arm, role) = candidate.map_or((&route.stable, ArmRole::Stable), |arm| (arm, ArmRole::Candidate));
+    let told = Told {
+        service: route.service.clone(),
+        model: route.model.clone(),
+        protocol: route.protocol,
+        version: arm.version,
+        role,
+        weight: route.weight,
+        id: asked.id.clone(),
+        came: asked.came,
+        request: asked.whole.clone(),
+    };
+    let shadow = route.candidate.as_ref().filter(|_| route.shadow && role == ArmRole::Stable);
+    let shadow = shadow.zip(asked.whole.clone()).map(|(arm, whole)| {
+        let (other, rx) = tokio::sync::oneshot::channel();
+        let copy = Asked {
+            id: asked.id.clone(),
+            came: asked.came,
+            method: asked.method.clone(),
+            path: asked.path.clone(),
+            headers: asked.headers.clone(),
+            body: Either::Left(Full::new(whole.clone())),
+            whole: Some(whole),
+        };
+        tokio::spawn(shadowed(state.clone(), route.clone(), arm.clone(), copy, rx));
+        other
+    });
+    let watch = Stopwatch::start();
+    let sent = forward(state, arm, &route.limits, asked).await;
+    let ms = watch.elapsed().as_secs_f64() * 1e3;
+    match sent {
+        Ok((response, upstream, connection)) => {
+            let failed = response.status().is_server_error();
+            told.count(state, failed, Some(ms));
+            pass(state, response, (upstream, connection), told, ms, open, shadow)
+        }
+        Err(Refused::Client(answer)) => answer,
+        Err(Refused::Upstream(answer)) => {
+            told.count(state, true, None);
+            told.mark(answer)
+        }
+    }
+}
+
+/// Who is to blame for there being no answer.
+enum Refused {
+    Client(Answer),
+    Upstream(Answer),
+}
+
+type Sent = (Response<Incoming>, Arc<Upstream>, SendRequest<Outgoing>);
+
+/// Sends a request to an arm; again over a fresh connection only where it cannot do anything twice.
+async fn forward(state: &State, arm: &Arm, limits: &Limits, asked: Asked) -> Result<Sent, Refused> {
+    let bad = |status, what: String| Refused::Upstream(refuse(status, &what, "see the model server's log"));
+    let Some(upstream) = state.upstreams.pick(arm) else {
+        return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} has no address", arm.version)));
+    };
+    let connect = Duration::from_millis(limits.connect_timeout_ms);
+    let idempotent =
+        matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    let again = idempotent || (limits.retry_post && asked.method == Method::POST);
+    let copy = |asked: &Asked| {
+        let whole = asked.whole.clone()?;
+        Some(Asked {
+            id: asked.id.clone(),
+            came: asked.came,
+            method: asked.method.clone(),
+            path: asked.path.clone(),
+            headers: asked.headers.clone(),
+            body: Either::Left(Full::new(whole.clone())),
+            whole: Some(whole),
+        })
+    };
+    let mut spare = if again { copy(&asked) } else { None };
+    let Some(mut request) = outgoing(asked, &upstream, arm) else {
+        return Err(Refused::Client(refuse(StatusCode::BAD_REQUEST, "the path cannot be passed on", "check it")));
+    };
+    let mut fresh = false;
+    loop {
+        let sent = upstream.pool.send(&upstream.authority, request, connect, fresh);
+        let timeout = Duration::from_millis(limits.timeout_ms);
+        match tokio::time::timeout(timeout, sent).await {
+            Ok(Ok((response, connection))) => {
+                upstream.worked();
+                return Ok((response, upstream, connection));
+            }
+            // It went nowhere: an idle connection that had been closed.
+            Ok(Err(Failed::Unsent(unsent))) if !fresh => {
+                request = *unsent;
+                fresh = true;
+            }
+            Ok(Err(Failed::Client(why))) => {
+                return Err(Refused::Client(refuse(
+                    StatusCode::BAD_REQUEST,
+                    "the body broke off or is too long",
+                    &why,
+                )));
+            }
+            Ok(Err(Failed::Connect(why) | Failed::Broke(why))) => {
+                if let Some(next) = spare.take().filter(|_| !fresh).and_then(|s| outgoing(s, &upstream, arm)) {
+                    request = next;
+                    fresh = true;
+                    continue;
+                }
+                upstream.failed();
+                return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} does not answer: {why}", arm.version)));
+            }
+            Ok(Err(Failed::Unsent(_))) => {
+                upstream.failed();
+                return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} closes its connections", arm.version)));
+            }
+            Err(_) => {
+                upstream.failed();
+                let what = format!("version {} took longer than {} ms", arm.version, limits.timeout_ms);
+                return Err(bad(StatusCode::GATEWAY_TIMEOUT, what));
+            }
+        }
+    }
+}
+
+/// The request as the model server gets it.
+fn outgoing(asked: Asked, upstream: &Upstream, arm: &Arm) -> Option<Request<Outgoing>> {
+    let slash = if asked.path.starts_with('/') { "" } else { "/" };
+    let mut request = Request::new(asked.body);
+    *request.method_mut() = asked.method;
+    *request.uri_mut() = format!("{}{slash}{}", upstream.prefix, asked.path).parse().ok()?;
+    *request.headers_mut() = asked.headers;
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, upstream.authority.parse().ok()?);
+    headers.insert(PREDICTION, asked.id.parse().ok()?);
+    headers.insert(VERSION, HeaderValue::from(arm.version));
+    Some(request)
+}
+
+/// What is said of a request afterwards.
+struct Told {
+    service: String,
+    model: String,
+    protocol: Protocol,
+    version: u32,
+    role: ArmRole,
+    weight: u16,
+    id: String,
+    came: Timestamp,
+    request: Option<Bytes>,
+}
+
+impl Told {
+    fn count(&self, state: &State, failed: bool, latency_ms: Option<f64>) {
+        state.counters.count(&Served {
+            service: &self.service,
+            version: self.version,
+            arm: self.role,
+            weight: self.weight,
+            came: self.came,
+            answered: SystemClock.now(),
+            failed,
+            latency_ms,
+            differs: false,
+        });
+    }
+
+    fn mark<B>(&self, mut answer: Response<B>) -> Response<B> {
+        let headers = answer.headers_mut();
+        let text = |t: &str| HeaderValue::from_str(t).unwrap_or_else(|_| HeaderValue::from_static("?"));
+        headers.insert(MODEL, text(&self.model));
+        headers.insert(VERSION, HeaderValue::from(self.version));
+        headers.insert(PREDICTION, text(&self.id));
+        answer
+    }
+
+    /// Events of the rows of a request.
+    fn tell(&self, state: &State, answer: Option<&[u8]>, ms: f64) {
+        let (Some(request), Some(answer)) = (&self.request, answer) else { return state.tap.drop_one() };
+        let rows = tap::rows(self.protocol, request, answer);
+        if rows.is_empty() && self.protocol != Protocol::None {
+            return state.tap.drop_one();
+        }
+        let many = rows.len() > 1;
+        for (i, (features, prediction)) in rows.into_iter().enumerate() {
+            state.tap.give(Prediction {
+                id: if many { format!("{}/{i}", self.id) } else { self.id.clone() },
+                service: self.service.clone(),
+                model: Some(self.model.clone()),
+                version: Some(self.version.to_string()),
+                time: Some(self.came),
+                features,
+                prediction,
+                score: None,
+                latency_ms: Some(ms),
+                error: None,
+                slices: std::collections::BTreeMap::new(),
+                batch: None,
+                usage: None,
+            });
+        }
+    }
+}
+
+/// Hands an answer on, and looks at it when it has passed.
+fn pass(
+    state: &Arc<State>,
+    response: Response<Incoming>,
+    connection: (Arc<Upstream>, SendRequest<Outgoing>),
+    told: Told,
+    ms: f64,
+    open: [Open; 2],
+    shadow: Option<tokio::sync::oneshot::Sender<Vec<u8>>>,
+) -> Answer {
+    let (mut parts, inner) = response.into_parts();
+    let length = parts.headers.get(header::CONTENT_LENGTH).cloned();
+    strip_hop(&mut parts.headers);
+    // To HEAD and with 304 it speaks of a body that is not there.
+    if let Some(length) = length.filter(|_| inner.is_end_stream()) {
+        parts.headers.insert(header::CONTENT_LENGTH, length);
+    }
+    let looked_at = parts.status.is_success() && told.protocol != Protocol::None;
+    let mut answer = told.mark(Response::from_parts(parts, ()));
+    let looking = state.clone();
+    let at_end: AtEnd = Box::new(move |kept| {
+        if looked_at {
+            told.tell(&looking, kept.as_deref(), ms);
+        }
+        if let (Some(shadow), Some(kept)) = (shadow, kept) {
+            // Nobody listens when the shadow has failed.
+            let _ = shadow.send(kept);
+        }
+    });
+    let mut passing =
+        Passing { kept: Some(Vec::new()), connection: Some(connection), at_end: Some(at_end), _open: open, inner };
+    if passing.inner.is_end_stream() {
+        passing.end();
+    }
+    let (parts, ()) = std::mem::replace(&mut answer, Response::new(())).into_parts();
+    Response::from_parts(parts, Either::Right(passing))
+}
+
+/// The candidate answers too; nobody sees it, and differences are counted.
+async fn shadowed(
+    state: Arc<State>,
+    route: Route,
+    arm: Arm,
+    asked: Asked,
+    stable: tokio::sync::oneshot::Receiver<Vec<u8>>,
+) {
+    let came = asked.came;
+    let watch = Stopwatch::start();
+    let sent = forward(&state, &arm, &route.limits, asked).await;
+    let ms = watch.elapsed().as_secs_f64() * 1e3;
+    let (failed, body) = match sent {
+        Ok((response, upstream, connection)) => {
+            let failed = response.status().is_server_error();
+            let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
+                .collect()
+                .await
+                .ok()
+                .map(http_body_util::Collected::to_bytes);
+            if body.is_some() {
+                upstream.pool.give_back(connection);
+            }
+            (failed, body)
+        }
+        Err(_) => (true, None),
+    };
+    let other = stable.await.ok();
+    let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    let differs = match (&body, &other) {
+        (Some(a), Some(b)) => a[..] != b[..] && (json(a).is_none() || json(a) != json(b)),
+        _ => false,
+    };
+    state.counters.count(&Served {
+        service: &route.service,
+        version: arm.version,
+        arm: ArmRole::Shadow,
+        weight: 0,
+        came,
+        answered: SystemClock.now(),
+        failed,
+        latency_ms: body.is_some().then_some(ms),
+        differs,
+    });
+}

@@ -1,0 +1,134 @@
+//! Model servers: their addresses, their connections, and which of them do not answer at present.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http_body_util::{Either, Full};
+use hyper::body::Bytes;
+use hyper::{Request, Uri};
+
+use super::pool::Pool;
+use super::state::State;
+use crate::base::clock::{Clock, SystemClock};
+use crate::capability::rollout::Arm;
+
+/// Failures in a row after which an address is left alone.
+const FAILURES_MAX: u32 = 3;
+/// For how long, doubled with each further failure.
+const EJECTED_US: i64 = 1_000_000;
+const EJECTED_DOUBLINGS_MAX: u32 = 5;
+const HEALTH_PERIOD: Duration = Duration::from_secs(2);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One address.
+pub struct Upstream {
+    pub authority: String,
+    /// Before the path of each request; without a slash at its end.
+    pub prefix: String,
+    pub pool: Pool,
+    failures: AtomicU32,
+    /// Microseconds since 1970.
+    back_at: AtomicI64,
+}
+
+impl Upstream {
+    fn new(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let authority = uri.authority()?;
+        let authority = if authority.port().is_some() { authority.to_string() } else { format!("{authority}:80") };
+        Some(Self {
+            authority,
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            pool: Pool::default(),
+            failures: AtomicU32::new(0),
+            back_at: AtomicI64::new(0),
+        })
+    }
+
+    pub fn worked(&self) {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+            self.back_at.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub fn failed(&self) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= FAILURES_MAX {
+            let doublings = (failures - FAILURES_MAX).min(EJECTED_DOUBLINGS_MAX);
+            let until = SystemClock.now().0 + (EJECTED_US << doublings);
+            self.back_at.store(until, Ordering::Relaxed);
+        }
+    }
+
+    fn is_ejected(&self, now: i64) -> bool {
+        self.back_at.load(Ordering::Relaxed) > now
+    }
+}
+
+#[derive(Default)]
+pub struct Upstreams {
+    all: RwLock<HashMap<String, Arc<Upstream>>>,
+    turn: AtomicUsize,
+}
+
+impl Upstreams {
+    fn of(&self, url: &str) -> Option<Arc<Upstream>> {
+        if let Some(known) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(url) {
+            return Some(known.clone());
+        }
+        let fresh = Arc::new(Upstream::new(url)?);
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        Some(all.entry(url.to_owned()).or_insert(fresh).clone())
+    }
+
+    /// The next address of an arm that answers at present; when none does, one all the same.
+    pub fn pick(&self, arm: &Arm) -> Option<Arc<Upstream>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if let [only] = arm.urls.as_slice() {
+            return self.of(only);
+        }
+        let now = SystemClock.now().0;
+        let n = arm.urls.len();
+        let nth = |i: usize| arm.urls.get((turn + i) % n.max(1)).and_then(|url| self.of(url));
+        (0..n).filter_map(nth).find(|u| !u.is_ejected(now)).or_else(|| nth(0))
+    }
+}
+
+/// Asks every address that has a health check, so that one which comes back is used soon, and one that is gone is not
+/// found out by callers.
+pub async fn check_health(state: Arc<State>) {
+    loop {
+        tokio::time::sleep(HEALTH_PERIOD).await;
+        for (upstream, path) in with_checks(&state) {
+            if is_healthy(&upstream, &path).await {
+                upstream.worked();
+            } else {
+                upstream.failed();
+            }
+        }
+    }
+}
+
+/// Addresses of all arms that say where to ask.
+fn with_checks(state: &State) -> Vec<(Arc<Upstream>, String)> {
+    let table = state.table();
+    let mut all = Vec::new();
+    for route in &table.table.routes {
+        for arm in [Some(&route.stable), route.candidate.as_ref(), route.previous.as_ref()].into_iter().flatten() {
+            let Some(path) = &arm.health else { continue };
+            all.extend(arm.urls.iter().filter_map(|url| state.upstreams.of(url)).map(|u| (u, path.clone())));
+        }
+    }
+    all
+}
+
+async fn is_healthy(upstream: &Upstream, path: &str) -> bool {
+    let path = format!("{}/{}", upstream.prefix, path.trim_start_matches('/'));
+    let request = Request::get(path).header("host", &upstream.authority).body(Either::Left(Full::new(Bytes::new())));
+    let Ok(request) = request else { return false };
+    let sent = upstream.pool.send(&upstream.authority, request, HEALTH_TIMEOUT, true);
+    matches!(tokio::time::timeout(HEALTH_TIMEOUT, sent).await, Ok(Ok((response, _))) if response.status().is_success())
+}
