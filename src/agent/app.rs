@@ -1,7 +1,7 @@
 //! What every handler of the agent shares.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::base::Timestamp;
@@ -18,6 +18,10 @@ struct Inner {
     started: Timestamp,
     address: String,
     stop: tokio::sync::watch::Sender<bool>,
+    /// The router ends with the agent.
+    ends_all: AtomicBool,
+    /// Where the router takes requests, once it does.
+    router: RwLock<String>,
     /// Requests and event streams that are open.
     open: AtomicUsize,
     /// When the last of them ended, µs since 1970.
@@ -44,6 +48,8 @@ impl App {
             started,
             address,
             stop: tokio::sync::watch::channel(false).0,
+            ends_all: AtomicBool::new(false),
+            router: RwLock::default(),
             open: AtomicUsize::new(0),
             last: AtomicI64::new(started.0),
         }))
@@ -89,7 +95,26 @@ impl App {
         Duration::from_micros(u64::try_from(since).unwrap_or(0))
     }
 
-    /// Asks the agent to drain and end.
+    /// Asks the agent to drain and end, and its router and model servers with it.
+    pub fn stop_all(&self) {
+        self.0.ends_all.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    pub fn ends_all(&self) -> bool {
+        self.0.ends_all.load(Ordering::Relaxed)
+    }
+
+    /// `http://HOST:PORT`; empty while there is none.
+    pub fn router(&self) -> String {
+        self.0.router.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_router(&self, address: String) {
+        *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Asks the agent to drain and end. Its router serves on, and the next agent takes it over.
     pub fn stop(&self) {
         self.0.stop.send_replace(true);
     }

@@ -8,6 +8,7 @@ mod monitors;
 mod native;
 mod notify;
 mod restore;
+mod routers;
 mod server;
 
 pub use app::App;

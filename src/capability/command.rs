@@ -7,11 +7,12 @@ use super::access::Role;
 use super::audit::{self, Detail, Via, Who};
 use super::envelope::{Actor, Envelope, Outcome};
 use super::event::Hint;
+use super::judged::{house, judged_for, refuse_import_past_gates};
 use super::monitoring::incident;
 use super::registry::Stage;
 use super::tracking::Staged;
-use super::{Ctx, access, datasets, evals, gates, registry, tracking, training};
-use crate::base::{Fault, Kind, fault::Result};
+use super::{Ctx, access, datasets, evals, gates, registry, rollout, tracking, training};
+use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::db::{Source, Tx};
 
 /// Everything that can be decided.
@@ -26,6 +27,7 @@ pub enum Command {
     Training(training::Command),
     Evals(evals::Command),
     Gates(gates::Command),
+    Rollouts(rollout::Command),
     Incidents(incident::Command),
 }
 
@@ -39,6 +41,7 @@ impl Command {
             Self::Training(c) => c.name(),
             Self::Evals(c) => c.name(),
             Self::Gates(c) => c.name(),
+            Self::Rollouts(c) => c.name(),
             Self::Incidents(c) => c.name(),
         }
     }
@@ -52,6 +55,7 @@ impl Command {
             Self::Training(c) => c.help(),
             Self::Evals(c) => c.help(),
             Self::Gates(c) => c.help(),
+            Self::Rollouts(c) => c.help(),
             Self::Incidents(c) => c.help(),
         }
     }
@@ -65,6 +69,7 @@ impl Command {
             Self::Training(c) => c.target(),
             Self::Evals(c) => c.target(),
             Self::Gates(c) => c.target(),
+            Self::Rollouts(c) => c.target(),
             Self::Incidents(c) => c.target(),
         }
     }
@@ -79,6 +84,7 @@ impl Command {
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
             // It lets the agent run programs.
             Self::Gates(gates::Command::SetPolicy { .. }) => Role::Admin,
+            Self::Rollouts(_) => Role::Operator,
             // A grade is what a gate may rest on.
             Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) => Role::Operator,
         }
@@ -184,53 +190,6 @@ impl Prepared {
     }
 }
 
-fn house(ctx: &Ctx) -> gates::House<'_> {
-    gates::House {
-        pool: ctx.db.read(),
-        tracking: &ctx.tracking,
-        artifacts: &ctx.artifacts,
-        settings: &ctx.settings.gates,
-    }
-}
-
-/// What a command needs a verdict on: a move to staging or prod by whatever name, or the question for one.
-async fn judged_for(ctx: &Ctx, command: &Command) -> Result<Option<(String, u32, Stage)>> {
-    let guarded = |stage: &Stage| matches!(stage, Stage::Staging | Stage::Prod);
-    let (model, version, stage) = match command {
-        Command::Gates(gates::Command::CheckGates { model, version, stage }) => {
-            return Ok(Some((model.clone(), *version, *stage)));
-        }
-        Command::Registry(registry::Command::SetStage { model, version, stage, .. }) if guarded(stage) => {
-            (model, *version, *stage)
-        }
-        Command::Registry(registry::Command::SetAlias { model, alias, version: Some(version) })
-            if ctx.settings.gates.production_aliases.contains(alias) =>
-        {
-            (model, *version, Stage::Prod)
-        }
-        _ => return Ok(None),
-    };
-    // Where it stands already it needs no second pass; what is missing is the registry's to say.
-    let view = registry::model(Source::Pool(ctx.db.read()), model, None).await?;
-    let moves = view.version(version).is_some_and(|v| v.stage != stage);
-    Ok(moves.then(|| (model.clone(), version, stage)))
-}
-
-/// An import brings its stage along: where gates stand, that would be a way around them.
-async fn refuse_import_past_gates(ctx: &Ctx, tx: &mut Tx, command: &Command) -> Result<()> {
-    let Command::Registry(registry::Command::RegisterVersion { model, import: Some(import), .. }) = command else {
-        return Ok(());
-    };
-    let guarded = gates::gates(Source::Tx(tx), Some(model)).await?.iter().any(|g| g.stage == import.stage);
-    if guarded || (ctx.settings.gates.required && import.stage == Stage::Prod) {
-        let stage = import.stage.name();
-        return Err(Fault::refused(format!("{model} v{} may not come in as {stage}", import.version))
-            .why(format!("gates stand before {stage}"))
-            .next("import it as dev and promote it"));
-    }
-    Ok(())
-}
-
 async fn in_transaction(
     ctx: &Ctx,
     actor: &Actor,
@@ -289,6 +248,9 @@ async fn in_transaction(
     if let Command::Datasets(c) = &envelope.command {
         ctx.hints.give(Hint::Dataset(c.dataset().to_owned()));
     }
+    if let Command::Rollouts(_) | Command::Registry(registry::Command::SetStage { .. }) = &envelope.command {
+        ctx.hints.give(Hint::Rollouts);
+    }
     if let Command::Incidents(_) = &envelope.command {
         ctx.hints.give(Hint::Incidents);
     }
@@ -346,7 +308,22 @@ async fn apply(
                 generation: envelope.generation,
                 audit: record,
             };
+            match &command {
+                registry::Command::SetStage { model, version, stage, .. } => {
+                    rollout::check_stage(tx, model, *version, *stage).await?;
+                }
+                registry::Command::DeleteVersion { model, version } => {
+                    rollout::check_served(tx, model, Some(*version)).await?;
+                }
+                registry::Command::DeleteModel { model } | registry::Command::RenameModel { model, .. } => {
+                    rollout::check_served(tx, model, None).await?;
+                }
+                _ => {}
+            }
             let applied = registry::apply(tx, &command, artifact, by).await?;
+            if let registry::Command::SetStage { model, version, stage, .. } = &command {
+                rollout::stage_set(tx, model, *version, *stage).await?;
+            }
             if let registry::Command::RenameModel { model, to } = &command {
                 evals::renamed(tx, model, to).await?;
                 gates::renamed(tx, model, to).await?;
@@ -378,6 +355,7 @@ async fn apply(
             let applied = gates::apply(tx, c, by).await?;
             changed((applied.from, applied.to))
         }
+        (Command::Rollouts(c), _) => rolled(tx, c, &actor.who.name, reason, now).await,
         (Command::Tracking(c), _) => {
             let staged = tracking::command::apply(&ctx.tracking, tx, c, now).await?;
             let (from, to) = c.change();
@@ -387,6 +365,24 @@ async fn apply(
         (Command::Access(c), _) => changed(access::apply(tx, c, now).await?),
         (Command::Incidents(c), _) => changed(incident::apply(tx, c, &actor.who.name, now).await?),
     }
+}
+
+/// A rollout's change, and the registry's that goes with it.
+async fn rolled(tx: &mut Tx, command: &rollout::Command, actor: &str, reason: &str, now: Timestamp) -> Result<Done> {
+    let applied = rollout::apply(tx, command, rollout::By { name: actor, reason, now }).await?;
+    let mut done =
+        Done { outcome: Outcome { from: applied.from, to: applied.to, ..Outcome::default() }, ..Done::default() };
+    if let Some((model, version)) = applied.to_prod {
+        let record = audit::next(tx).await?;
+        let by = registry::Decider { actor, reason, now, generation: None, audit: record };
+        let stage =
+            registry::Command::SetStage { model: model.clone(), version, stage: Stage::Prod, archive_others: false };
+        let moved = registry::apply(tx, &stage, None, by).await?;
+        done.outcome.version = Some(version);
+        done.thawed = moved.thawed;
+        done.models = vec![model];
+    }
+    Ok(done)
 }
 
 /// A grade, mirrored on the run's versions as well.

@@ -15,6 +15,8 @@ pub enum Hint {
     Audit,
     Dataset(String),
     Incidents,
+    /// Services, their versions and weights, and what they answered.
+    Rollouts,
     /// The listener fell behind: anything may have changed.
     Everything,
 }

@@ -10,6 +10,7 @@ pub mod evals;
 pub mod event;
 pub mod form;
 pub mod gates;
+mod judged;
 pub mod monitoring;
 pub mod registry;
 pub mod rollout;

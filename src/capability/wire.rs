@@ -39,6 +39,9 @@ pub struct Status {
     pub writes_queued: usize,
     /// Metric points that are journalled but not yet in chunks.
     pub unfolded_points: usize,
+    /// Where the router takes requests; empty while there is none.
+    #[serde(default)]
+    pub router: String,
 }
 
 /// A file or folder among a run's artifacts.

@@ -15,6 +15,7 @@ use crate::capability::gates::policy::{self, Policy};
 use crate::capability::gates::{self, Gate, Standing};
 use crate::capability::monitoring::incident::{self, AlertRule};
 use crate::capability::registry::Stage;
+use crate::capability::rollout::{self, Service};
 use crate::capability::{Command, Envelope};
 
 /// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`, what happens when a version is
@@ -45,7 +46,7 @@ struct Told {
     dry_run: bool,
 }
 
-const SECTIONS: &[&str] = &["suite", "gate", "policy", "alert"];
+const SECTIONS: &[&str] = &["service", "suite", "gate", "policy", "alert"];
 
 pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     session.check_writable()?;
@@ -63,6 +64,8 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     let gates = gates::parse(&mut document, &known)?;
     let Standing { gates: standing, policies: ruling, .. } = client.gates(None).await?;
     let policies = policy::parse(&mut document, &known)?;
+    let services = rollout::parse(&mut document)?;
+    let serving = if services.is_empty() { Vec::new() } else { client.services().await? };
     let alerts = incident::parse(&mut document)?;
     let watched = if alerts.is_empty() { Vec::new() } else { client.alert_rules().await? };
 
@@ -93,6 +96,13 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
                 to: policy.asked(),
             });
             commands.push(Command::Gates(gates::Command::SetPolicy { policy }));
+        }
+    }
+    for service in services {
+        let old = serving.iter().find(|s| s.service.name == service.name).map(|s| &s.service);
+        if old != Some(&service) {
+            differences.extend(service_differences(old, &service));
+            commands.push(Command::Rollouts(rollout::Command::SetService { service }));
         }
     }
     for rule in alerts {
@@ -136,6 +146,16 @@ async fn perform(session: &Session, change: &Change, commands: Vec<Command>) -> 
         audit.push(client.perform(&envelope).await?.audit);
     }
     Ok(audit)
+}
+
+fn service_differences(old: Option<&Service>, new: &Service) -> Vec<Difference> {
+    let what = format!("service {}", new.name);
+    let Some(old) = old else {
+        let backends: Vec<String> = new.backend.iter().map(|b| format!("v{} at {}", b.version, b.url)).collect();
+        let to = format!("{}, {}", new.model, backends.join(", "));
+        return vec![Difference { sign: '+', what, from: String::new(), to }];
+    };
+    fields(&what, &serde_json::to_value(old).unwrap_or_default(), &serde_json::to_value(new).unwrap_or_default())
 }
 
 fn suite_differences(old: Option<&Suite>, new: &Suite) -> Vec<Difference> {

@@ -36,6 +36,7 @@ mod run;
 mod runs;
 mod runs_change;
 mod select;
+mod service;
 mod session;
 mod ssh;
 mod status;
@@ -183,6 +184,16 @@ pub enum Verb {
     /// Run the agent in the foreground, or ask about the one that runs
     Agent(Agent),
     Router(Router),
+    /// Services: who answers which callers
+    #[command(subcommand)]
+    Service(service::Service),
+    /// Bring a new version to a service's callers, a share at a time
+    #[command(subcommand)]
+    Rollout(service::RolloutVerb),
+    Rollback(service::Rollback),
+    Forbid(service::OfVersion),
+    /// Allow a forbidden version again
+    Allow(service::OfVersion),
     /// Take what another tool wrote into the store
     #[command(subcommand)]
     Import(import::Verb),
@@ -286,6 +297,11 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         | Verb::Room(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),
         Verb::Connect(to) => guide::connect(session, &to).await,
+        Verb::Service(verb) => service::service(session, verb).await,
+        Verb::Rollout(verb) => service::rollout(session, verb).await,
+        Verb::Rollback(it) => service::roll_back(session, it).await,
+        Verb::Forbid(it) => service::forbid(session, it, true).await,
+        Verb::Allow(it) => service::forbid(session, it, false).await,
         Verb::Completions { shell } => guide::completions(shell),
         Verb::Man { dir } => guide::man(dir.as_deref()),
     }

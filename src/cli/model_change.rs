@@ -11,7 +11,7 @@ use super::{Exit, Format, Session, select};
 use crate::base::{Fault, fault::Result};
 use crate::capability::Command;
 use crate::capability::registry::{Command as Registry, Stage, VersionDoc};
-use crate::capability::tracking;
+use crate::capability::{rollout, tracking};
 
 pub(super) fn stage_named(text: &str) -> Result<Stage, String> {
     Stage::parse(text).ok_or_else(|| "one of dev, staging, prod, archived".to_owned())
@@ -110,8 +110,30 @@ pub struct Promote {
 }
 
 pub(super) async fn promote(session: &Session, it: Promote) -> Result<Exit> {
+    if it.to == Stage::Prod
+        && let Some(command) = by_its_service(session, &it).await?
+    {
+        return it.change.run(session, Command::Rollouts(command)).await;
+    }
     let it = SetStage { model: it.model, version: it.version, stage: it.to, archive_others: false, change: it.change };
     stage(session, it).await
+}
+
+/// Where a service answers with another version, prod is the end of its rollout, or a switch that is asked for as such.
+async fn by_its_service(session: &Session, it: &Promote) -> Result<Option<rollout::Command>> {
+    let client = session.client().await?;
+    let version = select::version(client, &it.model, &it.version).await?;
+    let services = client.services().await?;
+    let served = services.iter().find(|s| s.service.model == it.model && s.stable.is_some_and(|v| v != version));
+    let Some(served) = served else { return Ok(None) };
+    let service = served.service.name.clone();
+    let is_on_its_way = served.candidate.as_ref().is_some_and(|r| r.version == version);
+    Ok(match (is_on_its_way, it.all_at_once) {
+        (true, _) => Some(rollout::Command::FinishRollout { service }),
+        (false, true) => Some(rollout::Command::SwitchService { service, version }),
+        // The agent says which ways there are.
+        (false, false) => None,
+    })
 }
 
 #[derive(Debug, Args)]

@@ -16,4 +16,7 @@ pub struct Router {
     /// Route table to begin with, as JSON
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
+    /// Leave the terminal's session
+    #[arg(long, hide = true)]
+    pub detached: bool,
 }

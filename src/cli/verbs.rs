@@ -2,7 +2,7 @@
 //! be which cannot be reached from a shell.
 
 use crate::capability::monitoring::incident;
-use crate::capability::{Command, access, datasets, evals, gates, registry, tracking};
+use crate::capability::{Command, access, datasets, evals, gates, registry, rollout, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
 pub fn arguments(command: &Command) -> Vec<String> {
@@ -16,6 +16,7 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Evals(c) => of_evals(c),
         Command::Gates(c) => of_gates(c),
         Command::Incidents(c) => of_incidents(c),
+        Command::Rollouts(c) => of_rollouts(c),
     }
 }
 
@@ -88,6 +89,28 @@ fn of_evals(command: &evals::Command) -> Vec<String> {
         C::SetSuite { suite } => words(["apply", &format!("{}.toml", suite.name)]),
         C::RemoveSuite { name } => words(["eval", "remove", name]),
         C::RecordEval { report } => words(["eval", "run", &report.suite, &report.model, &report.version.to_string()]),
+    }
+}
+
+fn of_rollouts(command: &rollout::Command) -> Vec<String> {
+    use rollout::Command as C;
+    match command {
+        C::SetService { .. } => words(["apply", "service.toml"]),
+        C::RemoveService { name } => words(["service", "remove", name]),
+        C::StartRollout { service, version } => words(["rollout", "start", service, &version.to_string()]),
+        C::AdvanceRollout { service } => words(["rollout", "advance", service]),
+        C::SetWeight { service, weight } => {
+            words(["rollout", "weight", service, &rollout::service::percent(*weight).to_string()])
+        }
+        C::HoldRollout { service } => words(["rollout", "hold", service]),
+        C::ResumeRollout { service } => words(["rollout", "resume", service]),
+        C::DropRollout { service } => words(["rollout", "drop", service]),
+        C::FinishRollout { service } => words(["rollout", "finish", service]),
+        C::SwitchService { service, version } => words(["service", "switch", service, &version.to_string()]),
+        C::Rollback { service, to: None } => words(["rollback", service]),
+        C::Rollback { service, to: Some(version) } => words(["rollback", service, "--to", &version.to_string()]),
+        C::ForbidVersion { model, version } => words(["forbid", model, &version.to_string()]),
+        C::AllowVersion { model, version } => words(["allow", model, &version.to_string()]),
     }
 }
 

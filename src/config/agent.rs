@@ -32,6 +32,8 @@ pub struct AgentSettings {
     pub audit_heads: String,
     /// An agent ends by itself after this long without requests while no run goes on, seconds; 0 never.
     pub idle_exit_seconds: u64,
+    /// Where the router takes requests. Empty: 127.0.0.1:6280, once there is a service.
+    pub router: String,
     /// Whether the agent may run programs: evals of a policy. Whoever sets one up needs role admin.
     pub exec: bool,
     /// Who is told about incidents: `webhook:URL`, `slack:URL`, `alertmanager:URL`, `pagerduty:KEY`.
@@ -61,6 +63,7 @@ impl Default for AgentSettings {
             artifact_bytes_max: 100 << 30,
             audit_heads: String::new(),
             idle_exit_seconds: 0,
+            router: String::new(),
             exec: false,
             notify: Vec::new(),
             notify_host: String::new(),

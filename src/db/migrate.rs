@@ -18,6 +18,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("gates", include_str!("migrations/0008_gates.sql")),
     ("training", include_str!("migrations/0022_training.sql")),
     ("incidents", include_str!("migrations/0024_incidents.sql")),
+    ("services", include_str!("migrations/0028_services.sql")),
     ("policies", include_str!("migrations/0037_policies.sql")),
 ];
 

@@ -4,10 +4,12 @@
 mod control;
 mod counters;
 mod key;
+mod passing;
 mod pool;
 mod proxy;
 mod state;
 mod tap;
+mod told;
 mod upstream;
 
 use std::path::PathBuf;

@@ -1,32 +1,29 @@
 //! One request: whose it is, which version answers, what goes there and what comes back.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::counters::Served;
 use super::key;
+use super::passing::{Answer, AtEnd, Open, Passing};
 use super::pool::{Failed, Outgoing};
 use super::state::{Live, State};
-use super::tap::{self, BODY_BYTES_MAX};
+use super::tap::BODY_BYTES_MAX;
+use super::told::{PREDICTION, Told, VERSION};
 use super::upstream::Upstream;
 use crate::base::Timestamp;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::id::uuid7;
-use crate::capability::monitoring::{ArmRole, Prediction};
+use crate::capability::monitoring::ArmRole;
 use crate::capability::rollout::{Arm, Limits, Protocol, Route, StickyKey};
 
-const MODEL: HeaderName = HeaderName::from_static("x-opsroom-model");
-const VERSION: HeaderName = HeaderName::from_static("x-opsroom-version");
-const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction-id");
 /// Headers between two neighbours, which are not passed on.
 const HOP: [&str; 8] = [
     "connection",
@@ -38,83 +35,6 @@ const HOP: [&str; 8] = [
     "trailer",
     "upgrade",
 ];
-
-/// What the client gets.
-pub type Answer = Response<Either<Full<Bytes>, Passing>>;
-
-/// Counts one more while it lives.
-pub struct Open(Arc<AtomicU64>);
-
-impl Open {
-    pub fn of(count: &Arc<AtomicU64>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What an answer's end is done with; its bytes unless there were too many.
-type AtEnd = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
-
-/// An answer on its way, looked at as it passes.
-pub struct Passing {
-    inner: Incoming,
-    kept: Option<Vec<u8>>,
-    connection: Option<(Arc<Upstream>, SendRequest<Outgoing>)>,
-    at_end: Option<AtEnd>,
-    _open: [Open; 2],
-}
-
-impl Passing {
-    /// The connection can be used again, and what was read can be looked at.
-    fn end(&mut self) {
-        if let Some((upstream, connection)) = self.connection.take() {
-            upstream.pool.give_back(connection);
-        }
-        if let Some(at_end) = self.at_end.take() {
-            at_end(self.kept.take());
-        }
-    }
-}
-
-impl Body for Passing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let (Some(data), Some(kept)) = (frame.data_ref(), &mut self.kept) {
-                    kept.extend_from_slice(data);
-                    if kept.len() > BODY_BYTES_MAX {
-                        self.kept = None;
-                    }
-                }
-                if self.inner.is_end_stream() {
-                    self.end();
-                }
-            }
-            // Broken off: the client sees it cut, and the connection is not used again.
-            Some(Err(_)) => {}
-            None => self.end(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
 
 fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
     let text = serde_json::json!({ "what": what, "next": next }).to_string();
@@ -359,71 +279,6 @@ fn outgoing(asked: Asked, upstream: &Upstream, arm: &Arm) -> Option<Request<Outg
     headers.insert(PREDICTION, asked.id.parse().ok()?);
     headers.insert(VERSION, HeaderValue::from(arm.version));
     Some(request)
-}
-
-/// What is said of a request afterwards.
-struct Told {
-    service: String,
-    model: String,
-    protocol: Protocol,
-    version: u32,
-    role: ArmRole,
-    weight: u16,
-    id: String,
-    came: Timestamp,
-    request: Option<Bytes>,
-}
-
-impl Told {
-    fn count(&self, state: &State, failed: bool, latency_ms: Option<f64>) {
-        state.counters.count(&Served {
-            service: &self.service,
-            version: self.version,
-            arm: self.role,
-            weight: self.weight,
-            came: self.came,
-            answered: SystemClock.now(),
-            failed,
-            latency_ms,
-            differs: false,
-        });
-    }
-
-    fn mark<B>(&self, mut answer: Response<B>) -> Response<B> {
-        let headers = answer.headers_mut();
-        let text = |t: &str| HeaderValue::from_str(t).unwrap_or_else(|_| HeaderValue::from_static("?"));
-        headers.insert(MODEL, text(&self.model));
-        headers.insert(VERSION, HeaderValue::from(self.version));
-        headers.insert(PREDICTION, text(&self.id));
-        answer
-    }
-
-    /// Events of the rows of a request.
-    fn tell(&self, state: &State, answer: Option<&[u8]>, ms: f64) {
-        let (Some(request), Some(answer)) = (&self.request, answer) else { return state.tap.drop_one() };
-        let rows = tap::rows(self.protocol, request, answer);
-        if rows.is_empty() && self.protocol != Protocol::None {
-            return state.tap.drop_one();
-        }
-        let many = rows.len() > 1;
-        for (i, (features, prediction)) in rows.into_iter().enumerate() {
-            state.tap.give(Prediction {
-                id: if many { format!("{}/{i}", self.id) } else { self.id.clone() },
-                service: self.service.clone(),
-                model: Some(self.model.clone()),
-                version: Some(self.version.to_string()),
-                time: Some(self.came),
-                features,
-                prediction,
-                score: None,
-                latency_ms: Some(ms),
-                error: None,
-                slices: std::collections::BTreeMap::new(),
-                batch: None,
-                usage: None,
-            });
-        }
-    }
 }
 
 /// Hands an answer on, and looks at it when it has passed.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::counters::Counters;
-use super::proxy::Open;
+use super::passing::Open;
 use super::tap::Tap;
 use super::upstream::Upstreams;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};

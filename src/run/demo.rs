@@ -37,7 +37,7 @@ pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
     let workshop = Workshop { folder: folder.join("work"), program };
     let story = Story::new(client("api")?, speed(demo), workshop, say(demo.headless))?;
     let played = if demo.headless { tell(&story, &agent).await } else { show(session, story, room).await };
-    app.stop();
+    app.stop_all();
     agent.run().await;
     played.map(|()| Exit::Done)
 }

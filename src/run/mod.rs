@@ -199,10 +199,9 @@ async fn start(settings: AgentSettings) -> Result<agent::Agent> {
     let app = agent.app().clone();
     tokio::spawn(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => app.stop(),
+            _ = interrupt.recv() => app.stop_all(),
         }
-        app.stop();
     });
     Ok(agent)
 }

@@ -13,6 +13,10 @@ use crate::router;
 /// The router's, and `Invalid` for a table that cannot be read.
 pub async fn run(it: &Router) -> Result<Exit> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if it.detached {
+        // Out of the session of whoever started it: their end is not its own.
+        let _ = rustix::process::setsid();
+    }
     let table = it.table.as_deref().map(read).transpose()?;
     let options = router::Options { listen: it.listen.clone(), folder: it.folder.clone(), table };
     let running = router::Router::start(options).await?;

@@ -34,6 +34,7 @@ mod mlflow_support;
 mod mlflow_tracking;
 mod notify;
 mod readme;
+mod rollouts;
 mod router;
 mod store_audit;
 mod store_backup;

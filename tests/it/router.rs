@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 
 /// A model server that keeps connections open and answers `{"predictions": [VERSION]}`, or as `how` says.
-struct Upstream {
-    url: String,
-    answered: Arc<AtomicUsize>,
+pub struct Upstream {
+    pub url: String,
+    pub answered: Arc<AtomicUsize>,
 }
 
-fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream {
+pub fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/model", listener.local_addr().unwrap());
     let answered = Arc::new(AtomicUsize::new(0));
@@ -52,12 +52,12 @@ fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream {
     Upstream { url, answered }
 }
 
-fn plainly(_: &str, _: &mut TcpStream) -> bool {
+pub fn plainly(_: &str, _: &mut TcpStream) -> bool {
     false
 }
 
 /// One message: its head and its body, by content-length or in chunks.
-fn message(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+pub fn message(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     loop {
         let mut line = String::new();
@@ -153,12 +153,12 @@ impl Router {
     }
 }
 
-fn status_of(head: &str) -> u16 {
+pub fn status_of(head: &str) -> u16 {
     head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Sends bytes and reads one answer: status, head in lower case, body.
-fn ask(client: &mut BufReader<TcpStream>, request: &str) -> Option<(u16, String, String)> {
+pub fn ask(client: &mut BufReader<TcpStream>, request: &str) -> Option<(u16, String, String)> {
     client.get_mut().write_all(request.as_bytes()).ok()?;
     let (head, body) = message(client)?;
     Some((status_of(&head), head.to_lowercase(), String::from_utf8_lossy(&body).into_owned()))

@@ -10,7 +10,7 @@ use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
 use opsroom::capability::tracking::runs::NewRun;
 use opsroom::capability::{Actor, Command, Ctx, Envelope, Outcome, Settings, perform, tracking, training};
-use opsroom::capability::{datasets, evals, gates};
+use opsroom::capability::{datasets, evals, gates, rollout};
 use opsroom::db::Db;
 use opsroom::on_db;
 use sqlx::AssertSqlSafe;
@@ -167,6 +167,7 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
     all.push(Command::Training(training::Command::CannotRepeat { run, causes }));
     all.extend(of_evals_and_gates(ctx).await);
     all.extend(about_incidents());
+    all.extend(about_rollouts());
     all
 }
 
@@ -257,6 +258,7 @@ fn refused(command: &Command) -> Command {
     use gates::Command as G;
     use incident::Command as I;
     use registry::Command as R;
+    use rollout::Command as O;
     use tracking::Command as T;
     let gone = || "gone".to_owned();
     match command.clone() {
@@ -313,6 +315,21 @@ fn refused(command: &Command) -> Command {
             G::WithdrawApproval { version, stage, .. } => G::WithdrawApproval { model: gone(), version, stage },
             G::SetPolicy { policy } => G::SetPolicy { policy: gates::policy::Policy { evals: vec![gone()], ..policy } },
             G::RemovePolicy { .. } => G::RemovePolicy { model: gone() },
+        }),
+        Command::Rollouts(c) => Command::Rollouts(match c {
+            O::SetService { service } => O::SetService { service: rollout::Service { model: gone(), ..service } },
+            O::RemoveService { .. } => O::RemoveService { name: gone() },
+            O::StartRollout { version, .. } => O::StartRollout { service: gone(), version },
+            O::AdvanceRollout { .. } => O::AdvanceRollout { service: gone() },
+            O::SetWeight { weight, .. } => O::SetWeight { service: gone(), weight },
+            O::HoldRollout { .. } => O::HoldRollout { service: gone() },
+            O::ResumeRollout { .. } => O::ResumeRollout { service: gone() },
+            O::DropRollout { .. } => O::DropRollout { service: gone() },
+            O::FinishRollout { .. } => O::FinishRollout { service: gone() },
+            O::SwitchService { version, .. } => O::SwitchService { service: gone(), version },
+            O::Rollback { to, .. } => O::Rollback { service: gone(), to },
+            O::ForbidVersion { version, .. } => O::ForbidVersion { model: gone(), version },
+            O::AllowVersion { version, .. } => O::AllowVersion { model: gone(), version },
         }),
         Command::Incidents(c) => Command::Incidents(match c {
             I::SetAlert { rule } => I::SetAlert { rule: incident::AlertRule { name: String::new(), ..rule } },
@@ -473,4 +490,45 @@ async fn text_that_not_every_engine_can_keep_is_refused() {
         }
     })
     .await;
+}
+
+fn about_rollouts() -> Vec<Command> {
+    use rollout::Command as R;
+    let backend = |version| rollout::service::Backend { version, url: format!("http://127.0.0.1:900{version}") };
+    let service = rollout::Service {
+        name: "svc".to_owned(),
+        model: "served".to_owned(),
+        protocol: rollout::Protocol::Json,
+        key: rollout::StickyKey::None,
+        backend: vec![backend(1), backend(2)],
+        health: None,
+        rollout: rollout::service::Plan::default(),
+        guards: rollout::judge::Guards::default(),
+        limits: rollout::Limits::default(),
+    };
+    let name = || "svc".to_owned();
+    let model = || "served".to_owned();
+    let version =
+        |_| VersionDoc { source: "s3://elsewhere/m".to_owned(), user: "ana".to_owned(), ..VersionDoc::default() };
+    let register = |n| {
+        registry(registry::Command::RegisterVersion { model: model(), create: true, import: None, doc: version(n) })
+    };
+    let rollouts = [
+        R::SetService { service },
+        R::StartRollout { service: name(), version: 2 },
+        R::AdvanceRollout { service: name() },
+        R::SetWeight { service: name(), weight: 100 },
+        R::ResumeRollout { service: name() },
+        R::HoldRollout { service: name() },
+        R::DropRollout { service: name() },
+        R::ForbidVersion { model: model(), version: 2 },
+        R::AllowVersion { model: model(), version: 2 },
+        R::SwitchService { service: name(), version: 2 },
+        R::Rollback { service: name(), to: None },
+        R::StartRollout { service: name(), version: 2 },
+        R::FinishRollout { service: name() },
+        R::RemoveService { name: name() },
+    ];
+    let stage = registry::Command::SetStage { model: model(), version: 1, stage: Stage::Prod, archive_others: false };
+    [register(1), register(2), registry(stage)].into_iter().chain(rollouts.into_iter().map(Command::Rollouts)).collect()
 }

@@ -176,6 +176,12 @@ impl Agent {
         std::mem::replace(&mut self.home, Home::new())
     }
 
+    /// Another agent on the same home; the one before has ended.
+    pub fn start_again(&mut self, args: &[&str]) {
+        let home = std::mem::replace(&mut self.home, Home::new());
+        *self = Self::start_in(home, args);
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();

@@ -17,7 +17,8 @@ pub(super) async fn watch(app: App) {
             () = tokio::time::sleep(left.min(Duration::from_mins(1))) => {}
             () = app.stopped() => return,
         }
-        if app.idle() >= limit && !running(&app) {
+        // A router would serve on, with nobody to take its counts or to judge a rollout.
+        if app.idle() >= limit && !running(&app) && app.router().is_empty() {
             tracing::info!("nothing to do for {} s: the agent ends", limit.as_secs());
             app.stop();
             return;

@@ -5,6 +5,7 @@ mod heads;
 mod idle;
 mod metadata;
 mod policy;
+mod rollout;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::notify::{self, Receiver};
+use super::routers;
 use crate::base::fault::Result;
 use crate::capability::Hint;
 
@@ -29,6 +31,8 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(heads::keep(app.clone(), heads)),
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(policy::keep(app.clone())),
+        tokio::spawn(rollout::keep(app.clone())),
+        tokio::spawn(routers::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),
         tokio::spawn(notify::beat(app.clone())),

@@ -10,6 +10,7 @@ mod imports;
 mod incidents;
 mod openapi;
 mod reads;
+mod services;
 mod status;
 mod versions;
 
@@ -42,6 +43,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/evals/{id}", get(evals::result))
         .route("/api/v1/evals/examples", post(evals::examples).layer(DefaultBodyLimit::max(evals::EXAMPLES_BYTES_MAX)))
         .route("/api/v1/gates", get(evals::standing))
+        .route("/api/v1/services", get(services::list))
+        .route("/api/v1/services/{name}", get(services::show))
         .route("/api/v1/alerts", get(incidents::rules))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::show))

@@ -36,6 +36,7 @@ pub(super) async fn status(State(app): State<App>, Extension(actor): Extension<A
         running,
         writes_queued: ctx.tracking.queued(),
         unfolded_points: tail_points,
+        router: app.router(),
     })
 }
 
@@ -44,6 +45,6 @@ pub(super) async fn stop(State(app): State<App>, Extension(actor): Extension<Act
         return Err(Own(Fault::denied(format!("{} may not stop the agent", actor.who.name))
             .next("come by the agent's own socket, or with an admin's token")));
     }
-    app.stop();
+    app.stop_all();
     Ok(StatusCode::ACCEPTED)
 }

@@ -115,7 +115,7 @@ fn changed(hint: Hint) -> Changed {
         Hint::Model(name) => Changed::Model(name),
         Hint::Dataset(_) => Changed::Data,
         // A raised alert leaves its record there too.
-        Hint::Audit | Hint::Incidents => Changed::Audit,
+        Hint::Audit | Hint::Incidents | Hint::Rollouts => Changed::Audit,
         Hint::Everything => Changed::Everything,
     }
 }

@@ -1,0 +1,86 @@
+//! Takes rollouts from step to step: reads what the versions did, asks the judge, and performs the next command. It takes
+//! no input, so a restart in the middle of a step goes on where it was.
+
+use std::time::Duration;
+
+use super::{App, woken};
+use crate::base::fault::Result;
+use crate::capability::access::Role;
+use crate::capability::audit::{Via, Who};
+use crate::capability::rollout::judge::{Advice, Judgement};
+use crate::capability::rollout::{self, Command as Rollouts, Rollout, Standing, State};
+use crate::capability::{Actor, Command, Envelope, Hint, monitoring::ArmRole, monitoring::TrafficWindow, perform};
+use crate::db::Source;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Runs as long as the agent.
+pub(super) async fn keep(app: App) {
+    let mut hints = app.ctx().hints.listen();
+    loop {
+        if let Err(fault) = tend(&app).await {
+            tracing::warn!("rollouts: {fault}");
+        }
+        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
+            return;
+        }
+    }
+}
+
+async fn tend(app: &App) -> Result<()> {
+    for standing in rollout::services(Source::Pool(app.ctx().db.read())).await? {
+        let Some(going) = standing.candidate.as_ref().filter(|r| !r.state.is_over()) else { continue };
+        let windows = rollout::windows_of(Source::Pool(app.ctx().db.read()), going, app.now()).await?;
+        let judged = rollout::judgement(Source::Pool(app.ctx().db.read()), &standing, going, app.now()).await?;
+        if let Some((command, reason)) = next(&standing, going, &windows, &judged, app.now().0) {
+            // One step is done once, however often it is read that it is due.
+            let key = format!("rollout-{}-{}-{}-{}", going.id, going.step, going.weight, command.name());
+            let who = Who { name: "judge".to_owned(), verified: true, via: Via::Monitor };
+            let actor = Actor { who, role: Role::Operator, can_give_reason: true };
+            let envelope = Envelope { idempotency_key: Some(key), ..Envelope::new(Command::Rollouts(command), reason) };
+            if let Err(fault) = perform(app.ctx(), &actor, envelope).await {
+                tracing::warn!("rollout of {}: {fault}", going.service);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is due, and why; pure.
+fn next(
+    standing: &Standing,
+    going: &Rollout,
+    windows: &[TrafficWindow],
+    judged: &Judgement,
+    now: i64,
+) -> Option<(Rollouts, String)> {
+    let service = going.service.clone();
+    let plan = &standing.service.rollout;
+    match judged.advice {
+        Advice::RollBack if standing.service.guards.rollback => {
+            return Some((Rollouts::DropRollout { service }, judged.why.clone()));
+        }
+        Advice::Hold if going.state == State::Running => {
+            return Some((Rollouts::HoldRollout { service }, judged.why.clone()));
+        }
+        Advice::RollBack | Advice::Hold => return None,
+        Advice::Continue | Advice::Promote | Advice::NotEnoughData => {}
+    }
+    if !plan.automatic || going.state != State::Running {
+        return None;
+    }
+    let step = plan.steps.get(going.step)?;
+    let waited = (now - going.step_since.0) / 1_000_000;
+    let since = going.step_since.0.div_euclid(60_000_000);
+    let role = if going.shadow { ArmRole::Shadow } else { ArmRole::Candidate };
+    let here = |w: &&TrafficWindow| w.arm == role && w.minute >= since && (going.shadow || w.weight == going.weight);
+    let requests: u64 = windows.iter().filter(here).map(|w| w.requests).sum();
+    if waited < i64::try_from(step.seconds).unwrap_or(i64::MAX) || requests < step.requests {
+        return None;
+    }
+    let reason = format!("{requests} requests in {waited} s at this step; {}", judged.why);
+    if going.shadow || going.step + 1 < plan.steps.len() {
+        return Some((Rollouts::AdvanceRollout { service }, reason));
+    }
+    (judged.advice == Advice::Promote).then_some((Rollouts::FinishRollout { service }, reason))
+}

@@ -1,0 +1,184 @@
+//! The agent's router: started or taken over, sent the newest table, and asked for what it counted. It is a process of its
+//! own and serves on when the agent ends; the next agent finds it by its folder.
+
+mod link;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::App;
+use super::monitors::woken;
+use crate::base::{Fault, Kind, fault::Result};
+use crate::capability::access::Role;
+use crate::capability::audit::{Via, Who};
+use crate::capability::rollout::link::{Intent, Wish};
+use crate::capability::rollout::{self, Command as Rollouts};
+use crate::capability::{Actor, Command, Envelope, Hint, monitoring, perform};
+use crate::db::Source;
+pub use link::Link;
+
+/// Between two takings of counts.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Where it takes requests unless the settings say otherwise.
+const LISTEN: &str = "127.0.0.1:6280";
+/// How long a new router may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The folder of this store's router.
+pub fn folder(app: &App) -> PathBuf {
+    let socket = &app.settings().socket;
+    socket.with_extension("router")
+}
+
+/// Runs as long as the agent.
+pub async fn keep(app: App) {
+    let mut hints = app.ctx().hints.listen();
+    let folder = folder(&app);
+    let mut routers = Routers { link: Link::to(&folder), folder, after: 0, told: String::new() };
+    loop {
+        let done = tokio::select! {
+            done = routers.tend(&app) => done,
+            () = app.stopped() => Ok(()),
+        };
+        match done {
+            Ok(()) => routers.told.clear(),
+            // Once a cause, not once a second.
+            Err(fault) if fault.to_string() != routers.told => {
+                routers.told = fault.to_string();
+                tracing::warn!("router: {fault}");
+            }
+            Err(_) => {}
+        }
+        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
+            break;
+        }
+    }
+    if app.ends_all() && routers.link.status().await.is_ok() {
+        // What it counted since is taken first.
+        if let Err(fault) = routers.take_counts(&app).await {
+            tracing::warn!("router: {fault}");
+        }
+        if let Err(fault) = routers.link.stop().await {
+            tracing::warn!("router: {fault}");
+        }
+    }
+}
+
+struct Routers {
+    link: Link,
+    folder: PathBuf,
+    /// The newest batch of counts that was recorded.
+    after: i64,
+    /// The trouble that was told of last.
+    told: String,
+}
+
+impl Routers {
+    /// One round: it runs, it serves by the newest table, its counts are in the store.
+    async fn tend(&mut self, app: &App) -> Result<()> {
+        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+        let wanted = !table.routes.is_empty() || !app.settings().router.is_empty();
+        let status = match self.link.status().await {
+            Ok(status) => status,
+            Err(_) if !wanted => return Ok(()),
+            Err(_) => {
+                let listen = if app.settings().router.is_empty() { LISTEN } else { &app.settings().router };
+                self.after = 0;
+                start(&self.folder, listen, &self.link).await?
+            }
+        };
+        app.set_router(status.address.clone());
+        self.replay(app).await?;
+        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+        if status.generation > table.generation {
+            // It went on without us: what the store says now has to be newer than that.
+            let mut tx = app.ctx().db.begin().await?;
+            rollout::raise_generation(&mut tx, status.generation + 1).await?;
+            drop(tx.commit().await?);
+        }
+        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+        if table.generation != status.generation {
+            self.link.put_table(&table).await?;
+        }
+        self.take_counts(app).await
+    }
+
+    async fn take_counts(&mut self, app: &App) -> Result<()> {
+        let batch = self.link.windows(self.after).await?;
+        if batch.windows.is_empty() {
+            return Ok(());
+        }
+        let mut tx = app.ctx().db.begin().await?;
+        monitoring::record(&mut tx, &batch.router, batch.sequence, &batch.windows, app.now()).await?;
+        drop(tx.commit().await?);
+        self.after = batch.sequence;
+        Ok(())
+    }
+
+    /// Does once more, with its record, what somebody decided at the router while no agent could be asked.
+    async fn replay(&self, app: &App) -> Result<()> {
+        for intent in self.link.intents().await? {
+            match redo(app, &intent).await {
+                Ok(()) => {}
+                // It holds no more, such as a rollout that has ended: the refusal stands in the trail.
+                Err(fault) if !matches!(fault.kind, Kind::Unavailable | Kind::Bug) => {
+                    tracing::warn!("intent {} of {}: {fault}", intent.id, intent.who);
+                }
+                Err(fault) => return Err(fault),
+            }
+            self.link.forget(&intent.id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn redo(app: &App, intent: &Intent) -> Result<()> {
+    // The socket is its owner's alone, so the name is as good as by the agent's own socket.
+    let who = Who { name: intent.who.clone(), verified: true, via: Via::Cli };
+    let actor = Actor { who, role: Role::Operator, can_give_reason: true };
+    let service = intent.service.clone();
+    let command = match intent.what {
+        Wish::Drop => Rollouts::DropRollout { service },
+        Wish::Rollback => Rollouts::Rollback { service, to: None },
+    };
+    let reason = format!("{} (at the router, {})", intent.reason, intent.at);
+    let envelope =
+        Envelope { idempotency_key: Some(intent.id.clone()), ..Envelope::new(Command::Rollouts(command), reason) };
+    perform(app.ctx(), &actor, envelope).await.map(drop)
+}
+
+/// Starts a router that outlives this process.
+async fn start(folder: &Path, listen: &str, link: &Link) -> Result<crate::capability::rollout::link::RouterStatus> {
+    use std::os::unix::fs::DirBuilderExt;
+    let problem = |e: std::io::Error| Fault::unavailable("the router cannot be started").why(e.to_string());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(problem)?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("router.log")).map_err(problem)?;
+    let program = std::env::current_exe().map_err(problem)?;
+    let mut child = std::process::Command::new(program)
+        .args(["router", "--detached", "--listen", listen, "--folder"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(problem)?;
+    let began = crate::base::clock::Stopwatch::start();
+    while began.elapsed() < PATIENCE {
+        if let Ok(status) = link.status().await {
+            tracing::info!("router listening on {}", status.address);
+            // It is nobody's child from now on, but its end must not leave a corpse while we run.
+            std::thread::spawn(move || child.wait());
+            return Ok(status);
+        }
+        if let Ok(Some(ended)) = child.try_wait() {
+            let log = std::fs::read_to_string(folder.join("router.log")).unwrap_or_default();
+            let last = log.lines().last().unwrap_or_default().to_owned();
+            return Err(Fault::unavailable("the router did not start")
+                .why(format!("{ended}: {last}"))
+                .next("choose another address with --router"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(Fault::unavailable("the router does not answer").next(format!("see {}", folder.join("router.log").display())))
+}

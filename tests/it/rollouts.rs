@@ -1,0 +1,216 @@
+//! Services as their owner meets them: applied, rolled out by a real router, judged, taken back, also without an agent.
+
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::router::{Upstream, ask, plainly, upstream};
+use crate::support::{Agent, Home, eventually};
+
+/// A model with three versions, of which the first is prod, and servers for them.
+struct Stage {
+    agent: Agent,
+    servers: Vec<Upstream>,
+}
+
+fn fails(_: &str, stream: &mut TcpStream) -> bool {
+    let _ = stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+    true
+}
+
+fn stage(steps: &str, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
+    let agent = Agent::start_in(Home::new(), &["--router", "127.0.0.1:0"]);
+    let servers = vec![upstream(1, plainly), upstream(2, plainly), upstream(3, third)];
+    for n in 0..3 {
+        let folder = agent.home().path().join(format!("m{n}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("model.txt"), format!("{n}")).unwrap();
+        agent.cli(&["model", "push", "flight-delay", folder.to_str().unwrap()]).expect(0);
+    }
+    agent.cli(&["promote", "flight-delay", "1", "--to", "prod", "--reason", "the first one"]).expect(0);
+    let backends: Vec<String> = servers
+        .iter()
+        .zip(1..)
+        .map(|(s, version)| format!("{{ version = \"{version}\", url = \"{}\" }}", s.url))
+        .collect();
+    let text = format!(
+        "[service.delay]\nmodel = \"flight-delay\"\nprotocol = \"mlflow\"\nkey = \"header:x-user\"\n\
+         backend = [{}]\nrollout = {steps}\nguards = {{ requests_min = 20, error_margin = 1.0 }}\n",
+        backends.join(", ")
+    );
+    std::fs::write(agent.home().path().join("service.toml"), text).unwrap();
+    let told = agent.cli(&["apply", "service.toml", "--reason", "it is served now", "--json"]).expect(0).json();
+    assert_eq!(told["differences"][0]["what"], "service delay", "{told}");
+    let again = agent.cli(&["apply", "service.toml", "--json"]).expect(0).json();
+    assert_eq!(again["differences"], json!([]), "idempotent");
+    Stage { agent, servers }
+}
+
+impl Stage {
+    fn show(&self) -> Value {
+        self.agent.cli(&["service", "show", "delay", "--json"]).expect(0).json()
+    }
+
+    /// Where the router takes requests.
+    fn router(&self) -> String {
+        let mut address = String::new();
+        eventually("the router runs", || {
+            let status = self.agent.cli(&["status", "--json"]).expect(0).json();
+            status["router"].as_str().unwrap().clone_into(&mut address);
+            !address.is_empty()
+        });
+        address.trim_start_matches("http://").to_owned()
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let mut stream = None;
+        let address = self.router();
+        eventually("it routes", || {
+            let mut client = BufReader::new(TcpStream::connect(&address).unwrap());
+            let up = ask(&mut client, &request("u")).is_some_and(|a| a.0 != 404);
+            stream = Some(client);
+            up
+        });
+        stream.unwrap()
+    }
+
+    fn prod(&self) -> u64 {
+        let shown = self.agent.cli(&["model", "show", "flight-delay", "--json"]).expect(0).json();
+        let all = shown["versions"].as_array().unwrap().clone();
+        all.iter().find(|v| v["stage"] == "prod").unwrap()["version"].as_u64().unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // The router outlives an agent that is killed.
+        let _ = self.agent.cli(&["agent", "stop"]);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn request(user: &str) -> String {
+    let body = "{\"inputs\": [{\"hour\": 7}]}";
+    format!(
+        "POST /delay/invocations HTTP/1.1\r\nhost: r\r\nx-user: {user}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Callers who never stop, until the answer is dropped.
+struct Callers(Arc<AtomicBool>, Vec<std::thread::JoinHandle<()>>);
+
+impl Callers {
+    fn call(stage: &Stage) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..2)
+            .map(|n| {
+                let (stop, mut client) = (stop.clone(), stage.connect());
+                std::thread::spawn(move || {
+                    for i in 0.. {
+                        if stop.load(Ordering::Relaxed) || ask(&mut client, &request(&format!("u{n}-{i}"))).is_none() {
+                            return;
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                })
+            })
+            .collect();
+        Self(stop, threads)
+    }
+}
+
+impl Drop for Callers {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.drain(..).for_each(|t| drop(t.join()));
+    }
+}
+
+#[test]
+fn a_good_version_goes_step_by_step_to_prod_and_can_be_taken_back() {
+    let steps = "{ steps = [{ weight = 20, for = '1s', requests = 5 }, { weight = 50, for = '1s', requests = 5 }], automatic = true }";
+    let stage = stage(steps, plainly);
+    let callers = Callers::call(&stage);
+    assert_eq!(stage.show()["stable"], 1);
+    // Past the service there is no way to prod, nor to be forgotten.
+    let refused = stage.agent.cli(&["promote", "flight-delay", "2", "--to", "prod", "--reason", "better"]);
+    assert!(refused.expect(3).stderr.contains("is served by delay"));
+    stage.agent.cli(&["rollout", "start", "delay", "2", "--reason", ""]).expect(3);
+    stage.agent.cli(&["rollout", "start", "delay", "2", "--reason", "better on later months"]).expect(0);
+    stage.agent.cli(&["rollout", "start", "delay", "3", "--reason", "this one too"]).expect(7);
+    let started = stage.show();
+    assert_eq!((&started["candidate"], &started["weight"]), (&json!(2), &json!(20.0)), "{started}");
+    eventually("it is promoted", || stage.show()["stable"] == 2);
+    let done = stage.show();
+    assert_eq!((&done["previous"], &done["state"]), (&json!(1), &json!("steady")));
+    assert_eq!(done["history"][0]["state"], "promoted");
+    assert_eq!(stage.prod(), 2, "stage and traffic move together");
+    let mut client = stage.connect();
+    eventually("everybody gets it", || ask(&mut client, &request("u")).unwrap().2.contains("[2]"));
+    // A drill changes nothing; then back, and the stage goes with it.
+    stage.agent.cli(&["rollback", "delay", "--drill", "--reason", "we rehearse this"]).expect(0);
+    assert_eq!(stage.show()["stable"], 2);
+    stage.agent.cli(&["rollback", "delay", "--reason", "quality fell"]).expect(0);
+    eventually("the one before answers", || ask(&mut client, &request("u")).unwrap().2.contains("[1]"));
+    assert_eq!((stage.prod(), stage.show()["previous"].as_u64()), (1, Some(2)));
+    // Once more takes it back; a forbidden version stays away.
+    stage.agent.cli(&["forbid", "flight-delay", "2", "--reason", "it leaks"]).expect(0);
+    stage.agent.cli(&["rollback", "delay", "--reason", "forth again"]).expect(3);
+    stage.agent.cli(&["rollout", "start", "delay", "2", "--reason", "again"]).expect(3);
+    drop(callers);
+    stage.agent.cli(&["audit", "verify"]).expect(0);
+}
+
+#[test]
+fn a_version_that_fails_is_dropped_by_the_judge() {
+    let stage = stage("{ steps = [{ weight = 30, for = '10m', requests = 100000 }] }", fails);
+    let callers = Callers::call(&stage);
+    stage.agent.cli(&["rollout", "start", "delay", "3", "--reason", "let us see"]).expect(0);
+    eventually("it is dropped", || stage.show()["candidate"].is_null());
+    let shown = stage.show();
+    let last = &shown["history"][0];
+    assert_eq!((&last["state"], &shown["stable"]), (&json!("dropped"), &json!(1)), "{shown}");
+    assert!(last["why"].as_str().unwrap().starts_with("errors: "), "{last}");
+    let mut client = stage.connect();
+    eventually("nobody gets it", || (0..50).all(|i| ask(&mut client, &request(&format!("c{i}"))).unwrap().0 == 200));
+    drop(callers);
+    // By hand: a weight, held until resumed, and dropped.
+    stage.agent.cli(&["rollout", "start", "delay", "2", "--reason", "by hand"]).expect(0);
+    stage.agent.cli(&["rollout", "weight", "delay", "2.5", "--reason", "less"]).expect(0);
+    let held = stage.show();
+    assert_eq!((&held["weight"], &held["state"]), (&json!(2.5), &json!("held")));
+    stage.agent.cli(&["rollout", "weight", "delay", "250", "--reason", "more"]).expect(2);
+    stage.agent.cli(&["rollout", "resume", "delay", "--reason", "go on"]).expect(0);
+    assert_eq!(stage.show()["weight"], 30.0);
+    stage.agent.cli(&["rollout", "drop", "delay", "--reason", "enough"]).expect(0);
+    stage.agent.cli(&["rollout", "drop", "delay", "--reason", "twice"]).expect(3);
+    assert!(stage.servers[1].answered.load(Ordering::SeqCst) < 1_000_000);
+}
+
+/// The agent is killed: the router serves on, a rollback works, and the next agent records it.
+#[test]
+fn without_an_agent_the_way_back_is_open_and_is_recorded_later() {
+    let mut stage = stage("{ steps = [{ weight = 100, for = '10m', requests = 100000 }] }", plainly);
+    stage.agent.cli(&["service", "switch", "delay", "2", "--reason", "all at once"]).expect(0);
+    let mut client = stage.connect();
+    eventually("v2 answers", || ask(&mut client, &request("u")).unwrap().2.contains("[2]"));
+    stage.agent.signal(rustix::process::Signal::KILL);
+    stage.agent.ended();
+    assert!(ask(&mut client, &request("u")).unwrap().2.contains("[2]"), "it serves on");
+    let back = stage.agent.cli(&["rollback", "delay", "--reason", "v2 is wrong", "--json"]);
+    let back = back.expect(0);
+    assert!(back.stderr.contains("the router did it"), "{}", back.stderr);
+    assert_eq!(back.json()["version"], 1);
+    assert!(ask(&mut client, &request("u")).unwrap().2.contains("[1]"), "at once");
+    stage.agent.start_again(&["--router", "127.0.0.1:0"]);
+    eventually("it is recorded", || stage.show()["stable"] == 1);
+    assert_eq!(stage.prod(), 1);
+    let trail = stage.agent.cli(&["audit", "list", "--json"]).expect(0).json().to_string();
+    assert!(trail.contains("v2 is wrong (at the router"), "{trail}");
+    assert!(ask(&mut client, &request("u")).unwrap().2.contains("[1]"), "and nothing was lost");
+}
