@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod command;
 pub mod datasets;
+pub mod drift;
 pub mod envelope;
 pub mod evals;
 pub mod event;

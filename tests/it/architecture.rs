@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("registry", &["tracking"]),
     ("evals", &["audit", "tracking", "datasets", "registry"]),
     ("monitoring", &["registry", "datasets"]),
+    ("drift", &["monitoring", "datasets"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
     ("rollout", &["registry", "gates", "monitoring"]),
 ];

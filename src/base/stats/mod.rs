@@ -4,8 +4,10 @@
 pub mod binary;
 pub mod bins;
 pub mod bootstrap;
+pub mod cbpe;
 pub mod curve;
 pub mod delong;
+pub mod isotonic;
 pub mod moments;
 pub mod multiclass;
 pub mod multiple;

@@ -1,0 +1,7 @@
+//! Drift: inputs, scores and predictions of a version against what it was trained on.
+//!
+//! Invariant: an alarm needs a shift that chance does not give with so many rows and columns, and one that is of weight.
+
+mod judge;
+
+pub use judge::{ColumnDrift, Compared, FALSE_ALARMS, PRACTICAL_PSI, judge};
