@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{App, auth, mlflow, monitors, native};
 use crate::base::{Clock, Fault, Holder, clock::SystemClock, fault::Result};
+use crate::capability::monitoring::counters::Counters;
 use crate::capability::tracking::{Artifacts, Tracking};
 use crate::capability::{Ctx, Hints};
 use crate::config::AgentSettings;
@@ -47,7 +48,8 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     tracking.ensure_default(clock.now()).await?;
     let artifacts = Artifacts::open(&db, Blobs::open(&settings.artifacts)?).await?;
     let rooms = Arc::new(settings.rooms.clone());
-    let ctx = Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, settings: rooms };
+    let counters = Counters::open(db.clone(), Some(artifacts.blobs().clone())).await?;
+    let ctx = Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, counters, settings: rooms };
 
     let tcp = listen(&settings.listen).await?;
     let address = tcp.as_ref().map_or_else(String::new, |(_, address)| address.clone());
@@ -116,6 +118,10 @@ impl Agent {
         }
         if let Err(fault) = self.app.ctx().tracking.fold().await {
             tracing::warn!("last fold: {fault}; the journal keeps what was acknowledged");
+        }
+        let ctx = self.app.ctx();
+        if let Err(fault) = ctx.counters.fold(ctx.clock.now()).await {
+            tracing::warn!("last fold of counters: {fault}; the journal keeps what was acknowledged");
         }
         self.db.close().await;
         if let Err(e) = std::fs::remove_file(&self.socket) {

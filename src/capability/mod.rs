@@ -36,6 +36,7 @@ pub struct Ctx {
     pub hints: Hints,
     pub tracking: tracking::Tracking,
     pub artifacts: tracking::Artifacts,
+    pub counters: monitoring::counters::Counters,
     pub settings: Arc<Settings>,
 }
 

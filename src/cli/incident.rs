@@ -225,10 +225,9 @@ async fn rules(session: &Session) -> Result<Exit> {
                 action,
             ]);
         }
-        let line = if rules.is_empty() {
-            "no rules; write them as [[alert]], `opsroom apply` takes them"
-        } else {
-            "kept, and not watched yet: this version raises alerts by `opsroom incident raise` and the API only"
+        let line = match rules.len() {
+            0 => "no rules; write them as [[alert]], `opsroom apply` takes them".to_owned(),
+            n => format!("{n} watched"),
         };
         Page::default().table(table).line(line)
     })?;

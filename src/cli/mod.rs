@@ -29,8 +29,10 @@ mod init;
 mod model;
 mod model_change;
 pub mod plain;
+mod predictions;
 mod print;
 mod push;
+mod quality;
 mod router;
 mod run;
 mod runs;
@@ -211,6 +213,14 @@ pub enum Verb {
     Room(plain::Room),
     /// How the agent does, and who it takes you for
     Status,
+    /// What models said in production
+    #[command(subcommand)]
+    Predictions(predictions::Predictions),
+    /// What turned out to be true
+    #[command(subcommand)]
+    Labels(predictions::Labels),
+    Quality(quality::Quality),
+    Drift(quality::Drift),
     Incident(incident::Of),
     Handover(incident::Handover),
     Doctor(doctor::Doctor),
@@ -281,6 +291,10 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Agent(agent) => agent::run(session, agent).await,
         Verb::Backup(backup) => backup::make(session, &backup).await,
         Verb::Status => status::run(session).await,
+        Verb::Predictions(verb) => predictions::predictions(session, verb).await,
+        Verb::Labels(verb) => predictions::labels(session, verb).await,
+        Verb::Quality(asked) => quality::quality(session, asked).await,
+        Verb::Drift(asked) => quality::drift(session, asked).await,
         Verb::Incident(of) => incident::run(session, of).await,
         Verb::Handover(handover) => incident::handover(session, &handover).await,
         Verb::Doctor(doctor) => doctor::run(session, &doctor).await,

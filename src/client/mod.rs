@@ -5,6 +5,7 @@ mod data;
 mod evals;
 mod incidents;
 pub mod locate;
+mod monitoring;
 mod services;
 mod stop;
 mod training;

@@ -19,6 +19,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("training", include_str!("migrations/0022_training.sql")),
     ("incidents", include_str!("migrations/0024_incidents.sql")),
     ("services", include_str!("migrations/0028_services.sql")),
+    ("monitoring", include_str!("migrations/0031_monitoring.sql")),
     ("policies", include_str!("migrations/0037_policies.sql")),
 ];
 

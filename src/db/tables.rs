@@ -183,8 +183,52 @@ pub const TABLES: &[Table] = &[
         name: "run_grades",
         columns: &[("id", Integer), ("at", Integer), ("run", Text), ("rerun", Text), ("verdict", Text), ("doc", Text)],
     },
+    Table { name: "gate_policies", columns: &[("model", Text), ("since", Integer), ("doc", Text)] },
+    Table {
+        name: "gate_policy_tries",
+        columns: &[
+            ("model", Text),
+            ("version", Integer),
+            ("suite", Text),
+            ("tries", Integer),
+            ("at", Integer),
+            ("outcome", Text),
+        ],
+    },
+    Table { name: "services", columns: &[("name", Text), ("model", Text), ("doc", Text)] },
+    Table { name: "rollouts", columns: &[("id", Integer), ("service", Text), ("doc", Text)] },
+    Table {
+        name: "forbidden_versions",
+        columns: &[("model", Text), ("version", Integer), ("at", Integer), ("actor", Text), ("reason", Text)],
+    },
+    Table { name: "route_generation", columns: &[("one", Integer), ("generation", Integer)] },
+    Table {
+        name: "traffic_windows",
+        columns: &[
+            ("service", Text),
+            ("version", Integer),
+            ("arm", Text),
+            ("minute", Integer),
+            ("weight", Integer),
+            ("doc", Text),
+        ],
+    },
+    Table { name: "traffic_batches", columns: &[("router", Text), ("sequence", Integer), ("at", Integer)] },
     Table { name: "alert_rules", columns: &[("name", Text), ("doc", Text)] },
     Table { name: "incidents", columns: &[("id", Integer), ("service", Text), ("doc", Text)] },
+    Table {
+        name: "monitor_arms",
+        columns: &[("number", Integer), ("service", Text), ("version", Text), ("doc", Text)],
+    },
+    Table {
+        name: "monitor_journal",
+        columns: &[("seq", Integer), ("arrived", Integer), ("count", Integer), ("kind", Integer), ("body", Bytes)],
+    },
+    Table { name: "monitor_position", columns: &[("id", Integer), ("seq", Integer), ("doc", Text)] },
+    Table {
+        name: "monitor_cells",
+        columns: &[("arm", Integer), ("slice", Text), ("minute", Integer), ("span", Integer), ("doc", Bytes)],
+    },
     Table { name: "incident_notices", columns: &[("id", Integer), ("told", Integer), ("doc", Text)] },
 ];
 
@@ -256,7 +300,9 @@ pub(super) async fn copy_from_sqlite(from: &SqlitePool, to: &mut Tx) -> Result<u
 }
 
 async fn copy(table: &Table, mut from: BoxStream<'_, Values>, to: &mut Tx) -> Result<u64> {
-    let insert = table.insert();
+    let (insert, clear) = (table.insert(), format!("delete from {}", table.name));
+    // A new store holds what the schema itself puts there.
+    on_tx!(to, t => sqlx::query(AssertSqlSafe(clear)).execute(&mut *t).await.map(drop)).map_err(fault)?;
     let mut rows = 0;
     while let Some(values) = from.try_next().await.map_err(fault)? {
         on_tx!(to, t => {

@@ -3,6 +3,7 @@
 pub mod data;
 pub mod doctor;
 pub mod evals;
+pub mod events;
 pub mod follow;
 pub mod found;
 pub mod import;

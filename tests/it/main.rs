@@ -32,6 +32,7 @@ mod mlflow_artifacts;
 mod mlflow_registry;
 mod mlflow_support;
 mod mlflow_tracking;
+mod monitoring;
 mod notify;
 mod readme;
 mod rollouts;

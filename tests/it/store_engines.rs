@@ -28,6 +28,7 @@ async fn every_statement_prepares() {
             evals::STATEMENTS,
             gates::STATEMENTS,
             monitoring::incident::STATEMENTS,
+            monitoring::counters::STATEMENTS,
             monitoring::STATEMENTS,
             rollout::STATEMENTS,
         ];

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use opsroom::base::{Clock, Timestamp};
 use opsroom::capability::access::Role;
 use opsroom::capability::audit::{Via, Who};
+use opsroom::capability::monitoring::counters::Counters;
 use opsroom::capability::tracking::{Artifacts, Tracking};
 use opsroom::capability::{Actor, Ctx, Hints, Settings};
 use opsroom::db::blobs::Blobs;
@@ -64,7 +65,16 @@ impl Place {
         tracking.ensure_default(Timestamp(0)).await.unwrap();
         let blobs = Blobs::open(&self.path().join("artifacts").to_string_lossy()).unwrap();
         let artifacts = Artifacts::open(&db, blobs).await.unwrap();
-        Ctx { db, clock: Arc::new(Ticking::default()), hints, tracking, artifacts, settings: Arc::new(settings) }
+        let counters = Counters::open(db.clone(), Some(artifacts.blobs().clone())).await.unwrap();
+        Ctx {
+            db,
+            clock: Arc::new(Ticking::default()),
+            hints,
+            tracking,
+            artifacts,
+            counters,
+            settings: Arc::new(settings),
+        }
     }
 }
 

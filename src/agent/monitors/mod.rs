@@ -6,6 +6,7 @@ mod idle;
 mod metadata;
 mod policy;
 mod rollout;
+mod rules;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(policy::keep(app.clone())),
         tokio::spawn(rollout::keep(app.clone())),
+        tokio::spawn(rules::keep(app.clone())),
         tokio::spawn(routers::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),

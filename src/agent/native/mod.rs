@@ -9,6 +9,7 @@ mod events;
 mod imports;
 mod incidents;
 mod openapi;
+mod predictions;
 mod reads;
 mod services;
 mod status;
@@ -19,6 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use super::App;
+use crate::capability::monitoring::counters::BODY_BYTES_MAX;
 
 /// All of opsroom's own routes.
 pub fn routes() -> Router<App> {
@@ -45,6 +47,12 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/gates", get(evals::standing))
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/services/{name}", get(services::show))
+        .route("/api/v1/predictions", post(predictions::predictions).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+        .route("/api/v1/labels", post(predictions::labels).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+        .route("/api/v1/monitoring", get(predictions::standing))
+        .route("/api/v1/monitoring/{service}/quality", get(predictions::quality))
+        .route("/api/v1/monitoring/{service}/drift", get(predictions::drift))
+        .route("/api/v1/monitoring/{service}/recount", get(predictions::recount))
         .route("/api/v1/alerts", get(incidents::rules))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::show))

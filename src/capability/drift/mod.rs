@@ -3,5 +3,7 @@
 //! Invariant: an alarm needs a shift that chance does not give with so many rows and columns, and one that is of weight.
 
 mod judge;
+mod report;
 
 pub use judge::{ColumnDrift, Compared, FALSE_ALARMS, PRACTICAL_PSI, judge};
+pub use report::{DriftReport, VersionDrift, report};

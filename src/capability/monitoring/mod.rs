@@ -1,7 +1,9 @@
 //! Monitoring: what happens to the predictions of models in production.
 
+pub mod counters;
 pub mod event;
 pub mod incident;
+pub mod quality;
 mod store;
 pub mod traffic;
 

@@ -183,6 +183,18 @@ impl Counts {
         self.max = Some(self.max.map_or(x, |m| m.max(x)));
     }
 
+    /// A category whose place among the top ones is known, or that is none of them.
+    pub fn add_category(&mut self, bins: &CategoryBins, place: Option<usize>, category: &str) {
+        let digest = hash(category.as_bytes());
+        self.n += 1;
+        self.distinct.add(digest);
+        match place {
+            Some(place) => self.bins[place] += 1,
+            None if bins.open || bins.further.binary_search(&digest).is_ok() => self.other += 1,
+            None => self.new += 1,
+        }
+    }
+
     /// Adds what was counted elsewhere, in the same bins. Exact, and in any order the same.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;

@@ -1,0 +1,119 @@
+//! Predictions and labels on their way in, and what they come to: quality and drift.
+
+use std::io::Read;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_ENCODING;
+use serde::Deserialize;
+
+use super::super::App;
+use super::super::fault::Own;
+use crate::base::fault::Result as OfOurs;
+use crate::base::{Fault, Timestamp};
+use crate::capability::drift::{self, DriftReport};
+use crate::capability::monitoring::counters::{
+    Accepted, BODY_BYTES_MAX, Recount, Standing, parse_labels, parse_predictions,
+};
+use crate::capability::monitoring::quality::{self, Asked, QualityReport};
+
+type Answer<T> = Result<Json<T>, Own>;
+
+pub(super) async fn predictions(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Accepted> {
+    let now = app.now();
+    let parsed = aside(move || parse_predictions(&unpacked(&headers, &body)?, now)).await?;
+    Ok(Json(app.ctx().counters.predictions(parsed, now).await?))
+}
+
+pub(super) async fn labels(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Accepted> {
+    let now = app.now();
+    let parsed = aside(move || parse_labels(&unpacked(&headers, &body)?, now)).await?;
+    Ok(Json(app.ctx().counters.labels(parsed, now).await?))
+}
+
+/// A body may be long: other requests do not wait for it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> OfOurs<T> + Send + 'static) -> OfOurs<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Fault::bug("the body").why(e.to_string()))?
+}
+
+/// The body as it was before it was compressed, up to a limit.
+fn unpacked(headers: &HeaderMap, body: &Bytes) -> OfOurs<Bytes> {
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
+    let bad = |e: std::io::Error| Fault::invalid(format!("the body is no {encoding}")).why(e.to_string());
+    let limit = BODY_BYTES_MAX as u64 + 1;
+    let mut plain = Vec::new();
+    match encoding.to_ascii_lowercase().as_str() {
+        "identity" | "" => return fits(body.clone()),
+        "gzip" | "x-gzip" => {
+            flate2::read::MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut plain).map_err(bad)?;
+        }
+        "zstd" => {
+            zstd::Decoder::new(&body[..]).map_err(bad)?.take(limit).read_to_end(&mut plain).map_err(bad)?;
+        }
+        _ => {
+            return Err(
+                Fault::invalid(format!("content-encoding {encoding} is not known")).next("send gzip, zstd, or none")
+            );
+        }
+    }
+    fits(Bytes::from(plain))
+}
+
+fn fits(body: Bytes) -> OfOurs<Bytes> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(
+            Fault::invalid(format!("the body has more than {} MiB", BODY_BYTES_MAX >> 20)).next("send it in parts")
+        );
+    }
+    Ok(body)
+}
+
+pub(super) async fn standing(State(app): State<App>) -> Json<Standing> {
+    Json(app.ctx().counters.standing())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Of {
+    /// Seconds.
+    #[serde(default)]
+    window: Option<u64>,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    slice: Option<String>,
+}
+
+impl Of {
+    fn asked(self) -> OfOurs<Asked> {
+        let moment = |text: String| {
+            Timestamp::parse(&text)
+                .ok_or_else(|| Fault::invalid(format!("not a time: {text}")).next("write it as 2026-05-03T14:00:00Z"))
+        };
+        let to = self.to.filter(|t| !t.is_empty()).map(moment).transpose()?;
+        Ok(Asked { window: self.window.unwrap_or(3600), to, version: self.version, slice: self.slice })
+    }
+}
+
+pub(super) async fn quality(
+    State(app): State<App>,
+    Path(service): Path<String>,
+    Query(of): Query<Of>,
+) -> Answer<QualityReport> {
+    Ok(Json(quality::report(&app.ctx().counters, &service, &of.asked()?, app.now()).await?))
+}
+
+pub(super) async fn drift(
+    State(app): State<App>,
+    Path(service): Path<String>,
+    Query(of): Query<Of>,
+) -> Answer<DriftReport> {
+    Ok(Json(drift::report(&app.ctx().counters, &service, &of.asked()?, app.now()).await?))
+}
+
+pub(super) async fn recount(State(app): State<App>, Path(service): Path<String>) -> Answer<Recount> {
+    Ok(Json(app.ctx().counters.recount(&service).await?))
+}

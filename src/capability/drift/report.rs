@@ -1,0 +1,103 @@
+//! Drift of a service's versions in one window.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::{ColumnDrift, Compared, judge};
+use crate::base::{Fault, Timestamp, fault::Result};
+use crate::capability::monitoring::counters::{Arm, Counters, FIRST_WINDOW_ROWS, PREDICTION, SCORE};
+use crate::capability::monitoring::quality::{Asked, Window};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftReport {
+    pub service: String,
+    pub window: Window,
+    pub versions: Vec<VersionDrift>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionDrift {
+    pub version: String,
+    pub model: Option<String>,
+    /// What features are held against: `dataset@version`, `first window`, or how much of it is there.
+    pub reference: String,
+    pub counted: Window,
+    pub n: u64,
+    /// Features, the one that drifted most first.
+    pub columns: Vec<ColumnDrift>,
+    pub score: Option<ColumnDrift>,
+    pub prediction: Option<ColumnDrift>,
+    /// Columns of the training data that no prediction ever had.
+    pub not_sent: Vec<String>,
+    pub alarms: u64,
+}
+
+/// # Errors
+/// `NotFound` for a service or version of which nothing ever came, `Invalid` for an empty window.
+pub async fn report(counters: &Counters, service: &str, asked: &Asked, now: Timestamp) -> Result<DriftReport> {
+    if asked.window < 60 {
+        return Err(Fault::invalid("a window is a minute at least: counts are kept by the minute"));
+    }
+    let to = asked.to.unwrap_or_else(|| Timestamp((now.0.div_euclid(60_000_000) + 1) * 60_000_000));
+    let window = Window { from: to.minus(Duration::from_secs(asked.window)), to };
+    let mut versions = Vec::new();
+    let arms = counters.arms(service)?;
+    let wanted = |arm: &Arm| asked.version.as_ref().is_none_or(|v| *v == arm.version);
+    if !arms.iter().any(|(_, arm)| wanted(arm)) {
+        let version = asked.version.as_deref().unwrap_or_default();
+        return Err(Fault::not_found(format!("no prediction of {service} version {version} ever came"))
+            .next(format!("see `opsroom drift {service}`")));
+    }
+    for (number, _) in arms.into_iter().filter(|(_, arm)| wanted(arm)) {
+        let counted = counters.counted(number, window.from, window.to, Some("")).await?;
+        let cell = counted.all();
+        if cell.tally.n == 0 && asked.version.is_none() {
+            continue;
+        }
+        let arm = &counted.arm;
+        let compared: Vec<Compared<'_>> = arm
+            .columns
+            .iter()
+            .zip(&cell.columns)
+            .filter(|(c, now)| c.sent && now.n > 0)
+            .map(|(c, now)| Compared {
+                name: &c.name,
+                source: &c.source,
+                reference: &c.reference,
+                before: &c.counts,
+                now,
+            })
+            .collect();
+        let mut columns = judge(&compared);
+        let mut take = |name: &str| columns.iter().position(|c| c.name == name).map(|i| columns.remove(i));
+        let (score, prediction) = (take(SCORE), take(PREDICTION));
+        columns.sort_by(|a, b| {
+            let far = |c: &ColumnDrift| (c.alarm, c.psi.unwrap_or(-1.0));
+            far(b).partial_cmp(&far(a)).unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let alarms = columns.iter().chain(&score).chain(&prediction).filter(|c| c.alarm).count() as u64;
+        versions.push(VersionDrift {
+            version: arm.version.clone(),
+            model: arm.model.clone(),
+            reference: reference(arm),
+            counted: Window { from: counted.from, to: counted.to },
+            n: cell.tally.n,
+            columns,
+            score,
+            prediction,
+            not_sent: arm.columns.iter().filter(|c| !c.sent).map(|c| c.name.clone()).collect(),
+            alarms,
+        });
+    }
+    Ok(DriftReport { service: service.to_owned(), window, versions })
+}
+
+fn reference(arm: &Arm) -> String {
+    let feature = arm.columns.iter().find(|c| !matches!(c.name.as_str(), SCORE | PREDICTION));
+    match (&arm.first, feature) {
+        (_, Some(column)) => column.source.clone(),
+        (Some(first), None) => format!("first window, {} of {FIRST_WINDOW_ROWS} rows so far", first.len()),
+        (None, None) => "first window".to_owned(),
+    }
+}

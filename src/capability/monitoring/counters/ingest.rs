@@ -1,0 +1,346 @@
+//! The way in: a bounded queue, one writer, one commit for all that wait. What cannot be taken is refused and counted.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
+
+use super::super::{Label, Prediction};
+use super::arm::{Arm, ArmColumn, Task};
+use super::check::{Accepted, Parsed};
+use super::fold::{self, Doubt};
+use super::state::{Batch, Oddities, State, version_of};
+use super::store::{self, Row};
+use crate::base::{Fault, Timestamp, fault::Result};
+use crate::capability::{datasets, registry};
+use crate::db::blobs::Blobs;
+use crate::db::{Db, Source};
+
+/// Bytes that wait for the writer; beyond it a caller waits, and then is refused.
+const QUEUE_BYTES_MAX: usize = 128 << 20;
+const QUEUE_WRITES_MAX: usize = 1024;
+/// How long a caller waits for room.
+const PATIENCE: Duration = Duration::from_secs(5);
+const GROUP_WRITES_MAX: usize = 256;
+/// Versions of services that are watched.
+pub const ARMS_MAX: usize = 5000;
+/// Counts go to their cells so often.
+const FOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// The counter store; cheap to clone. Its writer ends with the last clone.
+#[derive(Clone)]
+pub struct Counters {
+    pub(super) inner: Arc<Inner>,
+    queue: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+pub(super) struct Inner {
+    pub db: Db,
+    blobs: Option<Blobs>,
+    state: Mutex<State>,
+    /// Held for writing while counts move from memory to their cells.
+    pub gate: RwLock<()>,
+    pub seq: AtomicI64,
+    /// Number of the newest row that is counted; what failed has a number, too.
+    pub counted: AtomicI64,
+    pub forgotten: AtomicI64,
+    pub doubt: Mutex<Option<Doubt>>,
+    shed: AtomicU64,
+}
+
+pub(super) enum Job {
+    Write(Write),
+    Fold(Timestamp, oneshot::Sender<Result<()>>),
+}
+
+pub(super) struct Write {
+    batch: Batch,
+    body: Vec<u8>,
+    answer: oneshot::Sender<Result<()>>,
+    _room: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// How the counter store does.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Standing {
+    pub versions: Vec<VersionStanding>,
+    /// Predictions in the ledger.
+    pub waiting: u64,
+    /// Labels that wait for their prediction.
+    pub labels_early: u64,
+    #[serde(flatten)]
+    pub odd: Oddities,
+    /// Events refused since the agent started, because more came than it could take.
+    pub shed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionStanding {
+    pub service: String,
+    pub version: String,
+    pub model: Option<String>,
+    pub task: Option<Task>,
+    /// When its newest prediction was made.
+    pub last: Timestamp,
+    pub slices: u64,
+    pub slices_dropped: u64,
+    pub batch: Option<(String, Timestamp)>,
+}
+
+impl Inner {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    /// Loads what is counted, replays the journal, and starts the writer.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Bug` when the store cannot be read.
+    pub async fn open(db: Db, blobs: Option<Blobs>) -> Result<Self> {
+        let (position, kept) = store::position(db.read()).await?;
+        let mut state = State { odd: kept.odd, ..State::default() };
+        for arm in store::arms(db.read()).await? {
+            state.add_arm(arm);
+        }
+        let mut after = 0;
+        loop {
+            let rows = store::journal(db.read(), after).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for row in &rows {
+                state.only_ledger = row.seq <= position;
+                state.apply(&fold::batch_of(row)?);
+            }
+        }
+        state.only_ledger = false;
+        let inner = Arc::new(Inner {
+            seq: AtomicI64::new(after.max(position)),
+            counted: AtomicI64::new(after.max(position)),
+            forgotten: AtomicI64::new(kept.forgotten),
+            db,
+            blobs,
+            state: Mutex::new(state),
+            gate: RwLock::new(()),
+            doubt: Mutex::new(None),
+            shed: AtomicU64::new(0),
+        });
+        let (queue, jobs) = mpsc::channel(QUEUE_WRITES_MAX);
+        tokio::spawn(write_in_groups(inner.clone(), jobs));
+        Ok(Self { inner, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) })
+    }
+
+    /// Takes predictions that are no request's body, such as a router's.
+    ///
+    /// # Errors
+    /// As [`Self::predictions`].
+    pub async fn accept(&self, all: &[Prediction], now: Timestamp) -> Result<Accepted> {
+        let mut body = Vec::new();
+        for one in all {
+            serde_json::to_writer(&mut body, one).map_err(|e| Fault::bug("prediction").why(e.to_string()))?;
+            body.push(b'\n');
+        }
+        self.predictions(super::check::parse_predictions(&body, now)?, now).await
+    }
+
+    /// When this returns they are durable.
+    ///
+    /// # Errors
+    /// `Unavailable` when more comes than can be taken, or the store refuses; then none was taken.
+    pub async fn predictions(&self, parsed: Parsed<Prediction>, now: Timestamp) -> Result<Accepted> {
+        let Parsed { events, body, answer } = parsed;
+        let named: BTreeSet<(&str, &str)> = events.iter().map(|p| (p.service.as_str(), version_of(p))).collect();
+        let (fresh, known) = {
+            let state = self.inner.state();
+            let new = |(s, v): &&(&str, &str)| !state.arm_of.contains_key(&((*s).to_owned(), (*v).to_owned()));
+            (named.iter().filter(new).count(), state.arms.len())
+        };
+        if fresh > 0 && known + fresh > ARMS_MAX {
+            return Err(Fault::refused(format!("predictions of {fresh} new versions were not taken"))
+                .why(format!("{ARMS_MAX} versions of services are watched at most"))
+                .next("send stable names of services and versions"));
+        }
+        self.put(Batch { seq: 0, arrived: now, predictions: events, labels: Vec::new() }, body).await?;
+        Ok(answer)
+    }
+
+    /// # Errors
+    /// As [`Self::predictions`].
+    pub async fn labels(&self, parsed: Parsed<Label>, now: Timestamp) -> Result<Accepted> {
+        let Parsed { events, body, answer } = parsed;
+        self.put(Batch { seq: 0, arrived: now, predictions: Vec::new(), labels: events }, body).await?;
+        Ok(answer)
+    }
+
+    async fn put(&self, batch: Batch, body: Vec<u8>) -> Result<()> {
+        let events = batch.predictions.len() + batch.labels.len();
+        if events == 0 {
+            return Ok(());
+        }
+        let bytes = u32::try_from(body.len().clamp(1, QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let gone = || Fault::unavailable("the agent is stopping; nothing was taken").next("send it again");
+        let room = tokio::time::timeout(PATIENCE, self.room.clone().acquire_many_owned(bytes)).await;
+        let Ok(room) = room else {
+            self.inner.shed.fetch_add(events as u64, Ordering::Relaxed);
+            return Err(Fault::unavailable(format!("{events} events were not taken"))
+                .why("more comes than can be written")
+                .next("send them again, more slowly"));
+        };
+        let (answer, wait) = oneshot::channel();
+        let write = Write { batch, body, answer, _room: room.map_err(|_| gone())? };
+        self.queue.send(Job::Write(write)).await.map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())?
+    }
+
+    /// Brings all counts to their cells.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store refuses; then journal and memory stay as they are.
+    pub async fn fold(&self, now: Timestamp) -> Result<()> {
+        let gone = || Fault::unavailable("the counter store has ended");
+        let (answer, wait) = oneshot::channel();
+        self.queue.send(Job::Fold(now, answer)).await.map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())?
+    }
+
+    pub fn standing(&self) -> Standing {
+        let state = self.inner.state();
+        let version = |arm: &Arm| VersionStanding {
+            service: arm.service.clone(),
+            version: arm.version.clone(),
+            model: arm.model.clone(),
+            task: arm.task,
+            last: arm.last,
+            slices: arm.slices.len() as u64,
+            slices_dropped: arm.slices_dropped,
+            batch: arm.batch.clone(),
+        };
+        Standing {
+            versions: state.arms.iter().map(version).collect(),
+            waiting: state.ledger.len() as u64,
+            labels_early: state.ledger.waiting_early() as u64,
+            odd: Oddities { labels_unknown: state.odd.labels_unknown + state.ledger.unknown, ..state.odd },
+            shed: self.inner.shed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+async fn write_in_groups(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
+    let mut tick = tokio::time::interval(FOLD_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let first = tokio::select! {
+            job = jobs.recv() => match job {
+                Some(job) => job,
+                None => return,
+            },
+            _ = tick.tick() => {
+                let now = crate::base::Clock::now(&crate::base::clock::SystemClock);
+                if let Err(fault) = fold::fold(&inner, now).await {
+                    tracing::warn!("counters: {fault}; the journal keeps what was acknowledged");
+                }
+                continue;
+            }
+        };
+        let mut writes = Vec::new();
+        let mut after = None;
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Write(write) => writes.push(write),
+                Job::Fold(now, answer) => after = Some((now, answer)),
+            }
+            if after.is_none() && writes.len() < GROUP_WRITES_MAX {
+                next = jobs.try_recv().ok();
+            }
+        }
+        if !writes.is_empty() {
+            commit(&inner, writes).await;
+        }
+        if let Some((now, answer)) = after {
+            let done = fold::fold(&inner, now).await;
+            let _ = answer.send(done);
+        }
+    }
+}
+
+/// One commit for all of them; then they count, and everyone hears.
+async fn commit(inner: &Inner, mut writes: Vec<Write>) {
+    let held = append(inner, &mut writes).await;
+    if held.is_ok() {
+        let mut state = inner.state();
+        writes.iter().for_each(|w| state.apply(&w.batch));
+    }
+    inner.counted.store(inner.seq.load(Ordering::Relaxed), Ordering::Relaxed);
+    for write in writes {
+        // A caller who has gone away is no reason to undo.
+        let _ = write.answer.send(held.clone());
+    }
+}
+
+async fn append(inner: &Inner, writes: &mut [Write]) -> Result<()> {
+    fold::settle(inner).await?;
+    let fresh = fresh_arms(inner, writes).await?;
+    let mut tx = inner.db.begin().await?;
+    let numbers = inner.state().arms.len()..;
+    for (number, arm) in numbers.zip(&fresh) {
+        store::put_arm(&mut tx, u32::try_from(number).unwrap_or(u32::MAX), arm).await?;
+    }
+    for write in writes.iter_mut() {
+        let batch = &mut write.batch;
+        batch.seq = inner.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let kind = i64::from(batch.predictions.is_empty());
+        let count = batch.predictions.len() + batch.labels.len();
+        let row = Row { seq: batch.seq, arrived: batch.arrived.0, kind, body: std::mem::take(&mut write.body) };
+        store::append(&mut tx, &row, i64::try_from(count).unwrap_or(i64::MAX)).await?;
+    }
+    if let Err(fault) = tx.commit().await {
+        // It may hold all the same: looked up before the next write.
+        let batches = writes.iter().map(|w| w.batch.clone()).collect();
+        *inner.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Doubt::Append(fresh, batches));
+        return Err(fault);
+    }
+    let mut state = inner.state();
+    for arm in fresh {
+        state.add_arm(arm);
+    }
+    Ok(())
+}
+
+/// Versions that are seen for the first time, each with its training profile.
+async fn fresh_arms(inner: &Inner, writes: &[Write]) -> Result<Vec<Arm>> {
+    let mut fresh: Vec<Arm> = Vec::new();
+    for p in writes.iter().flat_map(|w| &w.batch.predictions) {
+        let version = version_of(p);
+        let known = inner.state().arm_of.contains_key(&(p.service.clone(), version.to_owned()))
+            || fresh.iter().any(|a| a.service == p.service && a.version == version);
+        if !known {
+            let model = p.model.clone().unwrap_or_else(|| p.service.clone());
+            let profile = profile(inner, &model, version).await;
+            fresh.push(Arm::new(&p.service, version, p.model.clone(), profile));
+        }
+    }
+    Ok(fresh)
+}
+
+/// The training profile of a registered version; what cannot be read is no reason to refuse a prediction.
+async fn profile(inner: &Inner, model: &str, version: &str) -> Option<Vec<ArmColumn>> {
+    let blobs = inner.blobs.as_ref()?;
+    let number: u32 = version.trim_start_matches('v').parse().ok()?;
+    let view = registry::model(Source::Pool(inner.db.read()), model, None).await.ok()?;
+    let of = view.versions.into_iter().find(|v| v.version == number)?;
+    for data in &of.doc.datasets {
+        let Ok(Some(found)) = datasets::meant_by(inner.db.read(), &data.digest).await else { continue };
+        let Ok(Some(profile)) = datasets::read_profile(blobs, &found.doc).await else { continue };
+        let Some(table) = profile.tables.into_iter().next() else { continue };
+        let source = format!("{}@{}", found.dataset, found.version);
+        let column = |c: datasets::profile::Column| ArmColumn::new(c.name, source.clone(), c.reference, c.counts);
+        return Some(table.columns.into_iter().map(column).collect());
+    }
+    None
+}

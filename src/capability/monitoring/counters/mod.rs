@@ -1,0 +1,23 @@
+//! The counter store: what came of predictions and labels, as integers that add up exactly over minutes and restarts.
+//!
+//! What comes in is appended to a journal and acknowledged; it is counted in memory, and from time to time the counts go to
+//! their cells together with the journal's position, in one transaction. So a crash neither loses nor doubles anything. The
+//! journal's last part stays: it is the ledger of predictions that wait for labels, and what a recount starts from.
+
+mod arm;
+mod check;
+mod fold;
+mod ingest;
+mod ledger;
+mod read;
+mod state;
+mod store;
+mod tally;
+
+pub use arm::{Arm, ArmColumn, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
+pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
+pub use ingest::{Counters, Standing, VersionStanding};
+pub use read::{Counted, Recount};
+pub use state::Oddities;
+pub use store::STATEMENTS;
+pub use tally::{Cell, NUMBER_UNIT, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};

@@ -1,0 +1,165 @@
+//! Reading the counters: what the cells hold and what memory holds beyond them; and counting anew from the journal.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::arm::Arm;
+use super::fold;
+use super::ingest::Counters;
+use super::state::State;
+use super::store::{self, HOUR, MINUTE};
+use super::tally::Cell;
+use crate::base::{Fault, Timestamp, fault::Result};
+
+/// Microseconds of a minute.
+const MINUTE_US: i64 = 60_000_000;
+
+/// Counters of one version in one window.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    pub arm: Arm,
+    /// By slice; empty: everything.
+    pub slices: BTreeMap<String, Cell>,
+    /// What was really counted: hours where minutes are no longer kept.
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Counted {
+    pub fn all(&self) -> Cell {
+        self.slices.get("").cloned().unwrap_or_default()
+    }
+}
+
+/// What counting anew from the journal came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recount {
+    /// `None`: the journal no longer reaches back far enough.
+    pub same: Option<bool>,
+    pub cells: u64,
+    pub events: u64,
+    /// Digest of the counters as they are kept, and counted anew.
+    pub kept: String,
+    pub anew: String,
+    pub why: String,
+}
+
+impl Counters {
+    /// Versions of a service, by number.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing of it ever came.
+    pub fn arms(&self, service: &str) -> Result<Vec<(u32, Arm)>> {
+        let state = self.inner.state();
+        let of = |(n, arm): (u32, &Arm)| (arm.service == service).then(|| (n, arm.clone()));
+        let found: Vec<_> = (0..).zip(&state.arms).filter_map(of).collect();
+        if found.is_empty() {
+            return Err(Fault::not_found(format!("no prediction of a service {service} ever came"))
+                .next("send some to POST /api/v1/predictions, or `opsroom predictions add FILE`"));
+        }
+        Ok(found)
+    }
+
+    /// Counters of a version between two moments, of one slice or of all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn counted(&self, number: u32, from: Timestamp, to: Timestamp, slice: Option<&str>) -> Result<Counted> {
+        let (first, end) = (from.0.div_euclid(MINUTE_US), (to.0 + MINUTE_US - 1).div_euclid(MINUTE_US));
+        let hour = first.div_euclid(HOUR) * HOUR;
+        let _gate = self.inner.gate.read().await;
+        let mut placed = store::cells(self.inner.db.read(), number, hour, end, slice).await?;
+        placed.retain(|p| p.span == HOUR || p.minute >= first);
+        let mut slices: BTreeMap<String, Cell> = BTreeMap::new();
+        let (mut least, mut most) = (first, end);
+        for p in &placed {
+            slices.entry(p.slice.clone()).or_default().merge(&p.cell);
+            least = least.min(p.minute);
+            most = most.max(p.minute + p.span.max(MINUTE));
+        }
+        let state = self.inner.state();
+        for (key, cell) in &state.cells {
+            let wanted = slice.is_none_or(|s| s == key.slice);
+            if key.arm == number && wanted && (first..end).contains(&key.minute) {
+                slices.entry(key.slice.clone()).or_default().merge(cell);
+            }
+        }
+        let arm = state.arms.get(number as usize).cloned().ok_or_else(|| Fault::bug("no such version"))?;
+        Ok(Counted { arm, slices, from: Timestamp(least * MINUTE_US), to: Timestamp(most * MINUTE_US) })
+    }
+
+    /// All counters of versions, and the place of the journal that they stand at.
+    async fn kept(&self, arms: &[(u32, Arm)]) -> Result<(BTreeMap<(u32, String), Cell>, i64)> {
+        loop {
+            let end = self.inner.seq.load(Ordering::Relaxed);
+            let mut kept = BTreeMap::new();
+            for (number, _) in arms {
+                let all = self.counted(*number, Timestamp(0), Timestamp(i64::MAX / 2), None).await?;
+                kept.extend(all.slices.into_iter().map(|(slice, cell)| ((*number, slice), cell)));
+            }
+            if self.inner.counted.load(Ordering::Relaxed) == end && self.inner.seq.load(Ordering::Relaxed) == end {
+                return Ok((kept, end));
+            }
+            // Something came meanwhile.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Counts everything of a service anew from the journal and holds it against what is kept, bit for bit.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn recount(&self, service: &str) -> Result<Recount> {
+        let arms = self.arms(service)?;
+        let forgotten = self.inner.forgotten.load(Ordering::Relaxed);
+        if forgotten > 0 {
+            let why = format!("events up to row {forgotten} of the journal are no longer kept");
+            let none = String::new;
+            return Ok(Recount { same: None, cells: 0, events: 0, kept: none(), anew: none(), why });
+        }
+        let mut fresh = State::default();
+        for arm in &self.inner.state().arms {
+            fresh.add_arm(arm.unborn());
+        }
+        let (kept, end) = self.kept(&arms).await?;
+        let (mut after, mut events) = (0, 0);
+        'rows: loop {
+            let rows = store::journal(self.inner.db.read(), after).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for row in &rows {
+                if row.seq > end {
+                    break 'rows;
+                }
+                let batch = fold::batch_of(row)?;
+                events += (batch.predictions.len() + batch.labels.len()) as u64;
+                fresh.apply(&batch);
+            }
+        }
+        let mut anew: BTreeMap<(u32, String), Cell> = BTreeMap::new();
+        for (key, cell) in &fresh.cells {
+            if arms.iter().any(|(n, _)| *n == key.arm) {
+                anew.entry((key.arm, key.slice.clone())).or_default().merge(cell);
+            }
+        }
+        let (kept_digest, anew_digest) = (digest(&kept)?, digest(&anew)?);
+        let same = kept_digest == anew_digest;
+        let why = if same { "every counter is the same".to_owned() } else { different(&kept, &anew) };
+        let cells = kept.len() as u64;
+        Ok(Recount { same: Some(same), cells, events, kept: kept_digest, anew: anew_digest, why })
+    }
+}
+
+fn different(kept: &BTreeMap<(u32, String), Cell>, anew: &BTreeMap<(u32, String), Cell>) -> String {
+    let first = kept.iter().find(|(key, cell)| anew.get(*key) != Some(cell)).map(|(key, _)| key);
+    let what = first.or_else(|| anew.keys().find(|key| !kept.contains_key(*key)));
+    what.map_or_else(String::new, |(arm, slice)| format!("version number {arm}, slice {slice:?} differs"))
+}
+
+fn digest(cells: &BTreeMap<(u32, String), Cell>) -> Result<String> {
+    let list: Vec<_> = cells.iter().collect();
+    let text = serde_json::to_vec(&list).map_err(|e| Fault::bug("counters").why(e.to_string()))?;
+    Ok(blake3::hash(&text).to_hex().to_string())
+}

@@ -1,0 +1,205 @@
+//! The SQL of the counter store: versions, cells, the journal, and how far it is counted.
+
+use std::io::{Read, Write};
+
+use super::arm::Arm;
+use super::state::Oddities;
+use super::tally::Cell;
+use crate::base::{Fault, fault::Result};
+use crate::db::{Pool, Tx, fault};
+use crate::{on_db, on_tx};
+
+const ARMS: &str = "select number, doc from monitor_arms order by number";
+const PUT_ARM: &str = "insert into monitor_arms (number, service, version, doc) values ($1, $2, $3, $4) \
+     on conflict (number) do update set doc = excluded.doc";
+const APPEND: &str = "insert into monitor_journal (seq, arrived, count, kind, body) values ($1, $2, $3, $4, $5)";
+const JOURNAL: &str = "select seq, arrived, kind, body from monitor_journal where seq > $1 order by seq limit 64";
+const SIZES: &str = "select seq, count, cast(length(body) as bigint) from monitor_journal order by seq desc";
+const FORGET: &str = "delete from monitor_journal where seq <= $1";
+const NEWEST: &str = "select coalesce(max(seq), cast(0 as bigint)) from monitor_journal";
+const POSITION: &str = "select seq, doc from monitor_position where id = 1";
+const PUT_POSITION: &str = "insert into monitor_position (id, seq, doc) values (1, $1, $2) \
+     on conflict (id) do update set seq = excluded.seq, doc = excluded.doc";
+const CELL: &str = "select doc from monitor_cells where arm = $1 and slice = $2 and minute = $3 and span = $4";
+const PUT_CELL: &str = "insert into monitor_cells (arm, slice, minute, span, doc) values ($1, $2, $3, $4, $5) \
+     on conflict (arm, slice, minute, span) do update set doc = excluded.doc";
+const CELLS: &str = "select slice, minute, span, doc from monitor_cells \
+     where arm = $1 and minute >= $2 and minute < $3 and ($4 = 1 or slice = $5) order by minute, span, slice";
+const OLD: &str =
+    "select arm, slice, minute from monitor_cells where span = 1 and minute < $1 order by minute limit 5000";
+const REMOVE_CELL: &str = "delete from monitor_cells where arm = $1 and slice = $2 and minute = $3 and span = $4";
+
+/// Every statement, for the test that prepares each on both engines.
+pub const STATEMENTS: &[&str] = &[
+    ARMS,
+    PUT_ARM,
+    APPEND,
+    JOURNAL,
+    SIZES,
+    FORGET,
+    NEWEST,
+    POSITION,
+    PUT_POSITION,
+    CELL,
+    PUT_CELL,
+    CELLS,
+    OLD,
+    REMOVE_CELL,
+];
+
+fn damaged(what: &str, e: &impl std::fmt::Display) -> Fault {
+    Fault::bug(format!("the counter store's {what} cannot be read")).why(e.to_string()).next("restore the last backup")
+}
+
+fn text(doc: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(doc).map_err(|e| Fault::bug("document").why(e.to_string()))
+}
+
+pub(super) async fn arms(pool: &Pool) -> Result<Vec<Arm>> {
+    let rows: Vec<(i64, String)> = on_db!(pool, p => sqlx::query_as(ARMS).fetch_all(p).await).map_err(fault)?;
+    rows.iter().map(|(_, doc)| serde_json::from_str(doc).map(Arm::woken).map_err(|e| damaged("versions", &e))).collect()
+}
+
+pub(super) async fn put_arm(tx: &mut Tx, number: u32, arm: &Arm) -> Result<()> {
+    let doc = text(arm)?;
+    on_tx!(tx, t => sqlx::query(PUT_ARM).bind(i64::from(number)).bind(&arm.service).bind(&arm.version).bind(doc)
+        .execute(&mut *t).await.map(drop))
+    .map_err(fault)
+}
+
+/// A row of the journal as it lies there.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub seq: i64,
+    pub arrived: i64,
+    /// 0 predictions, 1 labels.
+    pub kind: i64,
+    pub body: Vec<u8>,
+}
+
+pub(super) async fn append(tx: &mut Tx, row: &Row, count: i64) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(APPEND).bind(row.seq).bind(row.arrived).bind(count).bind(row.kind).bind(&row.body)
+        .execute(&mut *t).await.map(drop))
+    .map_err(fault)
+}
+
+/// The next rows after one.
+pub(super) async fn journal(pool: &Pool, after: i64) -> Result<Vec<Row>> {
+    let rows: Vec<(i64, i64, i64, Vec<u8>)> =
+        on_db!(pool, p => sqlx::query_as(JOURNAL).bind(after).fetch_all(p).await).map_err(fault)?;
+    Ok(rows.into_iter().map(|(seq, arrived, kind, body)| Row { seq, arrived, kind, body }).collect())
+}
+
+/// Number, events and bytes of each row, newest first.
+pub(super) async fn sizes(pool: &Pool) -> Result<Vec<(i64, i64, i64)>> {
+    on_db!(pool, p => sqlx::query_as(SIZES).fetch_all(p).await).map_err(fault)
+}
+
+pub(super) async fn forget(tx: &mut Tx, up_to: i64) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(FORGET).bind(up_to).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+pub(super) async fn newest(pool: &Pool) -> Result<i64> {
+    on_db!(pool, p => sqlx::query_scalar(NEWEST).fetch_one(p).await).map_err(fault)
+}
+
+/// How far the journal is counted, and up to where it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Position {
+    #[serde(default)]
+    pub odd: Oddities,
+    #[serde(default)]
+    pub forgotten: i64,
+}
+
+pub(super) async fn position(pool: &Pool) -> Result<(i64, Position)> {
+    let row: Option<(i64, String)> =
+        on_db!(pool, p => sqlx::query_as(POSITION).fetch_optional(p).await).map_err(fault)?;
+    let Some((seq, doc)) = row else { return Ok((0, Position::default())) };
+    Ok((seq, serde_json::from_str(&doc).map_err(|e| damaged("position", &e))?))
+}
+
+pub(super) async fn put_position(tx: &mut Tx, seq: i64, position: &Position) -> Result<()> {
+    let doc = text(position)?;
+    on_tx!(tx, t => sqlx::query(PUT_POSITION).bind(seq).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+fn packed(cell: &Cell) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(cell).map_err(|e| Fault::bug("cell").why(e.to_string()))?;
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&json).and_then(|()| packer.finish()).map_err(|e| Fault::bug("cell").why(e.to_string()))
+}
+
+fn unpacked(bytes: &[u8]) -> Result<Cell> {
+    let mut json = Vec::new();
+    flate2::read::DeflateDecoder::new(bytes).read_to_end(&mut json).map_err(|e| damaged("cells", &e))?;
+    serde_json::from_slice(&json).map_err(|e| damaged("cells", &e))
+}
+
+/// Minutes that a cell covers.
+pub(super) const MINUTE: i64 = 1;
+pub(super) const HOUR: i64 = 60;
+
+/// Adds to a cell.
+pub(super) async fn add_cell(
+    tx: &mut Tx,
+    (arm, slice, minute, span): (u32, &str, i64, i64),
+    cell: &Cell,
+) -> Result<()> {
+    let known = cell_of(tx, (arm, slice, minute, span)).await?;
+    let sum = match known {
+        Some(mut known) => {
+            known.merge(cell);
+            packed(&known)?
+        }
+        None => packed(cell)?,
+    };
+    on_tx!(tx, t => sqlx::query(PUT_CELL).bind(i64::from(arm)).bind(slice).bind(minute).bind(span).bind(sum)
+        .execute(&mut *t).await.map(drop))
+    .map_err(fault)
+}
+
+async fn cell_of(tx: &mut Tx, (arm, slice, minute, span): (u32, &str, i64, i64)) -> Result<Option<Cell>> {
+    let doc: Option<Vec<u8>> = on_tx!(tx, t => sqlx::query_scalar(CELL).bind(i64::from(arm)).bind(slice).bind(minute)
+        .bind(span).fetch_optional(&mut *t).await)
+    .map_err(fault)?;
+    doc.map(|bytes| unpacked(&bytes)).transpose()
+}
+
+/// A cell with its place.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    pub slice: String,
+    pub minute: i64,
+    pub span: i64,
+    pub cell: Cell,
+}
+
+/// Cells that begin in [from, to), of one slice or of all.
+pub(super) async fn cells(pool: &Pool, arm: u32, from: i64, to: i64, slice: Option<&str>) -> Result<Vec<Placed>> {
+    let rows: Vec<(String, i64, i64, Vec<u8>)> =
+        on_db!(pool, p => sqlx::query_as(CELLS).bind(i64::from(arm)).bind(from)
+        .bind(to).bind(i64::from(slice.is_none())).bind(slice.unwrap_or_default()).fetch_all(p).await)
+        .map_err(fault)?;
+    let placed = |(slice, minute, span, doc): (String, i64, i64, Vec<u8>)| {
+        Ok(Placed { slice, minute, span, cell: unpacked(&doc)? })
+    };
+    rows.into_iter().map(placed).collect()
+}
+
+/// Puts minutes that ended long ago together to hours; answers how many.
+pub(super) async fn roll_up(tx: &mut Tx, before: i64) -> Result<usize> {
+    let old: Vec<(i64, String, i64)> =
+        on_tx!(tx, t => sqlx::query_as(OLD).bind(before).fetch_all(&mut *t).await).map_err(fault)?;
+    for (arm, slice, minute) in &old {
+        let number = u32::try_from(*arm).unwrap_or(u32::MAX);
+        if let Some(cell) = cell_of(tx, (number, slice, *minute, MINUTE)).await? {
+            let hour = minute.div_euclid(HOUR) * HOUR;
+            add_cell(tx, (number, slice, hour, HOUR), &cell).await?;
+        }
+        on_tx!(tx, t => sqlx::query(REMOVE_CELL).bind(*arm).bind(slice).bind(*minute).bind(MINUTE).execute(&mut *t)
+            .await.map(drop))
+        .map_err(fault)?;
+    }
+    Ok(old.len())
+}
