@@ -76,37 +76,75 @@ impl Router {
         move || state.stop()
     }
 
-    /// Serves until it is asked to end, then lets open requests finish.
+    /// Serves until it is asked to end, then lets open requests finish. Each worker is a thread with a runtime and
+    /// connections of its own.
     pub async fn run(self) {
         let Self { state, listener, control } = self;
         let tasks =
             [tokio::spawn(control::serve(control, state.clone())), tokio::spawn(upstream::check_health(state.clone()))];
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        serve(stream, state.clone());
-                    }
-                    // Out of descriptors: those that are open will end.
-                    Err(e) => {
-                        tracing::warn!("accept: {e}");
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                },
-                () = state.stopped() => break,
+        let workers = match listener.into_std() {
+            Ok(listener) => start_workers(&listener, &state),
+            Err(e) => {
+                tracing::error!("listener: {e}");
+                Vec::new()
             }
-        }
-        drop(listener);
-        let drained = tokio::time::timeout(DRAIN, async {
-            while state.requests_open() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        });
-        if drained.await.is_err() {
-            tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
+        };
+        state.stopped().await;
+        let drained = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|w| drop(w.join()))).await;
+        if let Err(e) = drained {
+            tracing::warn!("workers: {e}");
         }
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         state.close();
+    }
+}
+
+fn start_workers(listener: &std::net::TcpListener, state: &Arc<State>) -> Vec<std::thread::JoinHandle<()>> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let start = |number: usize| {
+        let (listener, state) = (listener.try_clone()?, state.clone());
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            pool::become_worker(number);
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(work(listener, state)),
+                Err(e) => tracing::error!("worker {number}: {e}"),
+            }
+        })
+    };
+    (0..workers)
+        .filter_map(|number| start(number).inspect_err(|e| tracing::error!("worker {number}: {e}")).ok())
+        .collect()
+}
+
+/// Takes connections until the router is asked to end, and stays until its requests have ended.
+async fn work(listener: std::net::TcpListener, state: Arc<State>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(e) => return tracing::error!("listener: {e}"),
+    };
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => serve(stream, state.clone()),
+                // Out of descriptors: those that are open will end.
+                Err(e) => {
+                    tracing::warn!("accept: {e}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            },
+            () = state.stopped() => break,
+        }
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(DRAIN, async {
+        while state.requests_open() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The last bytes are on their way.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    });
+    if drained.await.is_err() {
+        tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
     }
 }
 

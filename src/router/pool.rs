@@ -1,7 +1,8 @@
 //! Connections to one address, kept open between requests. A connection serves one request at a time; the newest idle one
 //! is used first, so that those that are not needed grow old and are closed by their server.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{Either, Full, Limited};
@@ -14,11 +15,25 @@ use tokio::net::TcpStream;
 /// What goes to a model server: held whole, or on its way from the client.
 pub type Outgoing = Either<Full<Bytes>, Limited<Incoming>>;
 
+/// Idle connections of one worker.
 const IDLE_MAX: usize = 256;
+/// Workers that have a place of their own; more share.
+const WORKERS: usize = 32;
+
+thread_local! {
+    /// Which worker this thread is. A connection is driven by the worker that opened it, so only that one uses it again:
+    /// nothing wakes another thread.
+    static WORKER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// This thread is a worker from now on.
+pub fn become_worker(number: usize) {
+    WORKER.set(number % WORKERS);
+}
 
 #[derive(Default)]
 pub struct Pool {
-    idle: Mutex<Vec<SendRequest<Outgoing>>>,
+    idle: [Mutex<Vec<SendRequest<Outgoing>>>; WORKERS],
 }
 
 /// Why there is no answer.
@@ -65,8 +80,12 @@ impl Pool {
         }
     }
 
+    fn mine(&self) -> MutexGuard<'_, Vec<SendRequest<Outgoing>>> {
+        self.idle[WORKER.get()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn idle_one(&self) -> Option<SendRequest<Outgoing>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.mine();
         while let Some(connection) = idle.pop() {
             if !connection.is_closed() {
                 return Some(connection);
@@ -80,7 +99,7 @@ impl Pool {
         if connection.is_closed() {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.mine();
         if idle.len() < IDLE_MAX {
             idle.push(connection);
         }

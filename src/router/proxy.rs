@@ -142,18 +142,15 @@ fn strip_hop(headers: &mut HeaderMap) {
     headers.remove(header::EXPECT);
 }
 
-async fn served(state: &Arc<State>, live: &Live, asked: Asked, open: [Open; 2]) -> Answer {
+async fn served(state: &Arc<State>, live: &Arc<Live>, asked: Asked, open: [Open; 2]) -> Answer {
     let route = &live.route;
     let key = key::of(&route.key, &asked.headers, asked.whole.as_deref());
     let candidate = route.candidate.as_ref().filter(|_| key::is_candidate(route, key.as_deref(), &asked.id));
     let (arm, role) = candidate.map_or((&route.stable, ArmRole::Stable), |arm| (arm, ArmRole::Candidate));
     let told = Told {
-        service: route.service.clone(),
-        model: route.model.clone(),
-        protocol: route.protocol,
+        live: live.clone(),
         version: arm.version,
         role,
-        weight: route.weight,
         id: asked.id.clone(),
         came: asked.came,
         request: asked.whole.clone(),
@@ -298,16 +295,16 @@ fn pass(
     if let Some(length) = length.filter(|_| inner.is_end_stream()) {
         parts.headers.insert(header::CONTENT_LENGTH, length);
     }
-    let looked_at = parts.status.is_success() && told.protocol != Protocol::None;
+    let looked_at = parts.status.is_success() && told.live.route.protocol != Protocol::None;
     let mut answer = told.mark(Response::from_parts(parts, ()));
     let looking = state.clone();
     let at_end: AtEnd = Box::new(move |kept| {
-        if looked_at {
-            told.tell(&looking, kept.as_deref(), ms);
-        }
-        if let (Some(shadow), Some(kept)) = (shadow, kept) {
+        if let (Some(shadow), Some(kept)) = (shadow, &kept) {
             // Nobody listens when the shadow has failed.
-            let _ = shadow.send(kept);
+            let _ = shadow.send(kept.clone());
+        }
+        if looked_at {
+            told.tell(&looking, kept, ms);
         }
     });
     let mut passing =

@@ -25,22 +25,28 @@ pub struct Live {
     pub open: Arc<AtomicU64>,
 }
 
+impl Live {
+    pub fn new(route: Route) -> Self {
+        Self { route, open: Arc::default() }
+    }
+}
+
 /// A table as requests use it.
 pub struct Table {
     pub table: RouteTable,
-    routes: HashMap<String, Live>,
+    routes: HashMap<String, Arc<Live>>,
 }
 
 impl Table {
     fn new(table: RouteTable, before: Option<&Table>) -> Self {
         let live = |route: &Route| {
             let open = before.and_then(|b| b.routes.get(&route.service)).map(|l| l.open.clone()).unwrap_or_default();
-            (route.service.clone(), Live { route: route.clone(), open })
+            (route.service.clone(), Arc::new(Live { open, ..Live::new(route.clone()) }))
         };
         Self { routes: table.routes.iter().map(live).collect(), table }
     }
 
-    pub fn route(&self, service: &str) -> Option<&Live> {
+    pub fn route(&self, service: &str) -> Option<&Arc<Live>> {
         self.routes.get(service)
     }
 }

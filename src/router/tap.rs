@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
+use super::state::Live;
+use crate::base::Timestamp;
 use crate::capability::monitoring::Prediction;
 use crate::capability::rollout::Protocol;
 
@@ -16,20 +19,71 @@ pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Rows of one request that become events.
 const ROWS_MAX: usize = 256;
 
+/// Bytes of all that wait.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// A request and its answer as they were, until somebody asks for events: reading them would cost the request time.
+pub struct Raw {
+    pub live: Arc<Live>,
+    pub version: u32,
+    pub id: String,
+    pub came: Timestamp,
+    pub latency_ms: f64,
+    pub request: Bytes,
+    pub answer: Vec<u8>,
+}
+
 #[derive(Default)]
 pub struct Tap {
-    queue: Mutex<VecDeque<Prediction>>,
+    queue: Mutex<Queue>,
     dropped: AtomicU64,
     kept: AtomicU64,
 }
 
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Raw>,
+    bytes: usize,
+}
+
+impl Raw {
+    fn bytes(&self) -> usize {
+        self.request.len() + self.answer.len() + size_of::<Self>()
+    }
+
+    /// An event a row; none for what cannot be read.
+    fn events(&self) -> Vec<Prediction> {
+        let route = &self.live.route;
+        let rows = rows(route.protocol, &self.request, &self.answer);
+        let many = rows.len() > 1;
+        let event = |(i, (features, prediction)): (usize, (Map<String, Value>, Value))| Prediction {
+            id: if many { format!("{}/{i}", self.id) } else { self.id.clone() },
+            service: route.service.clone(),
+            model: Some(route.model.clone()),
+            version: Some(self.version.to_string()),
+            time: Some(self.came),
+            features,
+            prediction,
+            score: None,
+            latency_ms: Some(self.latency_ms),
+            error: None,
+            slices: std::collections::BTreeMap::new(),
+            batch: None,
+            usage: None,
+        };
+        rows.into_iter().enumerate().map(event).collect()
+    }
+}
+
 impl Tap {
-    pub fn give(&self, event: Prediction) {
+    pub fn give(&self, raw: Raw) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() >= QUEUE_EVENTS_MAX {
+        if queue.waiting.len() >= QUEUE_EVENTS_MAX || queue.bytes >= QUEUE_BYTES_MAX {
+            drop(queue);
             self.drop_one();
         } else {
-            queue.push_back(event);
+            queue.bytes += raw.bytes();
+            queue.waiting.push_back(raw);
             self.kept.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -47,11 +101,25 @@ impl Tap {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// The oldest events, and they are gone.
-    pub fn take(&self, most: usize) -> Vec<Prediction> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = queue.len().min(most);
-        queue.drain(..n).collect()
+    /// The events of the oldest requests, and they are gone. What cannot be read counts as dropped.
+    pub fn take(&self, requests_most: usize) -> Vec<Prediction> {
+        let taken: Vec<Raw> = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let n = queue.waiting.len().min(requests_most);
+            let taken: Vec<Raw> = queue.waiting.drain(..n).collect();
+            queue.bytes -= taken.iter().map(Raw::bytes).sum::<usize>();
+            taken
+        };
+        let mut events = Vec::with_capacity(taken.len());
+        for raw in &taken {
+            let found = raw.events();
+            if found.is_empty() {
+                self.drop_one();
+                self.kept.fetch_sub(1, Ordering::Relaxed);
+            }
+            events.extend(found);
+        }
+        events
     }
 }
 
@@ -152,25 +220,28 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_and_counts() {
-        let tap = Tap::default();
-        let event = || Prediction {
+    fn a_full_queue_drops_and_counts_and_what_cannot_be_read_is_dropped_when_it_is_taken() {
+        let route = serde_json::from_value(json!({
+            "service": "s", "model": "m", "protocol": "json", "key": "none", "salt": "",
+            "stable": {"version": 1, "urls": []}, "weight": 0
+        }));
+        let live = Arc::new(Live::new(route.unwrap()));
+        let raw = |request: &'static str| Raw {
+            live: live.clone(),
+            version: 1,
             id: "i".into(),
-            service: "s".into(),
-            model: None,
-            version: None,
-            time: None,
-            features: Map::new(),
-            prediction: Value::Null,
-            score: None,
-            latency_ms: None,
-            error: None,
-            slices: std::collections::BTreeMap::new(),
-            batch: None,
-            usage: None,
+            came: Timestamp(0),
+            latency_ms: 1.0,
+            request: Bytes::from_static(request.as_bytes()),
+            answer: b"{\"p\": 1}".to_vec(),
         };
-        (0..QUEUE_EVENTS_MAX + 3).for_each(|_| tap.give(event()));
-        assert_eq!((tap.dropped(), tap.take(10).len()), (3, 10));
+        let tap = Tap::default();
+        tap.give(raw("no json"));
+        (0..QUEUE_EVENTS_MAX + 2).for_each(|_| tap.give(raw("{\"a\": 1}")));
+        assert_eq!((tap.dropped(), tap.kept()), (3, QUEUE_EVENTS_MAX as u64));
+        let events = tap.take(10);
+        assert_eq!((events.len(), tap.dropped()), (9, 4));
+        assert_eq!((events[0].features["a"].as_i64(), events[0].version.as_deref()), (Some(1), Some("1")));
         assert_eq!(tap.take(usize::MAX).len(), QUEUE_EVENTS_MAX - 10);
     }
 }

@@ -1,16 +1,17 @@
 //! What is said of a request once it was answered: its counts, its headers, its events.
 
+use std::sync::Arc;
+
 use hyper::Response;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::counters::Served;
-use super::state::State;
-use super::tap;
+use super::state::{Live, State};
+use super::tap::Raw;
 use crate::base::Timestamp;
 use crate::base::clock::{Clock, SystemClock};
-use crate::capability::monitoring::{ArmRole, Prediction};
-use crate::capability::rollout::Protocol;
+use crate::capability::monitoring::ArmRole;
 
 pub const MODEL: HeaderName = HeaderName::from_static("x-opsroom-model");
 pub const VERSION: HeaderName = HeaderName::from_static("x-opsroom-version");
@@ -18,12 +19,9 @@ pub const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction
 
 /// What is said of a request afterwards.
 pub struct Told {
-    pub service: String,
-    pub model: String,
-    pub protocol: Protocol,
+    pub live: Arc<Live>,
     pub version: u32,
     pub role: ArmRole,
-    pub weight: u16,
     pub id: String,
     pub came: Timestamp,
     pub request: Option<Bytes>,
@@ -32,10 +30,10 @@ pub struct Told {
 impl Told {
     pub fn count(&self, state: &State, failed: bool, latency_ms: Option<f64>) {
         state.counters.count(&Served {
-            service: &self.service,
+            service: &self.live.route.service,
             version: self.version,
             arm: self.role,
-            weight: self.weight,
+            weight: self.live.route.weight,
             came: self.came,
             answered: SystemClock.now(),
             failed,
@@ -47,36 +45,18 @@ impl Told {
     pub fn mark<B>(&self, mut answer: Response<B>) -> Response<B> {
         let headers = answer.headers_mut();
         let text = |t: &str| HeaderValue::from_str(t).unwrap_or_else(|_| HeaderValue::from_static("?"));
-        headers.insert(MODEL, text(&self.model));
+        headers.insert(MODEL, text(&self.live.route.model));
         headers.insert(VERSION, HeaderValue::from(self.version));
         headers.insert(PREDICTION, text(&self.id));
         answer
     }
 
-    /// Events of the rows of a request.
-    pub fn tell(&self, state: &State, answer: Option<&[u8]>, ms: f64) {
-        let (Some(request), Some(answer)) = (&self.request, answer) else { return state.tap.drop_one() };
-        let rows = tap::rows(self.protocol, request, answer);
-        if rows.is_empty() && self.protocol != Protocol::None {
-            return state.tap.drop_one();
-        }
-        let many = rows.len() > 1;
-        for (i, (features, prediction)) in rows.into_iter().enumerate() {
-            state.tap.give(Prediction {
-                id: if many { format!("{}/{i}", self.id) } else { self.id.clone() },
-                service: self.service.clone(),
-                model: Some(self.model.clone()),
-                version: Some(self.version.to_string()),
-                time: Some(self.came),
-                features,
-                prediction,
-                score: None,
-                latency_ms: Some(ms),
-                error: None,
-                slices: std::collections::BTreeMap::new(),
-                batch: None,
-                usage: None,
-            });
+    /// Leaves request and answer where events are made of them.
+    pub fn tell(self, state: &State, answer: Option<Vec<u8>>, latency_ms: f64) {
+        let Self { live, version, id, came, request, .. } = self;
+        match request.zip(answer) {
+            Some((request, answer)) => state.tap.give(Raw { live, version, id, came, latency_ms, request, answer }),
+            None => state.tap.drop_one(),
         }
     }
 }

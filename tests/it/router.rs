@@ -263,6 +263,7 @@ fn what_cannot_be_sent_safely_is_refused_and_counted_nowhere() {
     }
     // Invalid JSON is routed all the same, and counted as not looked at.
     assert_eq!(ask(&mut client, &post("u", "no json")).unwrap().0, 200);
+    router.control("GET", "/v1/events", "");
     assert!(router.status().events_dropped >= 3);
 }
 
