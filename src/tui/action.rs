@@ -79,6 +79,7 @@ actions! {
     PlaceLast "place.last" Move "last place" "the place before this one";
     PlaceRuns "place.runs" Move "Runs" "go to Runs";
     PlaceRegistry "place.registry" Move "Registry" "go to the Registry";
+    PlaceRollouts "place.rollouts" Move "Rollouts" "go to services and rollouts";
     PlaceAudit "place.audit" Move "Audit" "go to the Audit trail";
     PlaceData "place.data" Move "Data" "go to Data & evals";
 
@@ -104,6 +105,11 @@ actions! {
     EvalsShow "evals.show" Look "evals" "suites and results, or datasets";
     ApproveSheet "approve.sheet" Act "approve…" "give your word for a version that waits for it…";
     WaiveSheet "waive.sheet" Act "waive…" "let a gate pass for a while, on your word…";
+    StartSheet "start.sheet" Act "start…" "let a version answer a part of the callers…";
+    WeightSheet "weight.set.sheet" Act "weight…" "set the candidate's share of callers…";
+    HoldSheet "hold.sheet" Act "hold…" "hold the rollout at its weight, or resume it…";
+    DropSheet "drop.sheet" Act "drop…" "take the candidate away from all callers…";
+    ForbidSheet "forbid.sheet" Act "forbid…" "forbid a version to be rolled out…";
     DataDiff "data.diff" Look "diff" "what changed between two versions, and back";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     TimeWindow "time.window" Look "window" "look at a window of time…";
@@ -156,6 +162,11 @@ impl Action {
                 | Self::ArchiveSheet
                 | Self::ApproveSheet
                 | Self::WaiveSheet
+                | Self::StartSheet
+                | Self::WeightSheet
+                | Self::HoldSheet
+                | Self::DropSheet
+                | Self::ForbidSheet
         )
     }
 

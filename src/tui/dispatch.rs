@@ -71,6 +71,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match action {
         Action::PlaceRuns => state.go(View::Runs, effects),
         Action::PlaceRegistry => state.go(View::Registry, effects),
+        Action::PlaceRollouts => state.go(View::Rollouts, effects),
         Action::PlaceAudit => state.go(View::Audit, effects),
         Action::PlaceData => state.go(View::Data, effects),
         Action::PlaceLast => {

@@ -12,7 +12,8 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 8] = [
+pub const CONTEXTS: [Context; 9] = [
+    "screen.rollouts",
     "global",
     "screen.runs",
     "screen.run",
@@ -307,6 +308,6 @@ mod tests {
         let g = Key::char('g');
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g]), Found::Prefix);
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g, g]), Found::Action(Action::Top));
-        assert_eq!(keymap.continuations(&["global"], &[g]).len(), 5);
+        assert_eq!(keymap.continuations(&["global"], &[g]).len(), 6);
     }
 }

@@ -23,6 +23,9 @@ pub struct Status {
     pub role: String,
     /// Where the agent listens for training scripts; shown where nothing has been logged yet.
     pub tracking_uri: String,
+    /// Where the router takes requests; empty while there is none.
+    #[serde(default)]
+    pub router: String,
     /// Why nothing may be changed from here; `None` when it may.
     pub read_only: Option<String>,
 }

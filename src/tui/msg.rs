@@ -21,6 +21,7 @@ use crate::base::{Fault, Timestamp};
 use crate::capability::datasets::Diff;
 use crate::capability::datasets::profile::Profile;
 use crate::capability::gates::Standing;
+use crate::capability::rollout;
 use crate::capability::tracking::compare::{Noises, Surroundings};
 use crate::capability::tracking::{GroupBy, RunGroups};
 
@@ -74,6 +75,7 @@ pub enum Changed {
     Model(String),
     Data,
     Audit,
+    Rollouts,
     Everything,
 }
 
@@ -120,6 +122,9 @@ pub enum Want {
     Noise(Vec<String>),
     /// What captured ones among these runs stood on.
     Around(Vec<String>),
+    Services,
+    /// One service in full, by name.
+    Service(String),
     Datasets,
     /// The training profile of a dataset's version.
     Profile(VersionId),
@@ -220,6 +225,8 @@ pub enum Page {
     Compared(Vec<Run>),
     Noise(Noises),
     Around(std::collections::BTreeMap<String, Surroundings>),
+    Services(Vec<rollout::Standing>),
+    Service(Box<rollout::ServiceView>),
     Datasets(Vec<DataRow>),
     /// `None` for a version without a table.
     Profile(Box<Option<Profile>>),

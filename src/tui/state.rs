@@ -17,6 +17,7 @@ use super::screen::audit::Audit;
 use super::screen::compare::Compare;
 use super::screen::data::Data;
 use super::screen::registry::Registry;
+use super::screen::rollouts::Rollouts;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
 use super::span::Span;
@@ -33,6 +34,8 @@ pub enum View {
     Compare(Vec<String>),
     Registry,
     Audit,
+    /// Services, and versions on their way to their callers.
+    Rollouts,
     /// Datasets, and what versions were measured on.
     Data,
     /// Two versions of a model, older number first.
@@ -45,9 +48,10 @@ pub enum View {
 
 impl View {
     /// The places with a tab: its digit, its name, its action.
-    pub const TABS: [(Self, char, &'static str, Action); 4] = [
+    pub const TABS: [(Self, char, &'static str, Action); 5] = [
         (Self::Runs, '2', "Runs", Action::PlaceRuns),
         (Self::Registry, '3', "Registry", Action::PlaceRegistry),
+        (Self::Rollouts, '5', "Rollouts", Action::PlaceRollouts),
         (Self::Audit, '7', "Audit", Action::PlaceAudit),
         (Self::Data, '8', "Data & evals", Action::PlaceData),
     ];
@@ -58,6 +62,7 @@ impl View {
             Self::Run(_) => "screen.run",
             Self::Compare(_) => "screen.compare",
             Self::Registry | Self::Versus { .. } => "screen.registry",
+            Self::Rollouts => "screen.rollouts",
             Self::Audit => "screen.audit",
             Self::Data => "screen.data",
         }
@@ -166,6 +171,7 @@ pub struct State {
     pub registry: Registry,
     pub audit: Audit,
     pub data: Data,
+    pub rollouts: Rollouts,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// Changes that were sent and not answered yet.
@@ -216,6 +222,7 @@ impl State {
             registry: Registry::default(),
             audit: Audit::default(),
             data: Data::default(),
+            rollouts: Rollouts::default(),
             overlay: None,
             toast: None,
             doing: BTreeMap::new(),
@@ -270,6 +277,7 @@ impl State {
             View::Run(_) => self.run.why_not(action),
             View::Compare(_) => self.compare.why_not(action, &self.registry),
             View::Registry => self.registry.why_not(action),
+            View::Rollouts => self.rollouts.why_not(action),
             View::Audit => self.audit.why_not(action),
             View::Data => self.data.why_not(action),
             View::Versus { .. } => super::screen::registry::versus::why_not(&self.registry, action),

@@ -166,6 +166,10 @@ pub fn touch(state: &mut State, changed: &Changed) {
         }
         Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
+        Changed::Rollouts => {
+            state.rollouts.touch();
+            state.registry.models.touch();
+        }
         Changed::Everything => {
             state.status_asked = Timestamp(i64::MIN / 2);
             state.runs.experiments.touch();
@@ -180,6 +184,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.registry.gates.touch();
             state.audit.page.touch();
             state.data.touch();
+            state.rollouts.touch();
         }
     }
 }
@@ -225,6 +230,7 @@ fn lost(state: &mut State, why: &str) {
     state.registry.gates.stale(why);
     state.audit.page.remote.stale(why);
     state.data.stale(why);
+    state.rollouts.stale(why);
 }
 
 /// Microseconds until the agent is asked again: soon at first, then less often.
@@ -266,6 +272,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         View::Run(_) => state.run.row.due_at(),
         View::Compare(_) => state.compare.rows.due_at(),
         View::Registry | View::Versus { .. } => state.registry.models.due_at(),
+        View::Rollouts => state.rollouts.due_at(),
         View::Audit => state.audit.page.due_at(),
         View::Data => state.data.rows.due_at(),
     };

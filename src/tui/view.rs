@@ -88,6 +88,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         View::Run(_) => screen::run::view::view(&look, buf, at.body, state, scroll),
         View::Compare(_) => screen::compare::view::view(&look, buf, at.body, state, scroll),
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
+        View::Rollouts => screen::rollouts::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
         View::Data => screen::data::view::view(&look, buf, at.body, state, scroll),
         View::Versus { .. } => screen::registry::versus::view(&look, buf, at.body, state),
@@ -127,6 +128,7 @@ fn filter_note(state: &State) -> String {
         }
         View::Audit => format!("{} records", format::count(state.audit.total() as u64)),
         View::Registry => format!("{} models", state.registry.shown().len()),
+        View::Rollouts => format!("{} services", state.rollouts.shown().len()),
         View::Data => format!("{} versions", state.data.shown().len()),
         View::Run(_) => String::new(),
         View::Compare(_) | View::Versus { .. } => String::new(),
@@ -200,6 +202,11 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         View::Data => lines.extend(state.data.current().map(|r| {
             let rows = r.rows().map_or(String::new(), |n| format!(", {} rows", format::count(n)));
             (format!("▸ {}{rows}, {} runs", r.id(), r.runs().len()), Token::Text)
+        })),
+        View::Rollouts => lines.extend(state.rollouts.current().map(|s| {
+            let on =
+                s.candidate.as_ref().map_or("steady".to_owned(), |r| format!("v{} {}", r.version, r.state.words()));
+            (format!("▸ {}: {on}", s.service.name), Token::Text)
         })),
         View::Audit => lines
             .extend(state.audit.current().map(|r| (format!("▸ #{} {} {}", r.seq, r.action, r.target), Token::Text))),

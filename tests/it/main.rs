@@ -55,6 +55,7 @@ mod tui_fixture;
 mod tui_frame;
 mod tui_gates;
 mod tui_registry;
+mod tui_rollouts;
 mod tui_safety;
 mod tui_screens;
 mod tui_source;

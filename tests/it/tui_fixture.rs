@@ -404,6 +404,7 @@ fn status() -> Status {
         user: "kim".into(),
         role: "operator".into(),
         tracking_uri: "http://127.0.0.1:6270".into(),
+        router: String::new(),
         read_only: None,
     }
 }
@@ -444,6 +445,8 @@ pub fn answer(want: &Want) -> Page {
         Want::Compared(ids) => {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
         }
+        Want::Services => Page::Services(Vec::new()),
+        Want::Service(_) => super::tui_rollouts::answer(want).unwrap(),
         Want::Noise(_) => Page::Noise(noises()),
         Want::Around(_) => Page::Around(BTreeMap::new()),
         Want::Measured | Want::Standing => super::tui_gates::answer(want).unwrap(),

@@ -8,6 +8,7 @@ pub mod gates;
 mod register;
 mod stage;
 mod stop;
+mod traffic;
 pub mod waive;
 
 pub use register::sources_of;
@@ -52,6 +53,29 @@ pub enum Topic {
     Register {
         model: String,
         run: String,
+    },
+    /// A version begins to answer a part of a service's callers.
+    StartRollout {
+        service: String,
+    },
+    Weight {
+        service: String,
+    },
+    /// Holds a rollout, or lets a held one go on.
+    Hold {
+        service: String,
+    },
+    DropRollout {
+        service: String,
+    },
+    FinishRollout {
+        service: String,
+    },
+    RollbackService {
+        service: String,
+    },
+    Forbid {
+        service: String,
     },
     /// Ends runs.
     StopRuns(Vec<String>),
@@ -169,6 +193,13 @@ pub fn make(state: &State, topic: &Topic) -> Result<Ask, String> {
         Topic::Waive { model, version, stage } => waive::ask(state, model, *version, *stage),
         Topic::Rollback { model } => stage::roll_back(state, model),
         Topic::Register { model, run } => register::ask(state, model, run),
+        Topic::StartRollout { service } => traffic::start(state, service),
+        Topic::Weight { service } => traffic::weight(state, service),
+        Topic::Hold { service } => traffic::hold(state, service),
+        Topic::DropRollout { service } => traffic::drop_it(state, service),
+        Topic::FinishRollout { service } => traffic::finish(state, service),
+        Topic::RollbackService { service } => traffic::roll_back(state, service),
+        Topic::Forbid { service } => traffic::forbid(state, service),
         Topic::StopRuns(runs) => stop::ask(state, runs),
         Topic::DeleteRuns(runs) => delete::ask(state, runs, true),
         Topic::RestoreRuns(runs) => delete::ask(state, runs, false),

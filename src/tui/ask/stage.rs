@@ -29,6 +29,10 @@ pub fn change(state: &State, model: &str, version: u32, to: Stage) -> Result<Ask
 /// # Errors
 /// There is nothing to roll back, or nothing to roll back to.
 pub fn roll_back(state: &State, model: &str) -> Result<Ask, String> {
+    // Stage and traffic move together: a model that is served goes back by its service.
+    if let Some(serving) = state.rollouts.serving(model) {
+        return super::traffic::roll_back(state, &serving.service.name);
+    }
     let model = find_model(state, model)?;
     let now = model.in_stage(Stage::Prod).next().ok_or_else(|| format!("{} has no version in prod", model.name))?;
     let before = model.before_prod().ok_or_else(|| format!("no other version of {} was ever in prod", model.name))?;

@@ -71,6 +71,7 @@ pub fn table(state: &State) -> Option<(String, What)> {
             }
         }
         View::Data => super::data::table(&state.data).and_then(|(name, of)| grid(name, of)),
+        View::Rollouts => grid("services".into(), services_grid(state)),
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
         View::Versus { model, old, new } => {
             let mut rows = Grid::new(&["name", "old", "new", "note"]);
@@ -82,6 +83,32 @@ pub fn table(state: &State) -> Option<(String, What)> {
             ("audit".to_owned(), What::Audit(want))
         }),
     }
+}
+
+fn services_grid(state: &State) -> Grid {
+    let mut rows = Grid::new(&["service", "model", "stable", "previous", "candidate", "weight_percent", "state"]);
+    rows.rows = state
+        .rollouts
+        .shown()
+        .into_iter()
+        .map(|s| {
+            let on = s.candidate.as_ref();
+            let share = on.map(|r| crate::capability::rollout::service::percent(r.weight));
+            let word = on.map_or("steady", |r| r.state.words());
+            let (name, model) = (&s.service.name, &s.service.model);
+            let version = on.map(|r| r.version);
+            vec![
+                json!(name),
+                json!(model),
+                json!(s.stable),
+                json!(s.previous),
+                json!(version),
+                json!(share),
+                json!(word),
+            ]
+        })
+        .collect();
+    rows
 }
 
 /// The chart of the screen, with its caption.
@@ -107,7 +134,7 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             let lines = compare::view::plotted(&state.compare);
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
-        View::Registry | View::Versus { .. } | View::Audit | View::Data => return None,
+        View::Registry | View::Versus { .. } | View::Rollouts | View::Audit | View::Data => return None,
     };
     let context = state.status.value().map_or("", |s| s.context.as_str());
     let title = if lines.len() == 1 { format!("{key}  {}", lines[0].run) } else { key.clone() };

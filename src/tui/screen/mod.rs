@@ -8,6 +8,7 @@ pub mod lines;
 pub mod list;
 pub mod plot;
 pub mod registry;
+pub mod rollouts;
 pub mod run;
 pub mod runs;
 
@@ -29,6 +30,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         View::Run(_) => run::act(state, action, effects),
         View::Compare(_) => compare::act(state, action, effects),
         View::Registry => registry::act(state, action, effects),
+        View::Rollouts => rollouts::act(state, action, effects),
         View::Audit => audit::act(state, action, effects),
         View::Data => data::act(state, action, effects),
         View::Versus { .. } => registry::versus::act(state, action, effects),
@@ -41,7 +43,12 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         View::Runs => runs::demand(state, effects),
         View::Run(_) => run::demand(state, effects),
         View::Compare(_) => compare::demand(state, effects),
-        View::Registry | View::Versus { .. } => registry::demand(state, effects),
+        View::Registry | View::Versus { .. } => {
+            registry::demand(state, effects);
+            // A model that is served goes back by its service.
+            rollouts::demand(state, effects);
+        }
+        View::Rollouts => rollouts::demand(state, effects),
         View::Audit => audit::demand(state, effects),
         View::Data => data::demand(state, effects),
     }
@@ -54,6 +61,7 @@ pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> 
     compare::loaded(state, id, reply);
     registry::loaded(state, id, reply);
     data::loaded(state, id, reply);
+    rollouts::loaded(state, id, reply);
     audit::loaded(state, id, reply)
 }
 
@@ -79,6 +87,7 @@ pub(super) fn give<T: Clone>(
 pub fn filter_text(state: &State) -> &str {
     match state.nav.here() {
         View::Runs => &state.runs.filter_text,
+        View::Rollouts => &state.rollouts.filter_text,
         View::Audit => &state.audit.filter_text,
         View::Data => &state.data.filter_text,
         View::Registry => &state.registry.filter_text,
@@ -92,6 +101,7 @@ pub fn filter_text(state: &State) -> &str {
 pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec<Effect>) {
     match state.nav.here() {
         View::Runs => runs::set_filter(state, text, query),
+        View::Rollouts => rollouts::set_filter(state, text, query),
         View::Audit => audit::set_filter(state, text, query),
         View::Data => data::set_filter(state, text, query),
         View::Registry => registry::set_filter(state, text, query),
@@ -200,6 +210,9 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
             state.registry.pane = found(&registry::view::panes(state, body)).unwrap_or(state.registry.pane);
         }
         View::Data => state.data.pane = found(&data::view::panes(state, body)).unwrap_or(state.data.pane),
+        View::Rollouts => {
+            state.rollouts.pane = found(&rollouts::view::panes(state, body)).unwrap_or(state.rollouts.pane);
+        }
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
         View::Versus { .. } => {}
     }

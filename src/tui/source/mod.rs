@@ -71,6 +71,8 @@ impl Agent {
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
+            Want::Services => Page::Services(self.client.services().await?),
+            Want::Service(name) => Page::Service(Box::new(self.client.service(&name).await?)),
             Want::Around(ids) => Page::Around(self.client.surroundings(&self.views(&ids).await?).await?),
             Want::ModelsAt(at) => Page::Models(self.models(Some(at)).await?),
             Want::Card { model, version, digests } => Page::Card(Box::new(self.card(model, version, digests).await?)),
@@ -87,6 +89,7 @@ impl Agent {
             user: s.actor,
             role: s.role.name().to_owned(),
             tracking_uri: s.address,
+            router: s.router,
             read_only,
         })
     }
@@ -115,7 +118,8 @@ fn changed(hint: Hint) -> Changed {
         Hint::Model(name) => Changed::Model(name),
         Hint::Dataset(_) => Changed::Data,
         // A raised alert leaves its record there too.
-        Hint::Audit | Hint::Incidents | Hint::Rollouts => Changed::Audit,
+        Hint::Audit | Hint::Incidents => Changed::Audit,
+        Hint::Rollouts => Changed::Rollouts,
         Hint::Everything => Changed::Everything,
     }
 }

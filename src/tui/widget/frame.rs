@@ -52,6 +52,10 @@ fn crumbs(state: &State) -> Vec<String> {
         View::Registry => {
             std::iter::once("registry".to_owned()).chain(state.registry.current().map(|m| m.name.clone())).collect()
         }
+        View::Rollouts => {
+            let here = state.rollouts.current().map(|s| s.service.name.clone());
+            std::iter::once("rollouts".to_owned()).chain(here).collect()
+        }
         View::Audit => vec!["audit".into()],
         View::Data => {
             let data = &state.data;
@@ -324,6 +328,18 @@ fn footer_actions(state: &State) -> Vec<Action> {
                 A::CopyMenu,
             ]
         }
+        View::Rollouts => vec![
+            A::StartSheet,
+            A::WeightSheet,
+            A::HoldSheet,
+            A::DropSheet,
+            A::PromoteSheet,
+            A::RollbackSheet,
+            A::ForbidSheet,
+            A::PaneNext,
+            A::Filter,
+            A::PaneZoom,
+        ],
         View::Versus { .. } => vec![A::StepOut, A::RowNext, A::Diff, A::PromoteSheet, A::CopyMenu],
         View::Audit => vec![
             A::Filter,

@@ -1,0 +1,182 @@
+//! Rollouts: services, the version that answers, the one on its way, what the judge says of it, and what went before.
+
+pub mod view;
+
+use crate::base::{Fault, Timestamp};
+use crate::capability::rollout::{Rollout, ServiceView, Standing};
+use crate::tui::action::Action;
+use crate::tui::ask::{self, Topic};
+use crate::tui::msg::{Effect, Page, Want};
+use crate::tui::overlay::Choice;
+use crate::tui::overlay::picker::Item;
+use crate::tui::query::{Held, Query};
+use crate::tui::remote::{RequestId, Slot};
+use crate::tui::screen::{copy_list, give, list, open};
+use crate::tui::state::State;
+
+/// The panes, in the order of Tab.
+pub const SERVICES: usize = 0;
+pub const GUARDS: usize = 1;
+pub const HISTORY: usize = 2;
+pub const PANES: usize = 3;
+
+/// How often what goes on is looked at, microseconds: counts come without a hint.
+const LOOK_US: i64 = 2_000_000;
+
+#[derive(Debug, Default)]
+pub struct Rollouts {
+    pub rows: Slot<Vec<Standing>>,
+    /// The service under the cursor in full.
+    pub view: Slot<ServiceView>,
+    /// Which service `view` is about.
+    pub of: String,
+    pub cursor: usize,
+    pub pane: usize,
+    pub scrolls: [usize; PANES],
+    pub filter: Query,
+    pub filter_text: String,
+}
+
+impl Rollouts {
+    pub fn shown(&self) -> Vec<&Standing> {
+        let held = |s: &Standing, field: Option<&str>| match field {
+            Some("model") => Held::Text(s.service.model.clone()),
+            Some("state") => Held::Text(s.candidate.as_ref().map_or("steady", |r| r.state.words()).to_owned()),
+            _ => Held::Text(format!("{} {}", s.service.name, s.service.model)),
+        };
+        let all = self.rows.value().map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|s| self.filter.matches(|field| held(s, field))).collect()
+    }
+
+    pub fn current(&self) -> Option<&Standing> {
+        self.shown().get(self.cursor).copied()
+    }
+
+    pub fn going(&self) -> Option<&Rollout> {
+        self.current()?.candidate.as_ref()
+    }
+
+    /// The service in full, if that is what was loaded last.
+    pub fn full(&self) -> Option<&ServiceView> {
+        self.view.value().filter(|v| self.current().is_some_and(|s| s.service.name == v.standing.service.name))
+    }
+
+    /// The service that serves a model.
+    pub fn serving(&self, model: &str) -> Option<&Standing> {
+        let all = self.rows.value().map_or(&[][..], Vec::as_slice);
+        all.iter().find(|s| s.service.model == model && s.stable.is_some())
+    }
+
+    pub fn touch(&mut self) {
+        self.rows.touch();
+        self.view.touch();
+    }
+
+    pub fn stale(&mut self, why: &str) {
+        self.rows.remote.stale(why);
+        self.view.remote.stale(why);
+    }
+
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let look = self.going().and_then(|_| self.view.remote.at()).map(|at| Timestamp(at.0 + LOOK_US));
+        [look, self.rows.due_at(), self.view.due_at()].into_iter().flatten().min()
+    }
+
+    pub fn why_not(&self, action: Action) -> Option<String> {
+        let Some(current) = self.current() else {
+            let needs = action.opens_sheet() || matches!(action, Action::CopyMenu | Action::Open);
+            return needs.then(|| "no service here: apply a file with [service.NAME]".into());
+        };
+        let name = &current.service.name;
+        match action {
+            Action::StartSheet if current.candidate.is_some() => {
+                Some(format!("a rollout of {name} goes on; 0 drops it"))
+            }
+            Action::WeightSheet | Action::HoldSheet | Action::DropSheet | Action::PromoteSheet
+                if current.candidate.is_none() =>
+            {
+                Some(format!("no rollout of {name} goes on; C starts one"))
+            }
+            Action::RollbackSheet if current.candidate.is_none() && current.previous.is_none() => {
+                Some(format!("no version of {name} answered before this one"))
+            }
+            Action::Mark | Action::MarkRange | Action::MarkInvert | Action::SortPick | Action::SortReverse => {
+                Some("services have one order".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
+    let page = usize::from(state.size.1 / 2);
+    let rollouts = &mut state.rollouts;
+    if let Some(pane) = list::next_pane(action, rollouts.pane, PANES) {
+        rollouts.pane = pane;
+        return;
+    }
+    let len = rollouts.shown().len();
+    if rollouts.pane == SERVICES {
+        if let Some(to) = list::moved(action, rollouts.cursor, len, page) {
+            rollouts.cursor = to;
+            rollouts.scrolls = [0; PANES];
+            return;
+        }
+    } else if let Some(to) = list::moved(action, rollouts.scrolls[rollouts.pane], 200, page) {
+        rollouts.scrolls[rollouts.pane] = to;
+        return;
+    }
+    let Some(service) = rollouts.current().map(|s| s.service.name.clone()) else { return };
+    match action {
+        Action::Open => rollouts.pane = if rollouts.pane == SERVICES { GUARDS } else { HISTORY },
+        Action::StartSheet => ask::open(state, &Topic::StartRollout { service }),
+        Action::WeightSheet => ask::open(state, &Topic::Weight { service }),
+        Action::HoldSheet => ask::open(state, &Topic::Hold { service }),
+        Action::DropSheet => ask::open(state, &Topic::DropRollout { service }),
+        Action::PromoteSheet => ask::open(state, &Topic::FinishRollout { service }),
+        Action::RollbackSheet => ask::open(state, &Topic::RollbackService { service }),
+        Action::ForbidSheet => ask::open(state, &Topic::Forbid { service }),
+        Action::CopyMenu => {
+            let shown = format!("opsroom service show {service}");
+            let items = vec![
+                Item::new("name", service.clone(), Choice::Copy(service)),
+                Item::new("command", shown.clone(), Choice::Copy(shown)),
+            ];
+            open(state, copy_list(items));
+        }
+        _ => {}
+    }
+}
+
+pub fn set_filter(state: &mut State, text: &str, query: Query) {
+    text.clone_into(&mut state.rollouts.filter_text);
+    state.rollouts.filter = query;
+    state.rollouts.cursor = 0;
+}
+
+pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    let (now, frozen) = (state.now, state.frozen);
+    let rollouts = &mut state.rollouts;
+    if rollouts.rows.is_unasked() || (rollouts.rows.due(now) && !frozen) {
+        effects.push(Effect::Load(rollouts.rows.ask(&mut state.ids, now), Want::Services));
+    }
+    let Some(name) = rollouts.current().map(|s| s.service.name.clone()) else { return };
+    if rollouts.of != name {
+        rollouts.of.clone_from(&name);
+        rollouts.view = Slot::default();
+    }
+    // Counts come without a hint: while something goes on it is looked at again and again.
+    let old = rollouts.view.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US);
+    let looks = rollouts.going().is_some() && old && !rollouts.view.is_waiting();
+    if rollouts.view.is_unasked() || ((rollouts.view.due(now) || looks) && !frozen) {
+        effects.push(Effect::Load(rollouts.view.ask(&mut state.ids, now), Want::Service(name)));
+    }
+}
+
+pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
+    let (now, rollouts) = (state.now, &mut state.rollouts);
+    if give(&mut rollouts.rows, id, reply, now, |p| if let Page::Services(s) = p { Some(s.clone()) } else { None }) {
+        rollouts.cursor = rollouts.cursor.min(rollouts.shown().len().saturating_sub(1));
+    }
+    give(&mut rollouts.view, id, reply, now, |p| if let Page::Service(v) = p { Some((**v).clone()) } else { None });
+}
