@@ -59,6 +59,8 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
         "Counts everything of a service anew and holds it against what is kept.",
         "viewer",
     ),
+    ("get", "/api/v1/services", "Services with their versions and the rollout that goes on.", "viewer"),
+    ("get", "/api/v1/services/{name}", "A service, what the judge says, and its ended rollouts.", "viewer"),
     ("get", "/api/v1/alerts", "Alert rules.", "viewer"),
     ("get", "/api/v1/incidents", "Incidents, open ones first (query: service).", "viewer"),
     ("get", "/api/v1/incidents/{id}", "An incident with the changes that may have caused it.", "viewer"),
