@@ -54,7 +54,7 @@ pub struct Tally {
     /// Milliseconds.
     pub latency: Sketch,
     pub scores: BTreeMap<u8, ScoreBin>,
-    /// By predicted and true class, see [`pair`].
+    /// By predicted and true class.
     pub confusion: BTreeMap<String, i64>,
     pub residuals: Residuals,
     /// Judgements between 0 and 1: how many, and their sum and squares in [`UNIT`]s.
