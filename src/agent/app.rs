@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::wandb;
 use crate::base::Timestamp;
 use crate::capability::Ctx;
 use crate::config::AgentSettings;
@@ -22,6 +23,7 @@ struct Inner {
     ends_all: AtomicBool,
     /// Where the router takes requests, once it does.
     router: RwLock<String>,
+    wandb: wandb::Live,
     /// Requests and event streams that are open.
     open: AtomicUsize,
     /// When the last of them ended, µs since 1970.
@@ -50,6 +52,7 @@ impl App {
             stop: tokio::sync::watch::channel(false).0,
             ends_all: AtomicBool::new(false),
             router: RwLock::default(),
+            wandb: wandb::Live::default(),
             open: AtomicUsize::new(0),
             last: AtomicI64::new(started.0),
         }))
@@ -103,6 +106,11 @@ impl App {
 
     pub fn ends_all(&self) -> bool {
         self.0.ends_all.load(Ordering::Relaxed)
+    }
+
+    /// W&B scripts at work.
+    pub(super) fn wandb(&self) -> &wandb::Live {
+        &self.0.wandb
     }
 
     /// `http://HOST:PORT`; empty while there is none.

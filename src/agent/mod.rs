@@ -3,6 +3,7 @@
 mod app;
 pub mod auth;
 pub mod fault;
+mod here;
 pub mod mlflow;
 mod monitors;
 mod native;
@@ -10,6 +11,7 @@ mod notify;
 mod restore;
 mod routers;
 mod server;
+mod wandb;
 
 pub use app::App;
 pub use restore::restore;

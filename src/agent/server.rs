@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-use super::{App, auth, mlflow, monitors, native};
+use super::{App, auth, mlflow, monitors, native, wandb};
 use crate::base::{Clock, Fault, Holder, clock::SystemClock, fault::Result};
 use crate::capability::monitoring::counters::Counters;
 use crate::capability::tracking::{Artifacts, Tracking};
@@ -91,6 +91,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(native::routes())
         .merge(mlflow::routes())
+        .merge(wandb::routes())
         .layer(axum::middleware::from_fn_with_state(app.clone(), auth::identify))
         .with_state(app)
 }

@@ -236,4 +236,8 @@ fn clients_are_told_what_to_set() {
     let agent = Agent::start();
     let told = agent.cli(&["connect", "mlflow"]).expect(0).stdout;
     assert!(told.starts_with(&format!("export MLFLOW_TRACKING_URI=\"{}\"\n", agent.url())), "{told}");
+    let told = agent.cli(&["connect", "wandb"]).expect(0).stdout;
+    assert!(told.starts_with(&format!("export WANDB_BASE_URL=\"{}\"\n", agent.url())), "{told}");
+    let key = told.lines().find_map(|l| l.strip_prefix("export WANDB_API_KEY=\"")).unwrap().trim_end_matches('"');
+    assert!(key.len() >= 40 && key.bytes().all(|b| b.is_ascii_alphanumeric()), "W&B's client refuses {key}");
 }

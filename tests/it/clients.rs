@@ -1,4 +1,4 @@
-//! MLflow's own Python client against the real agent, on both engines. The tests themselves are in `tests/clients`.
+//! MLflow's and Weights & Biases' own Python clients against the real agent, on both engines. The tests themselves are in `tests/clients`.
 
 use std::path::Path;
 use std::process::Command;
@@ -61,7 +61,7 @@ async fn suite(python: &str, agent: &Agent) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     let work = tempfile::tempdir().unwrap();
     let ended = Command::new(python)
-        .args(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"])
+        .args(["-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider"])
         .arg(&folder)
         .current_dir(work.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")

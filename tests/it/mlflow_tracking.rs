@@ -23,7 +23,6 @@ async fn probes_and_what_is_not_here() {
             ("/api/3.0/mlflow/traces", 501),
             ("/ajax-api/3.0/mlflow/jobs/1", 501),
             ("/v1/traces", 501),
-            ("/graphql", 501),
             ("/api/2.0/preview/mlflow/runs/get", 404),
             ("/api/9.9/x", 404),
             ("/nowhere", 404),

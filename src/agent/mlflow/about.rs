@@ -20,7 +20,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/version", get(|| async { SPOKEN }))
         .route("/api/3.0/mlflow/server-info", get(server_info))
         .route("/ajax-api/3.0/mlflow/server-info", get(server_info))
-        .route("/graphql", any(not_offered))
         .route("/api/2.0/{*rest}", any(not_offered))
         .route("/api/2.11/{*rest}", any(not_offered))
         .route("/api/3.0/{*rest}", any(not_offered))
@@ -48,7 +47,7 @@ async fn server_info() -> Response {
 /// A route of `MLflow` that opsroom does not have: 501, which no client retries. What `MLflow` has not either is a 404.
 async fn not_offered(request: Request) -> Mlflow {
     let path = request.uri().path();
-    let known = ["/mlflow/", "/graphql", "/v1/traces", "/gateway/", "/mlflow-artifacts/"];
+    let known = ["/mlflow/", "/v1/traces", "/gateway/", "/mlflow-artifacts/"];
     let gone = path.contains("/preview/");
     let offered_elsewhere = !gone && known.iter().any(|k| path.contains(k));
     let kind = if offered_elsewhere { Kind::Unsupported } else { Kind::NotFound };

@@ -1,10 +1,9 @@
 //! `mlflow-artifacts/…`: the artifact store behind the URIs that experiments hand out, and uploads in parts.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HOST};
+use axum::http::header::{AUTHORIZATION, ETAG};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::Serialize;
@@ -12,10 +11,10 @@ use std::collections::BTreeMap;
 
 use super::answer::{Answer, done, json};
 use super::asked::{Asked, missing};
-use super::files::{FileShape, below, download, files, limited, percent_encoded, safe_path};
+use super::files::{FileShape, below, body_of, download, encoded, files, limited, safe_path};
 use super::form::form;
-use crate::agent::App;
-use crate::base::{Fault, fault::Result};
+use crate::agent::{App, here};
+use crate::base::fault::Result;
 use crate::capability::tracking::parts::Part;
 
 /// Beneath `/api/2.0/mlflow-artifacts`.
@@ -58,16 +57,6 @@ async fn read(State(app): State<App>, Path(path): Path<String>, headers: HeaderM
     download(&app, &safe_path(&path)?, &headers).await
 }
 
-/// The body, unless it says itself that it is too large.
-fn body_of(request: Request, bytes_max: u64) -> Result<Body> {
-    let said = request.headers().get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()).and_then(|l| l.parse::<u64>().ok());
-    if said.is_some_and(|n| n > bytes_max) {
-        return Err(Fault::invalid(format!("the artifact is larger than {bytes_max} bytes"))
-            .next("raise agent.artifact_bytes_max, or store it elsewhere and log where"));
-    }
-    Ok(request.into_body())
-}
-
 async fn write(State(app): State<App>, Path(path): Path<String>, request: Request) -> Answer {
     let path = safe_path(&path)?;
     let bytes_max = app.settings().artifact_bytes_max;
@@ -88,14 +77,11 @@ struct Here {
 
 impl Here {
     fn of(app: &App, headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-        let base = match text(HOST.as_str()) {
-            Some(host) => format!("{}://{host}", text("x-forwarded-proto").unwrap_or("http")),
-            None => app.address().to_owned(),
-        };
         // Clients send parts without their own credentials, only with the headers named here.
-        let own = text(AUTHORIZATION.as_str()).map(|v| ("Authorization".to_owned(), v.to_owned()));
-        Self { base: format!("{base}/api/2.0/mlflow-artifacts"), headers: own.into_iter().collect() }
+        let own = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let own = own.map(|v| ("Authorization".to_owned(), v.to_owned()));
+        let base = format!("{}/api/2.0/mlflow-artifacts", here::base(app, headers));
+        Self { base, headers: own.into_iter().collect() }
     }
 }
 
@@ -112,11 +98,6 @@ async fn presigned(State(app): State<App>, Path(path): Path<String>, headers: He
     let here = Here::of(&app, &headers);
     let encoded: Vec<String> = path.split('/').map(encoded).collect();
     json(&Presigned { url: format!("{}/artifacts/{}", here.base, encoded.join("/")), headers: here.headers, file_size })
-}
-
-/// A part of a path as it stands in a URL.
-fn encoded(part: &str) -> String {
-    percent_encoded(part, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 /// What an upload in parts will be: the client names its folder in the path, and its own file in the body.

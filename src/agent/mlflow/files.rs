@@ -1,6 +1,7 @@
 //! Artifact bytes in HTTP: paths, ranges, types, and bodies that stream.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
@@ -79,7 +80,7 @@ fn begins_beyond(range: &GetRange, size: u64) -> bool {
 }
 
 /// A file as a download.
-pub(super) async fn download(app: &App, path: &str, headers: &HeaderMap) -> Answer {
+pub(in crate::agent) async fn download(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     let artifacts = &app.ctx().artifacts;
     let size = artifacts.size(path).await?;
     let range = asked_range(headers);
@@ -154,8 +155,23 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
+/// The body, unless it says itself that it is too large.
+pub(in crate::agent) fn body_of(request: Request, bytes_max: u64) -> Result<Body> {
+    let said = request.headers().get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()).and_then(|l| l.parse::<u64>().ok());
+    if said.is_some_and(|n| n > bytes_max) {
+        return Err(Fault::invalid(format!("the artifact is larger than {bytes_max} bytes"))
+            .next("raise agent.artifact_bytes_max, or store it elsewhere and log where"));
+    }
+    Ok(request.into_body())
+}
+
+/// A part of a path as it stands in a URL.
+pub(in crate::agent) fn encoded(part: &str) -> String {
+    percent_encoded(part, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
 /// A request's body as a stream that ends with an error beyond `bytes_max`.
-pub(super) fn limited(body: Body, bytes_max: u64) -> impl Stream<Item = Result<Bytes, String>> + Unpin {
+pub(in crate::agent) fn limited(body: Body, bytes_max: u64) -> impl Stream<Item = Result<Bytes, String>> + Unpin {
     let mut left = bytes_max;
     body.into_data_stream().map(move |chunk| {
         let chunk = chunk.map_err(|e| e.to_string())?;

@@ -15,7 +15,7 @@ mod artifacts;
 mod asked;
 mod browse;
 mod experiments;
-mod files;
+pub(super) mod files;
 mod form;
 mod history;
 mod log;

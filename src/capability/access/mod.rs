@@ -112,6 +112,14 @@ pub fn secret() -> String {
     text
 }
 
+/// How a key begins that stands for no token: clients of W&B do not start without one. See [`no_key`].
+pub const NO_KEY: &str = "local";
+
+/// A key that stands for no token, as long as W&B's clients want it.
+pub fn no_key() -> String {
+    format!("{NO_KEY}{}", "0".repeat(40))
+}
+
 /// What is kept of a secret.
 pub fn digest(secret: &str) -> String {
     blake3::hash(secret.as_bytes()).to_hex().to_string()

@@ -111,7 +111,7 @@ fn active(staged: &Staged, id: ExperimentId) -> Result<Experiment> {
     Ok((*experiment).clone())
 }
 
-fn create(staged: &Staged, new: NewExperiment, now: Timestamp) -> Result<Decision<ExperimentId>> {
+pub(super) fn create(staged: &Staged, new: NewExperiment, now: Timestamp) -> Result<Decision<ExperimentId>> {
     rules::check_experiment_name(&new.name)?;
     if staged.experiment_named(&new.name).is_some() {
         return Err(taken(&new.name));

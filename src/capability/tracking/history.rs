@@ -1,8 +1,11 @@
 //! Reading the history of a metric: chunks, the tail, or the only point.
 
+use std::collections::HashMap;
+
 use super::points::{self, Point};
 use super::store;
 use super::types::Key;
+use super::wandb;
 use super::writer::Tracking;
 use crate::base::fault::Result;
 use crate::base::id::RunId;
@@ -31,8 +34,13 @@ impl Tracking {
     ///
     /// # Errors
     /// As [`Self::history`].
+    ///
+    /// A metric that its script wants drawn over another one has that one's values for steps.
     pub async fn chart(&self, run: RunId, key: &str, columns: usize) -> Result<Thinned> {
         let mut all = self.points(run, key).await?;
+        if let Some(axis) = self.read(|s| s.run(run).and_then(|r| wandb::config::axis_of(r, key))) {
+            over(&mut all, &self.points(run, &axis).await?);
+        }
         if !all.is_sorted_by_key(|p| p.step) {
             all.sort_by_key(|p| (p.step, p.timestamp));
         }
@@ -55,5 +63,40 @@ impl Tracking {
         let mut all = store::points(&self.documents.db, &run.to_string(), key.as_str()).await?;
         all.extend(tail);
         Ok(all)
+    }
+}
+
+/// Gives points the values of an axis at their steps. An axis with values that are no whole numbers stays unused: steps are
+/// whole.
+#[allow(clippy::cast_possible_truncation)] // looked at before
+fn over(points: &mut Vec<Point>, axis: &[Point]) {
+    let whole = |p: &Point| p.value.fract() == 0.0 && p.value.abs() < 9e15;
+    if axis.is_empty() || !axis.iter().all(whole) {
+        return;
+    }
+    let values: HashMap<i64, i64> = axis.iter().map(|p| (p.step, p.value as i64)).collect();
+    points.retain_mut(|point| {
+        let value = values.get(&point.step);
+        point.step = value.copied().unwrap_or_default();
+        value.is_some()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(of: &[(i64, f64)]) -> Vec<Point> {
+        of.iter().map(|(step, value)| Point { step: *step, timestamp: 0, value: *value }).collect()
+    }
+
+    #[test]
+    fn points_stand_over_their_axis_where_it_has_whole_values() {
+        let mut loss = points(&[(0, 0.5), (1, 0.4), (7, 0.3)]);
+        over(&mut loss, &points(&[(0, 10.0), (1, 11.0)]));
+        assert_eq!(loss, points(&[(10, 0.5), (11, 0.4)]));
+        let mut loss = points(&[(0, 0.5)]);
+        over(&mut loss, &points(&[(0, 0.25)]));
+        assert_eq!(loss, points(&[(0, 0.5)]));
     }
 }

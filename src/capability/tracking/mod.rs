@@ -32,6 +32,7 @@ mod store;
 pub mod types;
 mod unfolded;
 pub mod view;
+pub mod wandb;
 mod writer;
 
 pub use artifacts::Artifacts;

@@ -28,6 +28,11 @@ pub const GRADE_TAG: &str = "opsroom.grade";
 /// Of a run and its versions: the run that repeated it.
 pub const RERUN_TAG: &str = "opsroom.rerun";
 
+/// Tags in which libraries and opsroom keep their own notes; people look at the others first.
+pub fn is_library_tag(key: &str) -> bool {
+    ["mlflow.", "opsroom.wandb.", "opsroom.axes", "wandb.tags"].iter().any(|own| key.starts_with(own))
+}
+
 /// No writer sets these: what they say is a fact with a record in the audit trail.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use crate::base::id::RunId;
 use crate::base::{Timestamp, fault::Result, show};
 use crate::capability::registry::ModelView;
 use crate::capability::tracking::RunView;
+use crate::capability::tracking::rules::is_library_tag;
 use crate::capability::wire::ArtifactEntry;
 use crate::client::Client;
 
@@ -41,7 +42,7 @@ pub(super) async fn say(client: &Client, id: RunId, now: Timestamp) -> Result<Ve
 fn facts(run: &RunView) -> Vec<String> {
     let mut said = Vec::new();
     let pairs = |map: &std::collections::BTreeMap<String, String>| {
-        map.iter().filter(|(k, _)| !k.starts_with("mlflow.")).map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>()
+        map.iter().filter(|(k, _)| !is_library_tag(k)).map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>()
     };
     if run.params.is_empty() {
         said.push("It has no params.".into());

@@ -17,6 +17,7 @@ pub use better::Better;
 pub use noise::{Noise, Noises, noises};
 pub use verdict::Verdict;
 
+use super::rules::is_library_tag;
 use super::{RunStatus, RunView};
 use crate::base::number;
 
@@ -330,7 +331,7 @@ fn set_in(run: &Subject<'_>) -> BTreeMap<(Section, String), String> {
         set.extend(run.tags.get(tag).map(|v| ((Section::Code, word.to_owned()), v.clone())));
     }
     set.extend(run.surroundings.iter().map(|(section, k, v)| ((*section, k.clone()), v.clone())));
-    let own = run.tags.iter().filter(|(k, _)| !k.starts_with("mlflow."));
+    let own = run.tags.iter().filter(|(k, _)| !is_library_tag(k));
     set.extend(own.map(|(k, v)| ((Section::Tags, k.clone()), v.clone())));
     set
 }

@@ -14,6 +14,7 @@ pub use update::{act, demand, loaded, set_filter};
 use super::curves::Curves;
 use super::runs::ChartLook;
 use crate::base::Timestamp;
+use crate::capability::tracking::rules::is_library_tag;
 use crate::capability::training::{CAPTURED_TAG, GRADE_TAG, STDOUT};
 use crate::tui::action::Action;
 use crate::tui::model::{Artifact, Latest, Logged, Origin, Preview, Run};
@@ -150,8 +151,8 @@ impl RunDetail {
             let role = if i.context.is_empty() { "data".to_owned() } else { format!("data {}", i.context) };
             (role, format!("{} {}", i.name, i.digest))
         });
-        let own = run.tags.iter().filter(|(k, _)| !k.starts_with("mlflow."));
-        let library = run.tags.iter().filter(|(k, _)| k.starts_with("mlflow."));
+        let own = run.tags.iter().filter(|(k, _)| !is_library_tag(k));
+        let library = run.tags.iter().filter(|(k, _)| is_library_tag(k));
         inputs.chain(own.chain(library).map(|(k, v)| (k.clone(), v.clone()))).filter(|(k, _)| self.fits(k)).collect()
     }
 

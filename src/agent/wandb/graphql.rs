@@ -1,0 +1,162 @@
+//! The one door of GraphQL: the operation's name chooses the handler.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::{run, storage};
+use crate::agent::{App, fault, here};
+use crate::base::{Fault, Kind, fault::Result};
+use crate::capability::Actor;
+use crate::capability::access::Role;
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    variables: Option<Map<String, Value>>,
+}
+
+const BODY_BYTES_MAX: usize = 32 << 20;
+
+pub(super) async fn answer(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
+        return refused(&Fault::invalid(format!("a request has at most {BODY_BYTES_MAX} bytes")));
+    };
+    let Ok(asked) = read(&body) else { return refused(&Fault::invalid("the request is no JSON of GraphQL")) };
+    let (kind, name) = operation(&asked.query);
+    let call = Call {
+        app: &app,
+        actor: &actor,
+        base: here::base(&app, &headers),
+        variables: asked.variables.unwrap_or_default(),
+    };
+    if kind == "mutation" && actor.role < Role::Client {
+        let denied = Fault::denied(format!("{} may only read", actor.who.name))
+            .why(format!("its role is {}", actor.role.name()))
+            .next("come with an operator's token");
+        return refused(&denied);
+    }
+    let variables = serde_json::to_string(&call.variables).unwrap_or_default();
+    tracing::debug!("graphql {name} {variables}");
+    match handle(&call, &name, &asked.query).await {
+        Ok(data) => Json(json!({ "data": data })).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+fn read(body: &Bytes) -> Result<Asked, serde_json::Error> {
+    serde_json::from_slice(body)
+}
+
+async fn handle(call: &Call<'_>, name: &str, query: &str) -> Result<Value> {
+    match name {
+        "Viewer" => Ok(run::viewer(call)),
+        // A key check of older clients has no name.
+        "" if query.contains("viewer") => Ok(run::viewer(call)),
+        "ServerFeaturesQuery" => Ok(json!({ "serverInfo": { "features": [] } })),
+        "OrganizationCoreWeaveOrganizationID" => Ok(json!({ "entity": { "organization": null } })),
+        "ServerInfo" => Ok(run::server_info()),
+        "UpsertBucket" => run::upsert(call).await,
+        "RunResumeStatus" => Ok(run::resume_status(call)),
+        "RunStoppedStatus" => Ok(run::stopped_status(call)),
+        "CreateRunFiles" => storage::create_run_files(call).await,
+        "RunUploadUrls" => storage::run_upload_urls(call).await,
+        "MarkRunFilesUploaded" => Ok(json!({ "markRunFilesUploaded": { "success": true } })),
+        _ if query.contains("__type") => Ok(probes(query)),
+        _ => Err(unknown(name)),
+    }
+}
+
+/// Refusals are GraphQL errors in a 200: other statuses the client retries, or takes for a broken server. What a token may
+/// not, and what can succeed later, have their own statuses.
+fn refused(fault: &Fault) -> Response {
+    let status = match fault.kind {
+        Kind::Unavailable | Kind::Bug | Kind::Exhausted | Kind::Denied | Kind::Unauthenticated => {
+            fault::status(fault.kind)
+        }
+        _ => StatusCode::OK,
+    };
+    (status, Json(json!({ "errors": [{ "message": fault.to_string() }], "data": null }))).into_response()
+}
+
+/// Kind and name of the operation, by the first `query NAME` or `mutation NAME`.
+fn operation(query: &str) -> (&'static str, String) {
+    let mut words = query.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+    while let Some(word) = words.next() {
+        let kind = match word {
+            "query" => "query",
+            "mutation" => "mutation",
+            _ => continue,
+        };
+        let after = query.split_once(word).map_or("", |(_, rest)| rest).trim_start();
+        let named = after.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        return (kind, if named { words.next().unwrap_or_default().to_owned() } else { String::new() });
+    }
+    ("query", String::new())
+}
+
+/// Questions of older clients about the schema: this server has none of the optional fields.
+fn probes(query: &str) -> Value {
+    let mut answer = Map::new();
+    for (at, _) in query.match_indices("__type") {
+        let before = &query[..at];
+        let alias = before.trim_end().strip_suffix(':').map(|head| {
+            let head = head.trim_end();
+            let start = head.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
+            head[start..].to_owned()
+        });
+        answer.insert(
+            alias.unwrap_or_else(|| "__type".to_owned()),
+            json!({ "name": "", "fields": [], "inputFields": [] }),
+        );
+    }
+    Value::Object(answer)
+}
+
+/// Logged once each: clients ask again and again.
+fn unknown(name: &str) -> Fault {
+    static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    const NAMES_MAX: usize = 1000;
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = seen.get_or_insert_default();
+    if seen.len() < NAMES_MAX && seen.insert(name.to_owned()) {
+        tracing::warn!("a W&B client asks for the operation {name:?}, which is not offered; it is told so");
+    }
+    Fault::new(Kind::Unsupported, format!("the operation {name:?} is not offered by this server"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_by_their_names() {
+        assert_eq!(operation("\nmutation UpsertBucket($id: String) { x }"), ("mutation", "UpsertBucket".to_owned()));
+        assert_eq!(operation("query Viewer{viewer{id}}"), ("query", "Viewer".to_owned()));
+        assert_eq!(operation("{ viewer { id } }"), ("query", String::new()));
+        assert_eq!(operation("query { viewer { id } }"), ("query", String::new()));
+        assert_eq!(operation(""), ("query", String::new()));
+    }
+
+    #[test]
+    fn probes_are_answered_by_their_aliases() {
+        let query = "query P { A: __type(name: \"X\") { fields { name } } __type(name: \"Y\") { fields { name } } }";
+        let keys: Vec<_> = probes(query).as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["A", "__type"]);
+    }
+}

@@ -1,0 +1,25 @@
+//! Histograms and other objects that lines of a history hold whole: each becomes a file of the run.
+
+use serde_json::Value;
+
+use super::storage::file_path;
+use crate::agent::App;
+use crate::base::fault::Result;
+use crate::capability::tracking::wandb::line::Line;
+
+/// Writes the objects that are no references to files: those come by themselves.
+///
+/// # Errors
+/// `Unavailable` when they cannot be written.
+pub(super) async fn keep(app: &App, folder: &str, lines: &[Line]) -> Result<()> {
+    for line in lines {
+        let step = line.step.unwrap_or(0);
+        for (key, value) in line.media.iter().filter(|(_, v)| v.get("path").is_none()) {
+            let kind = value.get("_type").and_then(Value::as_str).unwrap_or("object");
+            let path = format!("{folder}/{}", file_path(&format!("media/{kind}/{key}_{step}.json"))?);
+            let body = futures::stream::iter([Ok::<_, String>(value.to_string().into())]);
+            app.ctx().artifacts.put(&path, body).await?;
+        }
+    }
+    Ok(())
+}
