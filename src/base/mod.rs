@@ -6,6 +6,7 @@ pub mod figure;
 pub mod hex;
 pub mod holder;
 pub mod id;
+pub mod money;
 pub mod names;
 pub mod number;
 pub mod show;

@@ -11,7 +11,7 @@ use super::judged::{house, judged_for, refuse_import_past_gates};
 use super::monitoring::incident;
 use super::registry::Stage;
 use super::tracking::Staged;
-use super::{Ctx, access, datasets, evals, gates, registry, rollout, tracking, training};
+use super::{Ctx, access, cost, datasets, evals, gates, registry, rollout, tracking, training};
 use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::db::{Source, Tx};
 
@@ -29,6 +29,7 @@ pub enum Command {
     Gates(gates::Command),
     Rollouts(rollout::Command),
     Incidents(incident::Command),
+    Cost(cost::Command),
 }
 
 impl Command {
@@ -43,6 +44,7 @@ impl Command {
             Self::Gates(c) => c.name(),
             Self::Rollouts(c) => c.name(),
             Self::Incidents(c) => c.name(),
+            Self::Cost(c) => c.name(),
         }
     }
 
@@ -57,6 +59,7 @@ impl Command {
             Self::Gates(c) => c.help(),
             Self::Rollouts(c) => c.help(),
             Self::Incidents(c) => c.help(),
+            Self::Cost(c) => c.help(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Command {
             Self::Gates(c) => c.target(),
             Self::Rollouts(c) => c.target(),
             Self::Incidents(c) => c.target(),
+            Self::Cost(c) => c.target(),
         }
     }
 
@@ -86,7 +90,7 @@ impl Command {
             Self::Gates(gates::Command::SetPolicy { .. }) => Role::Admin,
             Self::Rollouts(_) => Role::Operator,
             // A grade is what a gate may rest on.
-            Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) => Role::Operator,
+            Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) | Self::Cost(_) => Role::Operator,
         }
     }
 }
@@ -364,6 +368,7 @@ async fn apply(
         }
         (Command::Access(c), _) => changed(access::apply(tx, c, now).await?),
         (Command::Incidents(c), _) => changed(incident::apply(tx, c, &actor.who.name, now).await?),
+        (Command::Cost(c), _) => changed(cost::apply(tx, c, now).await?),
     }
 }
 

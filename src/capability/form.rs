@@ -92,6 +92,21 @@ impl<'a> Document<'a> {
         Ok(entries)
     }
 
+    /// The one table `[section]`, if the file has it.
+    ///
+    /// # Errors
+    /// `Invalid` with the line when it is no table.
+    pub fn table(&mut self, section: &str) -> Result<Option<Entry<'a>>> {
+        let Some(at) = self.sections.iter().position(|(name, ..)| name == section) else { return Ok(None) };
+        let (_, line, value) = self.sections.remove(at);
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return Err(at_line(self.file, line, &format!("{section} is written as [{section}]")));
+        }
+        let mut entry = self.entry(section.to_owned(), 0, value);
+        entry.line = line;
+        Ok(Some(entry))
+    }
+
     fn entry(&self, name: String, start: usize, value: Spanned<DeValue<'a>>) -> Entry<'a> {
         let keys = match value.get_ref() {
             DeValue::Table(table) => {

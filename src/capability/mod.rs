@@ -4,6 +4,7 @@
 pub mod access;
 pub mod audit;
 pub mod command;
+pub mod cost;
 pub mod datasets;
 pub mod drift;
 pub mod envelope;

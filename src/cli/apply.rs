@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::apply_cost::Declared;
 use super::change::Change;
 use super::print::{self, Page, Table};
 use super::{Exit, Session};
-use crate::base::{Fault, fault::Result};
+use crate::base::clock::SystemClock;
+use crate::base::{Clock, Fault, fault::Result};
 use crate::capability::evals::{self, Suite};
 use crate::capability::form::Document;
 use crate::capability::gates::policy::{self, Policy};
@@ -19,7 +21,8 @@ use crate::capability::rollout::{self, Service};
 use crate::capability::{Command, Envelope};
 
 /// Make what a file says: eval suites as `[suite.NAME]`, gates as `[[gate]]`, what happens when a version is
-/// registered as `[policy.MODEL]`, alerts as `[[alert]]`. Gates of a model and stage that the file
+/// registered as `[policy.MODEL]`, alerts as `[[alert]]`, prices as `[rates]`, what services run on as `[[serving]]`,
+/// budgets as `[[budget]]`. Gates of a model and stage that the file
 /// names become exactly those of the file
 #[derive(Debug, Args)]
 pub struct Apply {
@@ -31,12 +34,12 @@ pub struct Apply {
 
 /// One thing that differs.
 #[derive(Debug, Serialize)]
-struct Difference {
+pub(super) struct Difference {
     /// + new, ~ changed, - gone.
-    sign: char,
-    what: String,
-    from: String,
-    to: String,
+    pub sign: char,
+    pub what: String,
+    pub from: String,
+    pub to: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,7 +49,7 @@ struct Told {
     dry_run: bool,
 }
 
-const SECTIONS: &[&str] = &["service", "suite", "gate", "policy", "alert"];
+const SECTIONS: &[&str] = &["service", "suite", "gate", "policy", "alert", "rates", "serving", "budget"];
 
 pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     session.check_writable()?;
@@ -67,6 +70,7 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
     let services = rollout::parse(&mut document)?;
     let serving = if services.is_empty() { Vec::new() } else { client.services().await? };
     let alerts = incident::parse(&mut document)?;
+    let declared = Declared::parse(&mut document)?;
     let watched = if alerts.is_empty() { Vec::new() } else { client.alert_rules().await? };
 
     let (mut differences, mut commands) = (Vec::new(), Vec::new());
@@ -110,6 +114,12 @@ pub(super) async fn apply(session: &Session, it: Apply) -> Result<Exit> {
         if old != Some(&rule) {
             differences.extend(alert_differences(old, &rule));
             commands.push(Command::Incidents(incident::Command::SetAlert { rule }));
+        }
+    }
+    if !declared.is_empty() {
+        for (told, command) in declared.changes(&client.cost_book().await?, SystemClock.now()) {
+            differences.extend(told);
+            commands.push(Command::Cost(command));
         }
     }
     let audit = perform(session, &it.change, commands).await?;
@@ -199,7 +209,7 @@ fn alert_differences(old: Option<&AlertRule>, new: &AlertRule) -> Vec<Difference
     fields(&what, &serde_json::to_value(old).unwrap_or_default(), &serde_json::to_value(new).unwrap_or_default())
 }
 
-fn fields(what: &str, old: &serde_json::Value, new: &serde_json::Value) -> Vec<Difference> {
+pub(super) fn fields(what: &str, old: &serde_json::Value, new: &serde_json::Value) -> Vec<Difference> {
     let nothing = serde_json::Map::new();
     let (old, new) = (old.as_object().unwrap_or(&nothing), new.as_object().unwrap_or(&nothing));
     let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();

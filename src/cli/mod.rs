@@ -3,6 +3,7 @@
 
 mod agent;
 mod apply;
+mod apply_cost;
 mod artifact;
 mod audit;
 mod backup;
@@ -10,6 +11,7 @@ mod change;
 mod compare;
 mod config;
 mod connect;
+mod cost;
 mod data;
 mod data_diff;
 mod data_show;
@@ -221,6 +223,7 @@ pub enum Verb {
     Labels(predictions::Labels),
     Quality(quality::Quality),
     Drift(quality::Drift),
+    Cost(cost::Cost),
     Incident(incident::Of),
     Handover(incident::Handover),
     Doctor(doctor::Doctor),
@@ -295,6 +298,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Labels(verb) => predictions::labels(session, verb).await,
         Verb::Quality(asked) => quality::quality(session, asked).await,
         Verb::Drift(asked) => quality::drift(session, asked).await,
+        Verb::Cost(asked) => cost::run(session, asked).await,
         Verb::Incident(of) => incident::run(session, of).await,
         Verb::Handover(handover) => incident::handover(session, &handover).await,
         Verb::Doctor(doctor) => doctor::run(session, &doctor).await,

@@ -46,6 +46,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|c| show::line(&c)).collect());
     }
 
+    /// All rows, for a column that only some tables have.
+    pub fn cells(&mut self) -> impl Iterator<Item = &mut Vec<String>> {
+        self.rows.iter_mut()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -2,7 +2,7 @@
 //! be which cannot be reached from a shell.
 
 use crate::capability::monitoring::incident;
-use crate::capability::{Command, access, datasets, evals, gates, registry, rollout, tracking};
+use crate::capability::{Command, access, cost, datasets, evals, gates, registry, rollout, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
 pub fn arguments(command: &Command) -> Vec<String> {
@@ -17,6 +17,7 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Gates(c) => of_gates(c),
         Command::Incidents(c) => of_incidents(c),
         Command::Rollouts(c) => of_rollouts(c),
+        Command::Cost(c) => of_cost(c),
     }
 }
 
@@ -152,6 +153,15 @@ fn of_incidents(command: &incident::Command) -> Vec<String> {
     }
 }
 
+fn of_cost(command: &cost::Command) -> Vec<String> {
+    use cost::Command as C;
+    match command {
+        C::SetServing { service, placements } if placements.is_empty() => words(["cost", "clear-serving", service]),
+        C::SetRates { .. } | C::SetServing { .. } | C::SetBudget { .. } => words(["apply", "rates.toml"]),
+        C::RemoveBudget { name } => words(["cost", "remove-budget", name]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -234,6 +244,13 @@ mod tests {
         ];
         let incidents = about_incidents(until).into_iter().map(Command::Incidents);
         let judged = evals.into_iter().map(Command::Evals).chain(gates.into_iter().map(Command::Gates));
+        let budget = cost::Budget { name: text(), month: crate::base::money::Micro(1), of: text() };
+        let cost = [
+            cost::Command::SetServing { service: text(), placements: Vec::new() },
+            cost::Command::SetBudget { budget },
+            cost::Command::RemoveBudget { name: text() },
+        ];
+        let incidents = incidents.chain(cost.into_iter().map(Command::Cost));
         let all = tracking.into_iter().map(Command::Tracking);
         all.chain(registry.into_iter().map(Command::Registry)).chain(access).chain(judged).chain(incidents).collect()
     }

@@ -1,6 +1,7 @@
 //! The typed client of the agent: what the room, the command line and the demo go through, always.
 
 mod calls;
+mod cost;
 mod data;
 mod evals;
 mod incidents;

@@ -21,6 +21,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("services", include_str!("migrations/0028_services.sql")),
     ("monitoring", include_str!("migrations/0031_monitoring.sql")),
     ("policies", include_str!("migrations/0037_policies.sql")),
+    ("cost", include_str!("migrations/0041_cost.sql")),
 ];
 
 /// What this binary reads and writes.

@@ -229,6 +229,9 @@ pub const TABLES: &[Table] = &[
         name: "monitor_cells",
         columns: &[("arm", Integer), ("slice", Text), ("minute", Integer), ("span", Integer), ("doc", Bytes)],
     },
+    Table { name: "cost_rates", columns: &[("since", Integer), ("doc", Text)] },
+    Table { name: "cost_servings", columns: &[("service", Text), ("doc", Text)] },
+    Table { name: "cost_budgets", columns: &[("name", Text), ("doc", Text)] },
     Table { name: "incident_notices", columns: &[("id", Integer), ("told", Integer), ("doc", Text)] },
 ];
 

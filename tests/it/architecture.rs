@@ -39,6 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("evals", &["audit", "tracking", "datasets", "registry"]),
     ("monitoring", &["registry", "datasets"]),
     ("drift", &["monitoring", "datasets"]),
+    ("cost", &["tracking", "registry", "monitoring"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
     ("rollout", &["registry", "gates", "monitoring"]),
 ];

@@ -20,6 +20,7 @@ mod cli_gates;
 mod cli_plain;
 mod cli_verbs;
 mod clients;
+mod cost;
 mod data;
 mod demo;
 mod doctor;

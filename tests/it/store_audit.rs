@@ -9,8 +9,8 @@ use opsroom::capability::registry::{self, Stage, VersionDoc};
 use opsroom::capability::tracking::experiments::NewExperiment;
 use opsroom::capability::tracking::models::NewModel;
 use opsroom::capability::tracking::runs::NewRun;
+use opsroom::capability::{self, cost, datasets, evals, gates, rollout};
 use opsroom::capability::{Actor, Command, Ctx, Envelope, Outcome, Settings, perform, tracking, training};
-use opsroom::capability::{datasets, evals, gates, rollout};
 use opsroom::db::Db;
 use opsroom::on_db;
 use sqlx::AssertSqlSafe;
@@ -167,6 +167,7 @@ async fn one_of_each(ctx: &Ctx) -> Vec<Command> {
     all.push(Command::Training(training::Command::CannotRepeat { run, causes }));
     all.extend(of_evals_and_gates(ctx).await);
     all.extend(about_incidents());
+    all.extend(about_cost());
     all.extend(about_rollouts());
     all
 }
@@ -249,6 +250,21 @@ fn about_incidents() -> Vec<Command> {
         I::RemoveAlert { name: "slow".to_owned() },
     ];
     all.into_iter().map(Command::Incidents).collect()
+}
+
+fn about_cost() -> Vec<Command> {
+    let text = "[rates]\ncpu_hour = 0.05\n[[serving]]\nservice = 's'\ncpu = 1\n[[budget]]\nname = 'b'\nmonth = 10\n";
+    let mut document = capability::form::Document::parse("r.toml", text).unwrap();
+    let declared = cost::parse_rates(&mut document).unwrap().unwrap();
+    let placements = cost::parse_serving(&mut document).unwrap();
+    let budget = cost::parse_budgets(&mut document).unwrap().remove(0);
+    let all = [
+        cost::Command::SetRates { since: declared.since, rates: declared.rates },
+        cost::Command::SetServing { service: "s".to_owned(), placements },
+        cost::Command::SetBudget { budget },
+        cost::Command::RemoveBudget { name: "b".to_owned() },
+    ];
+    all.into_iter().map(Command::Cost).collect()
 }
 
 /// The same commands about things that are not there.
@@ -341,6 +357,14 @@ fn refused(command: &Command) -> Command {
             I::SilenceIncident { until, .. } => I::SilenceIncident { id: 404, until },
             I::NoteIncident { text, .. } => I::NoteIncident { id: 404, text },
             I::CloseIncident { .. } => I::CloseIncident { id: 404 },
+        }),
+        Command::Cost(c) => Command::Cost(match c {
+            cost::Command::SetRates { rates, .. } => cost::Command::SetRates { since: Some(Timestamp(1)), rates },
+            cost::Command::SetServing { placements, .. } => cost::Command::SetServing { service: gone(), placements },
+            cost::Command::SetBudget { budget } => {
+                cost::Command::SetBudget { budget: cost::Budget { name: String::new(), ..budget } }
+            }
+            cost::Command::RemoveBudget { .. } => cost::Command::RemoveBudget { name: gone() },
         }),
     }
 }

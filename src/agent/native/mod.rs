@@ -3,6 +3,7 @@
 mod artifacts;
 mod backup;
 mod commands;
+mod cost;
 mod data;
 mod evals;
 mod events;
@@ -53,6 +54,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/monitoring/{service}/quality", get(predictions::quality))
         .route("/api/v1/monitoring/{service}/drift", get(predictions::drift))
         .route("/api/v1/monitoring/{service}/recount", get(predictions::recount))
+        .route("/api/v1/cost", get(cost::report))
+        .route("/api/v1/cost/book", get(cost::book))
         .route("/api/v1/alerts", get(incidents::rules))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::show))

@@ -61,6 +61,13 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ),
     ("get", "/api/v1/services", "Services with their versions and the rollout that goes on.", "viewer"),
     ("get", "/api/v1/services/{name}", "A service, what the judge says, and its ended rollouts.", "viewer"),
+    (
+        "get",
+        "/api/v1/cost",
+        "What a window cost: {by} service, version, slice or run, {since}, {to}, and the last {days} one by one.",
+        "viewer",
+    ),
+    ("get", "/api/v1/cost/book", "Price lists, what services run on, and budgets.", "viewer"),
     ("get", "/api/v1/alerts", "Alert rules.", "viewer"),
     ("get", "/api/v1/incidents", "Incidents, open ones first (query: service).", "viewer"),
     ("get", "/api/v1/incidents/{id}", "An incident with the changes that may have caused it.", "viewer"),

@@ -45,3 +45,11 @@ pub async fn record(
 pub async fn windows(source: Source<'_>, service: &str, from: Timestamp, to: Timestamp) -> Result<Vec<TrafficWindow>> {
     store::windows(source, service, from.0.div_euclid(MINUTE_US), to.0.div_euclid(MINUTE_US) + 1).await
 }
+
+/// Services that routers counted requests of between two moments.
+///
+/// # Errors
+/// The store's.
+pub async fn routed(source: Source<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<String>> {
+    store::routed(source, from.0.div_euclid(MINUTE_US), to.0.div_euclid(MINUTE_US) + 1).await
+}

@@ -16,8 +16,10 @@ const PUT_WINDOW: &str = "insert into traffic_windows (service, minute, version,
 const WINDOWS: &str = "select doc from traffic_windows \
      where service = $1 and minute >= $2 and minute < $3 order by minute, version";
 
+const ROUTED: &str = "select distinct service from traffic_windows where minute >= $1 and minute < $2 order by service";
+
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[SEQUENCE, PUT_SEQUENCE, WINDOW, PUT_WINDOW, WINDOWS];
+pub const STATEMENTS: &[&str] = &[SEQUENCE, PUT_SEQUENCE, WINDOW, PUT_WINDOW, WINDOWS, ROUTED];
 
 fn arm(role: ArmRole) -> &'static str {
     match role {
@@ -69,4 +71,8 @@ pub(super) async fn windows(source: Source<'_>, service: &str, from: i64, to: i6
         on_source!(source, e => sqlx::query_scalar(WINDOWS).bind(service).bind(from).bind(to).fetch_all(e).await)
             .map_err(fault)?;
     docs.iter().map(|d| read(d)).collect()
+}
+
+pub(super) async fn routed(source: Source<'_>, from: i64, to: i64) -> Result<Vec<String>> {
+    on_source!(source, e => sqlx::query_scalar(ROUTED).bind(from).bind(to).fetch_all(e).await).map_err(fault)
 }

@@ -21,12 +21,17 @@ struct Totals {
 pub struct Sampler {
     session: u32,
     last: Totals,
+    /// GiB times seconds, so far.
+    memory: f64,
+    /// Seconds that each GPU worked, so far.
+    worked: BTreeMap<String, f64>,
     gpus: Option<Gpus>,
 }
 
 impl Sampler {
     pub fn new(session: u32) -> Self {
-        Self { session, last: Totals::default(), gpus: Gpus::watch(Path::new(NVIDIA)) }
+        let gpus = Gpus::watch(Path::new(NVIDIA));
+        Self { session, last: Totals::default(), memory: 0.0, worked: BTreeMap::new(), gpus }
     }
 
     /// Metrics since the last look.
@@ -34,13 +39,25 @@ impl Sampler {
         let Some(now) = totals(self.session) else { return Vec::new() };
         // A child that ended takes its time with it until its parent has waited for it.
         let used = (now.cpu_seconds - self.last.cpu_seconds).max(0.0);
-        self.last = now;
+        // What ended and was not waited for is not taken back.
+        self.last = Totals { cpu_seconds: now.cpu_seconds.max(self.last.cpu_seconds), ..now };
+        self.memory += now.memory_bytes as f64 / f64::from(1 << 30) * since.as_secs_f64();
         let mut metrics = vec![
+            // Sums, which cost is told by.
+            ("system/process_cpu_seconds".to_owned(), self.last.cpu_seconds),
+            ("system/process_memory_gib_seconds".to_owned(), self.memory),
             ("system/process_cpu_percent".to_owned(), 100.0 * used / since.as_secs_f64().max(1e-3)),
             ("system/process_memory_megabytes".to_owned(), now.memory_bytes as f64 / 1e6),
         ];
         if let Some(gpus) = &self.gpus {
-            metrics.extend(gpus.metrics());
+            for (key, value) in gpus.metrics() {
+                if let Some(gpu) = key.strip_suffix("_utilization_percentage") {
+                    let worked = self.worked.entry(format!("{gpu}_busy_seconds")).or_default();
+                    *worked += value / 100.0 * since.as_secs_f64();
+                }
+                metrics.push((key, value));
+            }
+            metrics.extend(self.worked.iter().map(|(key, seconds)| (key.clone(), *seconds)));
         }
         metrics
     }

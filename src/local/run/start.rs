@@ -11,6 +11,7 @@ use super::{find_program, gather, git};
 use crate::base::clock::SystemClock;
 use crate::base::id::RunId;
 use crate::base::{Clock, Fault, Kind, fault::Result};
+use crate::capability::cost::HOST_TAG;
 use crate::capability::datasets::{DatasetVersion, PINNED_SOURCE};
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::training::capture::{Ended, FORM};
@@ -153,6 +154,7 @@ async fn create(client: &Client, what: &Start, capture: &Capture) -> Result<(Run
         tag("mlflow.source.type", "LOCAL"),
         tag("mlflow.user", &client.status().await?.actor),
         tag(CAPTURED_TAG, "true"),
+        tag(HOST_TAG, &capture.hardware.host),
     ];
     if let Some(source) = &capture.source {
         tags.push(tag("mlflow.source.git.commit", &source.commit));

@@ -1,0 +1,425 @@
+//! The report: bills of a window, by whom they are charged to, with what a prediction came to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bill::{Bill, Charge, Part, bill};
+use super::gather::{self, Book, DAY_US, Served};
+use super::serving::On;
+use super::training::{self, RunCost, Taken};
+use super::{Asked, By, CostReport, Day, Parts, PerCorrect, Row, Training, advice, budget};
+use crate::base::money::{HOUR_US, Micro, split};
+use crate::base::{Fault, Timestamp, fault::Result};
+use crate::capability::Ctx;
+use crate::capability::monitoring::ArmRole;
+use crate::capability::monitoring::counters::Tally;
+use crate::capability::monitoring::quality::{Window, accuracy};
+use crate::capability::registry;
+use crate::db::Source;
+
+const ROWS_MAX: usize = 2000;
+const DAYS_MAX: u32 = 92;
+
+/// Everything that was read once.
+struct Read {
+    book: Book,
+    served: Served,
+    runs: Vec<(std::sync::Arc<crate::capability::tracking::Run>, Taken)>,
+    serving_hosts: BTreeSet<String>,
+    now: Timestamp,
+}
+
+/// What a window cost.
+///
+/// # Errors
+/// `Invalid` for a window that is none; the store's.
+pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostReport> {
+    let hour = |t: Timestamp| Timestamp(t.0.div_euclid(HOUR_US) * HOUR_US);
+    let month = month_start(now);
+    let (from, to) = (hour(asked.since.unwrap_or(month)), asked.to.map_or(now, hour));
+    if from >= to {
+        return Err(Fault::invalid(format!("a window from {from} to {to} is empty")).next("give an earlier --since"));
+    }
+    if asked.days > DAYS_MAX {
+        return Err(Fault::invalid(format!("at most {DAYS_MAX} days can be told one by one")));
+    }
+    let book = gather::book(Source::Pool(ctx.db.read())).await?;
+    let midnight = now.0.div_euclid(DAY_US) * DAY_US;
+    let days_from = Timestamp(midnight - (i64::from(asked.days) - 1).max(0) * DAY_US);
+    let budgets_from = Timestamp(midnight - i64::try_from(budget::LOOKS_BACK_DAYS).unwrap_or(7) * DAY_US).min(month);
+    let mut first = from;
+    if asked.days > 0 {
+        first = first.min(days_from);
+    }
+    if !book.budgets.is_empty() {
+        first = first.min(budgets_from);
+    }
+    let read = Read {
+        served: gather::served(ctx, &book, (first, to.max(now)), asked.by == By::Slice).await?,
+        runs: gather::runs(&ctx.tracking, (first, to.max(now)), now),
+        serving_hosts: serving_hosts(&book),
+        book,
+        now,
+    };
+    // A window that begins within a day is cut there, too.
+    let served = if read.served.pieces.iter().any(|p| p.from == from) && to >= now {
+        None
+    } else {
+        Some(gather::served(ctx, &read.book, (from, to), asked.by == By::Slice).await?)
+    };
+    let mut report = window(&read, served.as_ref().unwrap_or(&read.served), (from, to), asked);
+    if asked.by == By::Version {
+        trained(ctx, &read, &mut report).await?;
+    }
+    let first_day = if read.book.budgets.is_empty() { days_from } else { days_from.min(budgets_from) };
+    let days = if asked.days > 0 || !read.book.budgets.is_empty() { by_day(&read, first_day) } else { Vec::new() };
+    report.budgets = budgets(&read, &days, month);
+    report.days = days.into_iter().filter(|d| d.day >= days_from && asked.days > 0).collect();
+    report.advice = advice::advice(ctx, &read.book, &read.served, now);
+    Ok(report)
+}
+
+fn serving_hosts(book: &Book) -> BTreeSet<String> {
+    let host = |on: &On| if let On::Host(name) = on { Some(name.clone()) } else { None };
+    book.placements.iter().filter_map(|p| host(&p.on)).collect()
+}
+
+/// Midnight of the month's first day, UTC.
+pub fn month_start(now: Timestamp) -> Timestamp {
+    let text = now.utc().map(|t| t.format("%Y-%m-01").to_string());
+    text.and_then(|t| Timestamp::parse(&t)).unwrap_or(now)
+}
+
+fn next_month(now: Timestamp) -> Timestamp {
+    month_start(Timestamp(month_start(now).0 + 32 * DAY_US))
+}
+
+fn window(read: &Read, served: &Served, (from, to): (Timestamp, Timestamp), asked: &Asked) -> CostReport {
+    let book = &read.book;
+    let (pieces, uses) = served.within(from, to);
+    let serving = bill(&pieces, &book.lists, &book.placements, &uses);
+    let taken: Vec<Taken> = read.runs.iter().map(|(_, t)| t.clone()).collect();
+    let runs = training::bill((from, to), &book.lists, &taken, &read.serving_hosts);
+    let mut parts = Parts::of(serving.lines.iter());
+    parts.training = runs.iter().filter_map(|r| r.total).sum();
+    let mut unknown: BTreeSet<String> =
+        serving.unknown.iter().flat_map(|(service, why)| why.iter().map(move |w| format!("{service}: {w}"))).collect();
+    let dark = runs
+        .iter()
+        .zip(&taken)
+        .filter(|(cost, taken)| cost.total.is_none() && taken.from < to && from < taken.to)
+        .count();
+    if dark > 0 {
+        unknown.insert(format!("{dark} runs: neither their use nor a price of their host is known"));
+    }
+    let mut rows = match asked.by {
+        By::Run => run_rows(read, (from, to), &runs),
+        By::Slice => slice_rows(&serving, served, (from, to)),
+        by => service_rows(&serving, served, &uses, (from, to), by),
+    };
+    rows.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.what.cmp(&b.what)));
+    let rows_left_off = rows.len().saturating_sub(ROWS_MAX);
+    rows.truncate(ROWS_MAX);
+    let lists: Vec<_> = book
+        .lists
+        .iter()
+        .enumerate()
+        .filter(|(i, l)| l.since < to && book.lists.get(i + 1).is_none_or(|next| next.since > from))
+        .map(|(_, l)| super::Prices { since: l.since, defaults: l.defaults })
+        .collect();
+    CostReport {
+        currency: book.lists.first().map(|l| l.rates.currency.clone()).unwrap_or_default(),
+        window: Window { from, to },
+        by: asked.by,
+        prices: lists,
+        total: parts.total(),
+        complete: unknown.is_empty(),
+        unknown: unknown.into_iter().collect(),
+        parts,
+        rows,
+        rows_left_off,
+        budgets: Vec::new(),
+        days: Vec::new(),
+        advice: Vec::new(),
+    }
+}
+
+/// Rows of services, or of versions.
+fn service_rows(
+    bill: &Bill,
+    served: &Served,
+    uses: &[super::bill::Use],
+    (from, to): (Timestamp, Timestamp),
+    by: By,
+) -> Vec<Row> {
+    let key = |service: &str, version: &str| {
+        (service.to_owned(), if by == By::Version { version.to_owned() } else { String::new() })
+    };
+    let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+    let mut tallies: BTreeMap<(String, String), Tally> = BTreeMap::new();
+    for u in uses {
+        let row = rows.entry(key(&u.service, &u.version)).or_default();
+        match u.role {
+            ArmRole::Shadow => row.shadow_requests += u.requests,
+            ArmRole::Candidate | ArmRole::Stable => {
+                row.served += u.requests.saturating_sub(u.errors);
+                row.errors += u.errors;
+            }
+        }
+        row.input_tokens += u.input_tokens;
+        row.output_tokens += u.output_tokens;
+    }
+    for charge in bill.lines.keys() {
+        rows.entry(key(&charge.service, &charge.version)).or_default();
+    }
+    for t in &served.told {
+        let piece = served.pieces[t.piece];
+        if let Some(all) = t.slices.get("").filter(|_| from <= piece.from && piece.to <= to) {
+            tallies.entry(key(&t.service, &t.version)).or_default().merge(all);
+        }
+    }
+    for service in bill.unknown.keys() {
+        if !rows.keys().any(|(s, _)| s == service) {
+            rows.entry((service.clone(), String::new())).or_default();
+        }
+    }
+    for ((service, version), row) in &mut rows {
+        let mine = |c: &Charge| c.service == *service && (by != By::Version || c.version == *version);
+        let lines: Vec<(&Charge, &Micro)> = bill.lines.iter().filter(|(c, _)| mine(c)).collect();
+        let of_role = |role: ArmRole| lines.iter().filter(|(c, _)| c.role == role).map(|(_, m)| **m).sum();
+        row.candidate = of_role(ArmRole::Candidate);
+        row.shadow = of_role(ArmRole::Shadow);
+        let unknown = bill.unknown.get(service).into_iter().flatten().cloned().collect::<Vec<_>>();
+        row.unknown = unknown;
+        "serve".clone_into(&mut row.kind);
+        row.service = Some(service.clone());
+        row.version = (by == By::Version).then(|| version.clone()).filter(|v| !v.is_empty());
+        row.what = match &row.version {
+            Some(version) => format!("{service} v{version}"),
+            None if by == By::Version && !lines.is_empty() => format!("{service} unused"),
+            None => service.clone(),
+        };
+        row.settle(Parts::of(lines.into_iter()), tallies.get(&(service.clone(), version.clone())));
+    }
+    rows.into_values().collect()
+}
+
+/// What each slice of a service's predictions came to: its tokens, and of the rest its share by number.
+fn slice_rows(bill: &Bill, served: &Served, (from, to): (Timestamp, Timestamp)) -> Vec<Row> {
+    let mut sums: BTreeMap<&str, BTreeMap<&str, Tally>> = BTreeMap::new();
+    for t in &served.told {
+        let piece = served.pieces[t.piece];
+        if from <= piece.from && piece.to <= to {
+            for (slice, tally) in &t.slices {
+                sums.entry(&t.service).or_default().entry(slice).or_default().merge(tally);
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for (service, slices) in sums {
+        let Some(all) = slices.get("") else { continue };
+        let parts = Parts::of(bill.lines.iter().filter(|(c, _)| c.service == service));
+        let mut names: BTreeMap<&str, Vec<(&str, &Tally)>> = BTreeMap::new();
+        for (slice, tally) in slices.iter().filter(|(s, _)| !s.is_empty()) {
+            names.entry(slice.split('=').next().unwrap_or(slice)).or_default().push((slice, tally));
+        }
+        let unknown: Vec<String> = bill.unknown.get(service).into_iter().flatten().cloned().collect();
+        for (name, values) in names {
+            rows.extend(of_one_name(service, name, &values, all, parts, &unknown));
+        }
+    }
+    rows
+}
+
+/// Values of one slice name, and those that have none: their parts come to the service's.
+fn of_one_name(
+    service: &str,
+    name: &str,
+    values: &[(&str, &Tally)],
+    all: &Tally,
+    parts: Parts,
+    unknown: &[String],
+) -> Vec<Row> {
+    let tokens = |t: &Tally| t.input_tokens + t.output_tokens;
+    let rest = |of: &dyn Fn(&Tally) -> u64| of(all).saturating_sub(values.iter().map(|(_, t)| of(t)).sum());
+    let weights =
+        |of: &dyn Fn(&Tally) -> u64| values.iter().map(|(_, t)| of(t)).chain([rest(of)]).collect::<Vec<u64>>();
+    let (by_number, by_tokens) = (weights(&|t| t.n), weights(&tokens));
+    let cut = |of: Micro, weights: &[u64]| split(of, weights);
+    let (busy, idle, kept) = (cut(parts.busy, &by_number), cut(parts.idle, &by_number), cut(parts.kept, &by_number));
+    let (storage, egress) = (cut(parts.storage, &by_number), cut(parts.egress, &by_number));
+    let of_tokens = cut(parts.tokens, &by_tokens);
+    let without = format!("{name} (none)");
+    (0..=values.len())
+        .filter(|i| by_number[*i] > 0)
+        .map(|i| {
+            let value = values.get(i);
+            let tally = value.map(|(_, t)| *t);
+            let slice = value.map_or(without.as_str(), |(s, _)| s);
+            let errors = tally.map_or_else(|| rest(&|t| t.errors), |t| t.errors);
+            let mut row = Row {
+                what: format!("{service} {slice}"),
+                kind: "serve".to_owned(),
+                service: Some(service.to_owned()),
+                slice: Some(slice.to_owned()),
+                served: by_number[i].saturating_sub(errors),
+                errors,
+                input_tokens: tally.map_or_else(|| rest(&|t| t.input_tokens), |t| t.input_tokens),
+                output_tokens: tally.map_or_else(|| rest(&|t| t.output_tokens), |t| t.output_tokens),
+                unknown: unknown.to_vec(),
+                ..Row::default()
+            };
+            let mine = Parts {
+                busy: busy[i],
+                idle: idle[i],
+                kept: kept[i],
+                storage: storage[i],
+                egress: egress[i],
+                tokens: of_tokens[i],
+                training: Micro(0),
+            };
+            row.settle(mine, tally);
+            row
+        })
+        .collect()
+}
+
+fn run_rows(read: &Read, (from, to): (Timestamp, Timestamp), costs: &[RunCost]) -> Vec<Row> {
+    let inside = |t: &Taken| t.from < to && from < t.to;
+    read.runs
+        .iter()
+        .zip(costs)
+        .filter(|((_, taken), _)| inside(taken))
+        .map(|((run, taken), cost)| {
+            let parts = Parts { training: cost.total.unwrap_or_default(), ..Parts::default() };
+            Row {
+                what: run.name.to_string(),
+                kind: "train".to_owned(),
+                run: Some(run.id),
+                owner: Some(run.user.to_string()).filter(|u| !u.is_empty()),
+                hours: Some((taken.to.min(to).0 - taken.from.max(from).0) as f64 / HOUR_US as f64),
+                total: cost.total,
+                parts,
+                unknown: cost.unknown.clone(),
+                detail: Some(cost.clone()),
+                ..Row::default()
+            }
+        })
+        .collect()
+}
+
+/// What the run that made a version cost, beside what the version costs.
+async fn trained(ctx: &Ctx, read: &Read, report: &mut CostReport) -> Result<()> {
+    let models = registry::models(Source::Pool(ctx.db.read()), None).await?;
+    let all = gather::runs(&ctx.tracking, (Timestamp(i64::MIN / 4), read.now), read.now);
+    let taken: Vec<Taken> = all.iter().map(|(_, t)| t.clone()).collect();
+    let ever = (Timestamp(i64::MIN / 4), read.now);
+    let costs = training::bill(ever, &read.book.lists, &taken, &read.serving_hosts);
+    let by_run: BTreeMap<String, Micro> =
+        taken.iter().zip(&costs).filter_map(|(t, c)| Some((t.run.to_string(), c.total?))).collect();
+    let standing = ctx.counters.standing().versions;
+    for row in &mut report.rows {
+        let (Some(service), Some(version)) = (&row.service, &row.version) else { continue };
+        let model = standing.iter().filter(|v| v.service == *service).find_map(|v| v.model.as_ref());
+        let model = model.unwrap_or(service);
+        let versions = models.iter().filter(|m| m.model.name == *model).flat_map(|m| &m.versions);
+        let Some(run) = versions.filter(|v| v.version.to_string() == *version).find_map(|v| v.doc.run_id.clone())
+        else {
+            continue;
+        };
+        let Some(total) = by_run.get(&run).copied() else { continue };
+        let expected = read.book.placements.iter().filter(|p| p.service == *service).find_map(|p| p.expected);
+        let each = expected.map(|n| total.units() / n as f64);
+        row.training = Some(Training { run, total, per_prediction: each });
+    }
+    Ok(())
+}
+
+/// What each day cost, oldest first; the last one is today so far.
+fn by_day(read: &Read, first: Timestamp) -> Vec<Day> {
+    let mut days = Vec::new();
+    let taken: Vec<Taken> = read.runs.iter().map(|(_, t)| t.clone()).collect();
+    let mut at = first;
+    while at < read.now {
+        let end = Timestamp((at.0 + DAY_US).min(read.now.0));
+        let (pieces, uses) = read.served.within(at, end);
+        let serving = bill(&pieces, &read.book.lists, &read.book.placements, &uses);
+        let runs = training::bill((at, end), &read.book.lists, &taken, &read.serving_hosts);
+        let mut services: BTreeMap<String, Micro> = BTreeMap::new();
+        for (charge, amount) in &serving.lines {
+            *services.entry(charge.service.clone()).or_default() += *amount;
+        }
+        let storage = serving.lines.iter().filter(|(c, _)| c.part == Part::Storage).map(|(_, m)| *m).sum();
+        let training = runs.iter().filter_map(|r| r.total).sum();
+        days.push(Day { day: at, serving: services.values().copied().sum(), services, storage, training });
+        at = Timestamp(at.0 + DAY_US);
+    }
+    days
+}
+
+fn budgets(read: &Read, days: &[Day], month: Timestamp) -> Vec<budget::Standing> {
+    let end = next_month(read.now);
+    let left = (end.0 - read.now.0) as f64 / DAY_US as f64;
+    read.book
+        .budgets
+        .iter()
+        .map(|b| {
+            let of = |d: &Day| match b.of.as_str() {
+                "*" => d.serving + d.training,
+                "training" => d.training,
+                service => d.services.get(service).copied().unwrap_or_default(),
+            };
+            let spent = days.iter().filter(|d| d.day >= month).map(of).sum();
+            let today = days.last().map(of).unwrap_or_default();
+            let full: Vec<Micro> = days.iter().rev().skip(1).rev().map(of).collect();
+            budget::standing((&b.name, &b.of), b.month, spent, today, &full, left)
+        })
+        .collect()
+}
+
+impl Parts {
+    fn of<'a>(lines: impl Iterator<Item = (&'a Charge, &'a Micro)>) -> Self {
+        let mut parts = Self::default();
+        for (charge, amount) in lines {
+            *match charge.part {
+                Part::Busy => &mut parts.busy,
+                Part::Idle => &mut parts.idle,
+                Part::Kept => &mut parts.kept,
+                Part::Storage => &mut parts.storage,
+                Part::Egress => &mut parts.egress,
+                Part::Tokens => &mut parts.tokens,
+            } += *amount;
+        }
+        parts
+    }
+
+    pub fn total(&self) -> Micro {
+        [self.busy, self.idle, self.kept, self.storage, self.egress, self.tokens, self.training].into_iter().sum()
+    }
+}
+
+impl Row {
+    /// Works out what one prediction came to. What is not known in part has a total of what is, and no unit costs.
+    fn settle(&mut self, parts: Parts, tally: Option<&Tally>) {
+        let known = self.unknown.is_empty();
+        self.total = (known || parts.total() > Micro(0)).then(|| parts.total());
+        self.parts = parts;
+        let each = |amount: Micro| (known && self.served > 0).then(|| amount.units() / self.served as f64);
+        self.per_prediction = each(parts.total());
+        self.per_1k = self.per_prediction.map(|p| p * 1000.0);
+        if parts.kept == Micro(0) {
+            self.marginal_per_prediction = each(parts.busy + parts.egress + parts.tokens);
+            self.idle_per_prediction = each(parts.idle + parts.storage);
+        }
+        let right = tally.and_then(accuracy);
+        self.accuracy = right.map(|m| m.value);
+        self.per_correct = self.per_prediction.zip(right).and_then(|(each, right)| {
+            // The more are right, the less each of them costs.
+            (right.value > 0.0).then(|| PerCorrect {
+                value: each / right.value,
+                low: right.high.map(|high| each / high),
+                high: right.low.filter(|low| *low > 0.0).map(|low| each / low),
+                labelled: right.n,
+            })
+        });
+    }
+}
