@@ -1,12 +1,13 @@
 //! What every handler of the agent shares.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::wandb;
 use crate::base::Timestamp;
 use crate::capability::Ctx;
+use crate::capability::wire::TapCounts;
 use crate::config::AgentSettings;
 
 /// The agent's state, shared by all handlers.
@@ -21,9 +22,11 @@ struct Inner {
     stop: tokio::sync::watch::Sender<bool>,
     /// The router ends with the agent.
     ends_all: AtomicBool,
-    /// Where the router takes requests, once it does.
-    router: RwLock<String>,
     wandb: wandb::Live,
+    /// Where the router takes requests, once it does, and what its tap kept and dropped.
+    router: RwLock<(String, TapCounts)>,
+    /// Requests that the tap kept and nobody could read or count.
+    unwatched: AtomicU64,
     /// Requests and event streams that are open.
     open: AtomicUsize,
     /// When the last of them ended, µs since 1970.
@@ -53,6 +56,7 @@ impl App {
             ends_all: AtomicBool::new(false),
             router: RwLock::default(),
             wandb: wandb::Live::default(),
+            unwatched: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             last: AtomicI64::new(started.0),
         }))
@@ -113,13 +117,18 @@ impl App {
         &self.0.wandb
     }
 
-    /// `http://HOST:PORT`; empty while there is none.
-    pub fn router(&self) -> String {
-        self.0.router.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Its address, empty while there is none, and how its tap does.
+    pub fn router(&self) -> (String, TapCounts) {
+        let (address, tap) = self.0.router.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (address, TapCounts { unreadable: self.0.unwatched.load(Ordering::Relaxed), ..tap })
     }
 
-    pub fn set_router(&self, address: String) {
-        *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = address;
+    pub fn set_router(&self, address: String, tap: TapCounts) {
+        *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = (address, tap);
+    }
+
+    pub fn add_unwatched(&self, requests: u64) {
+        self.0.unwatched.fetch_add(requests, Ordering::Relaxed);
     }
 
     /// Asks the agent to drain and end. Its router serves on, and the next agent takes it over.

@@ -11,6 +11,7 @@ mod notify;
 mod restore;
 mod routers;
 mod server;
+mod supervise;
 mod wandb;
 
 pub use app::App;

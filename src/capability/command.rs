@@ -88,6 +88,7 @@ impl Command {
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
             // It lets the agent run programs.
             Self::Gates(gates::Command::SetPolicy { .. }) => Role::Admin,
+            Self::Rollouts(c) if c.runs_programs() => Role::Admin,
             Self::Rollouts(_) => Role::Operator,
             // A grade is what a gate may rest on.
             Self::Training(_) | Self::Evals(_) | Self::Gates(_) | Self::Incidents(_) | Self::Cost(_) => Role::Operator,

@@ -44,9 +44,18 @@ async fn to_prod(ctx: &Ctx, command: &rollout::Command) -> Result<Option<(String
     let (service, named) = match command {
         rollout::Command::FinishRollout { service } => (service, None),
         rollout::Command::SwitchService { service, version } => (service, Some(*version)),
+        // What was awaited was judged when it was decided.
+        rollout::Command::Deployed { service, version } => (service, Some(*version)),
         _ => return Ok(None),
     };
     let standing = rollout::standing(Source::Pool(ctx.db.read()), service).await?;
+    if standing
+        .awaited
+        .as_ref()
+        .is_some_and(|a| matches!(command, rollout::Command::Deployed { version, .. } if a.version == *version))
+    {
+        return Ok(None);
+    }
     let version = named.or(standing.candidate.as_ref().map(|r| r.version));
     Ok(version.map(|version| (standing.service.model, version, Stage::Prod)))
 }

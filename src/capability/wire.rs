@@ -12,6 +12,16 @@ use crate::capability::monitoring::incident::{Incident, Suspect};
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
 
+/// What became of the router's requests: every one is counted, not every one becomes a prediction event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapCounts {
+    pub kept: u64,
+    /// The queue was full, or the body too long.
+    pub dropped: u64,
+    /// Not what the service's protocol says.
+    pub unreadable: u64,
+}
+
 /// How an agent does, and who it takes the caller for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -39,6 +49,8 @@ pub struct Status {
     pub writes_queued: usize,
     /// Metric points that are journalled but not yet in chunks.
     pub unfolded_points: usize,
+    #[serde(default)]
+    pub tap: TapCounts,
     /// Where the router takes requests; empty while there is none.
     #[serde(default)]
     pub router: String,

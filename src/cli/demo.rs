@@ -32,4 +32,11 @@ pub enum DemoVerb {
         /// Where the scores go
         out: PathBuf,
     },
+    /// Serve a model of the demonstration, as its service does
+    Serve {
+        /// Folder that holds model.json
+        artifact: PathBuf,
+        #[arg(long)]
+        port: u16,
+    },
 }

@@ -195,6 +195,7 @@ pub enum Verb {
     #[command(subcommand)]
     Rollout(service::RolloutVerb),
     Rollback(service::Rollback),
+    Deployed(service::Deployed),
     Forbid(service::OfVersion),
     /// Allow a forbidden version again
     Allow(service::OfVersion),
@@ -318,6 +319,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Service(verb) => service::service(session, verb).await,
         Verb::Rollout(verb) => service::rollout(session, verb).await,
         Verb::Rollback(it) => service::roll_back(session, it).await,
+        Verb::Deployed(it) => service::deployed(session, it).await,
         Verb::Forbid(it) => service::forbid(session, it, true).await,
         Verb::Allow(it) => service::forbid(session, it, false).await,
         Verb::Completions { shell } => guide::completions(shell),

@@ -16,6 +16,9 @@ pub struct Router {
     /// Route table to begin with, as JSON
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
+    /// Threads that carry requests; a core each unless it is said
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
     /// Leave the terminal's session
     #[arg(long, hide = true)]
     pub detached: bool,

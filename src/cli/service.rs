@@ -88,6 +88,19 @@ pub struct Rollback {
     change: Change,
 }
 
+/// Say that a version was deployed, where opsroom does not route the traffic itself
+#[derive(Debug, Args)]
+pub struct Deployed {
+    service: String,
+    /// 3, v3 or @alias
+    version: String,
+    /// It did not work; the reason says why
+    #[arg(long)]
+    failed: bool,
+    #[command(flatten)]
+    change: Change,
+}
+
 /// Forbid a version to be rolled out; where it is on its way it is dropped
 #[derive(Debug, Args)]
 pub struct OfVersion {
@@ -162,6 +175,19 @@ pub(super) async fn roll_back(session: &Session, it: Rollback) -> Result<Exit> {
     let model = client.service(&it.service).await?.standing.service.model;
     let to = Some(select::version(client, &model, &text).await?);
     change.run(session, Command::Rollouts(Rollouts::Rollback { service: it.service, to })).await
+}
+
+pub(super) async fn deployed(session: &Session, it: Deployed) -> Result<Exit> {
+    let client = session.client().await?;
+    let model = client.service(&it.service).await?.standing.service.model;
+    let version = select::version(client, &model, &it.version).await?;
+    let service = it.service;
+    let command = if it.failed {
+        Rollouts::DeployFailed { service, version, why: it.change.reason.clone() }
+    } else {
+        Rollouts::Deployed { service, version }
+    };
+    it.change.run(session, Command::Rollouts(command)).await
 }
 
 pub(super) async fn forbid(session: &Session, it: OfVersion, forbid: bool) -> Result<Exit> {
@@ -254,6 +280,10 @@ fn document(view: &ServiceView) -> serde_json::Value {
         "rollout": on,
         "judgement": view.judgement,
         "history": view.history,
+        "servers": view.servers,
+        "awaited": s.awaited,
+        "seen": view.seen,
+        "difference": view.difference(),
         "generation": s.generation,
     })
 }
@@ -282,6 +312,20 @@ fn shown(view: &ServiceView) -> Page {
             r.by,
             r.reason
         ));
+    }
+    if let Some(awaited) = &s.awaited {
+        page = page.line(match &awaited.failed {
+            Some(why) => format!("v{} was not deployed: {why}", awaited.version),
+            None if awaited.command.is_empty() => format!("v{} is awaited: deploy it", awaited.version),
+            None => format!("v{} is awaited; deploy it with: {}", awaited.version, awaited.command.join(" ")),
+        });
+        page = page.line(format!("then: opsroom deployed {} {}", s.service.name, awaited.version));
+    }
+    if let Some(difference) = view.difference() {
+        page = page.line(difference);
+    }
+    if !view.servers.is_empty() {
+        page = page.titled("", servers(view));
     }
     if let Some(j) = &view.judgement {
         page = page.line(format!("the judge says {}: {}", j.advice.words(), j.why));
@@ -314,6 +358,22 @@ fn shown(view: &ServiceView) -> Page {
         before.row(ended(r));
     }
     page.titled("", before)
+}
+
+fn servers(view: &ServiceView) -> Table {
+    let mut table = Table::new(&["VERSION", "SERVER", "ADDRESS", "PID>", "SINCE", "WHY", "LOG"]);
+    for s in &view.servers {
+        table.row([
+            format!("v{}", s.version),
+            s.state.words().to_owned(),
+            s.url.clone(),
+            s.pid.to_string(),
+            show::moment(s.since),
+            s.why.clone(),
+            s.log.clone(),
+        ]);
+    }
+    table
 }
 
 fn ended(r: &Rollout) -> [String; 6] {

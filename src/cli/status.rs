@@ -16,6 +16,15 @@ pub async fn run(session: &Session) -> Result<Exit> {
 }
 
 fn page(status: &Status) -> Page {
+    let router = match status.router.as_str() {
+        "" => "none: no service is routed".to_owned(),
+        address => format!(
+            "{address} ({} requests watched, {} dropped, {} unreadable)",
+            show::count(status.tap.kept),
+            show::count(status.tap.dropped),
+            show::count(status.tap.unreadable)
+        ),
+    };
     let identity = if status.verified { "verified" } else { "claimed" };
     Page::default().pairs([
         ("agent", status.address.clone()),
@@ -27,6 +36,7 @@ fn page(status: &Status) -> Page {
         ("pid", status.pid.to_string()),
         ("up", format!("{} (since {})", show::between(status.started, status.now), show::moment(status.started))),
         ("you are", format!("{} ({identity}, {})", status.actor, status.role.name())),
+        ("router", router),
         ("experiments", show::count(status.experiments as u64)),
         ("runs", format!("{} ({} running)", show::count(status.runs as u64), status.running)),
         (

@@ -22,6 +22,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("monitoring", include_str!("migrations/0031_monitoring.sql")),
     ("policies", include_str!("migrations/0037_policies.sql")),
     ("cost", include_str!("migrations/0041_cost.sql")),
+    ("servers", include_str!("migrations/0042_servers.sql")),
 ];
 
 /// What this binary reads and writes.

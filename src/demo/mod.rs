@@ -1,6 +1,6 @@
 //! The demonstration: real flights, a real model, and what is trained on them and why.
 //!
-//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files.
+//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket.
 
 mod ending;
 pub mod features;
@@ -15,5 +15,6 @@ pub mod proof;
 pub mod quality;
 pub mod random;
 pub mod record;
+pub mod serve;
 pub mod story;
 mod tracker;

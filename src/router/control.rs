@@ -110,7 +110,11 @@ async fn act(state: &State, request: Request<Incoming>) -> Result<Vec<u8>> {
             json(&state.swap(table)?)
         }
         (&Method::GET, "/v1/windows") => json(&state.counters.take(state.id(), asked("after").unwrap_or(0))),
-        (&Method::GET, "/v1/events") => json(&state.tap.take(EVENTS_MAX)),
+        (&Method::GET, "/v1/events") => {
+            let number = |key| asked(key).and_then(|n| u64::try_from(n).ok());
+            let most = number("most").and_then(|n| usize::try_from(n).ok()).unwrap_or(EVENTS_MAX);
+            Ok(state.tap.take(number("after").unwrap_or(0), most))
+        }
         (&Method::GET, "/v1/intents") => json(&state.intents()?),
         (&Method::POST, "/v1/intents") => {
             let intent: Intent = read(body).await?;

@@ -1,24 +1,27 @@
 //! Counts of requests, errors and latencies by version, minute and weight: they never drop, and each is given once.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pool::{WORKERS, worker};
 use crate::base::Timestamp;
 use crate::base::stats::sketch::Sketch;
 use crate::capability::monitoring::{ArmRole, TrafficWindow};
 use crate::capability::rollout::link::Windows;
 
 /// Windows by (service, version, arm, minute, weight).
-type Counts = BTreeMap<(String, u32, ArmRole, i64, u16), TrafficWindow>;
+type Counts = BTreeMap<(Arc<str>, u32, ArmRole, i64, u16), TrafficWindow>;
 
 #[derive(Default)]
 pub struct Counters {
-    inner: Mutex<Inner>,
+    /// One a worker, so that none waits for another.
+    now: [Mutex<Counts>; WORKERS],
+    out: Mutex<Out>,
 }
 
 #[derive(Default)]
-struct Inner {
-    now: Counts,
+struct Out {
     /// What was given and not yet acknowledged.
     given: Vec<TrafficWindow>,
     sequence: i64,
@@ -26,7 +29,7 @@ struct Inner {
 
 /// One answered request.
 pub struct Served<'a> {
-    pub service: &'a str,
+    pub service: &'a Arc<str>,
     pub version: u32,
     pub arm: ArmRole,
     pub weight: u16,
@@ -41,10 +44,10 @@ pub struct Served<'a> {
 impl Counters {
     pub fn count(&self, served: &Served<'_>) {
         let minute = served.came.0.div_euclid(60_000_000);
-        let key = (served.service.to_owned(), served.version, served.arm, minute, served.weight);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = inner.now.entry(key).or_insert_with(|| TrafficWindow {
-            service: served.service.to_owned(),
+        let key = (served.service.clone(), served.version, served.arm, minute, served.weight);
+        let mut now = self.now[worker()].lock().unwrap_or_else(PoisonError::into_inner);
+        let window = now.entry(key).or_insert_with(|| TrafficWindow {
+            service: served.service.to_string(),
             version: served.version,
             arm: served.arm,
             minute,
@@ -66,15 +69,33 @@ impl Counters {
 
     /// What was counted since the batch `after`, which has arrived and is forgotten.
     pub fn take(&self, router: &str, after: i64) -> Windows {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if after >= inner.sequence {
-            inner.given.clear();
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        if after >= out.sequence {
+            out.given.clear();
         }
-        if inner.given.is_empty() && !inner.now.is_empty() {
-            inner.sequence = inner.sequence.max(after) + 1;
-            inner.given = std::mem::take(&mut inner.now).into_values().collect();
+        if out.given.is_empty() {
+            let counted = self.counted();
+            if !counted.is_empty() {
+                out.sequence = out.sequence.max(after) + 1;
+                out.given = counted.into_values().collect();
+            }
         }
-        Windows { router: router.to_owned(), sequence: inner.sequence, windows: inner.given.clone() }
+        Windows { router: router.to_owned(), sequence: out.sequence, windows: out.given.clone() }
+    }
+
+    /// What all workers counted, and they begin anew.
+    fn counted(&self) -> Counts {
+        let mut all = Counts::new();
+        for shard in &self.now {
+            let counts = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            for (key, window) in counts {
+                match all.entry(key) {
+                    Entry::Vacant(place) => drop(place.insert(window)),
+                    Entry::Occupied(mut known) => known.get_mut().add(&window),
+                }
+            }
+        }
+        all
     }
 }
 
@@ -87,7 +108,7 @@ mod tests {
         let counters = Counters::default();
         let count = |ms: f64| {
             counters.count(&Served {
-                service: "s",
+                service: &"s".into(),
                 version: 1,
                 arm: ArmRole::Stable,
                 weight: 0,

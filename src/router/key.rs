@@ -31,10 +31,8 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Whether the candidate answers this caller. A request without a key is a caller of its own.
-pub fn is_candidate(route: &Route, key: Option<&[u8]>, request: &str) -> bool {
-    route.candidate.is_some()
-        && !route.shadow
-        && split::is_candidate(&route.salt, key.unwrap_or(request.as_bytes()), route.weight)
+pub fn is_candidate(route: &Route, key: Option<&[u8]>, request: &[u8]) -> bool {
+    route.candidate.is_some() && !route.shadow && split::is_candidate(&route.salt, key.unwrap_or(request), route.weight)
 }
 
 #[cfg(test)]

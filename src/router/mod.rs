@@ -7,13 +7,15 @@ mod key;
 mod passing;
 mod pool;
 mod proxy;
+mod rows;
 mod state;
-mod tap;
+pub mod tap;
 mod told;
 mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -23,6 +25,7 @@ use tokio::net::TcpListener;
 
 use crate::base::{Fault, fault::Result};
 use crate::capability::rollout::RouteTable;
+use passing::Open;
 use state::State;
 
 /// How long a client may take to send its headers.
@@ -31,6 +34,8 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(15);
 const HEADERS_MAX: usize = 200;
 /// How long open requests may take to end once the router was asked to stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long clients that ask nothing stay connected then: the answer to their next request tells them to go.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// How a router is started.
 #[derive(Debug, Clone)]
@@ -41,6 +46,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Serves by this at first, unless a newer one lies in the folder.
     pub table: Option<RouteTable>,
+    /// Threads that carry requests; a core each unless it is said.
+    pub workers: Option<usize>,
 }
 
 /// A router that listens.
@@ -48,6 +55,7 @@ pub struct Router {
     state: Arc<State>,
     listener: TcpListener,
     control: tokio::net::UnixListener,
+    workers: usize,
 }
 
 impl Router {
@@ -62,7 +70,9 @@ impl Router {
         let address = listener.local_addr().map_err(|e| Fault::bug("no address").why(e.to_string()))?;
         let control = control::bind(&options.folder).await?;
         let state = State::open(&options.folder, format!("http://{address}"), options.table)?;
-        Ok(Self { state: Arc::new(state), listener, control })
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = options.workers.unwrap_or_else(cores).max(1);
+        Ok(Self { state: Arc::new(state), listener, control, workers })
     }
 
     /// `http://HOST:PORT`.
@@ -79,11 +89,11 @@ impl Router {
     /// Serves until it is asked to end, then lets open requests finish. Each worker is a thread with a runtime and
     /// connections of its own.
     pub async fn run(self) {
-        let Self { state, listener, control } = self;
+        let Self { state, listener, control, workers } = self;
         let tasks =
             [tokio::spawn(control::serve(control, state.clone())), tokio::spawn(upstream::check_health(state.clone()))];
         let workers = match listener.into_std() {
-            Ok(listener) => start_workers(&listener, &state),
+            Ok(listener) => start_workers(workers, &listener, &state),
             Err(e) => {
                 tracing::error!("listener: {e}");
                 Vec::new()
@@ -99,8 +109,11 @@ impl Router {
     }
 }
 
-fn start_workers(listener: &std::net::TcpListener, state: &Arc<State>) -> Vec<std::thread::JoinHandle<()>> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+fn start_workers(
+    workers: usize,
+    listener: &std::net::TcpListener,
+    state: &Arc<State>,
+) -> Vec<std::thread::JoinHandle<()>> {
     let start = |number: usize| {
         let (listener, state) = (listener.try_clone()?, state.clone());
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
@@ -136,15 +149,18 @@ async fn work(listener: std::net::TcpListener, state: Arc<State>) {
         }
     }
     drop(listener);
-    let drained = tokio::time::timeout(DRAIN, async {
-        while state.requests_open() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        // The last bytes are on their way.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    });
-    if drained.await.is_err() {
+    if tokio::time::timeout(DRAIN, drained(&state)).await.is_err() {
         tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
+    }
+}
+
+/// Resolves when everybody has gone, or nobody asks anything any more.
+async fn drained(state: &State) {
+    const TICK: Duration = Duration::from_millis(10);
+    let mut quiet = Duration::ZERO;
+    while state.connections.load(Ordering::Relaxed) > 0 && quiet < LINGER {
+        tokio::time::sleep(TICK).await;
+        quiet = if state.requests_open() > 0 { Duration::ZERO } else { quiet + TICK };
     }
 }
 
@@ -153,24 +169,14 @@ fn serve(stream: tokio::net::TcpStream, state: Arc<State>) {
         tracing::debug!("nodelay: {e}");
     }
     tokio::spawn(async move {
-        let answering = state.clone();
+        let _connected = Open::of(&state.connections);
         let service = service_fn(move |request| {
-            let state = answering.clone();
+            let state = state.clone();
             async move { Ok::<_, std::convert::Infallible>(proxy::answer(&state, request).await) }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_headers(HEADERS_MAX);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = state.stopped() => {
-                // The answer that is under way says that it is the last one.
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(e) = ended {
+        if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
             tracing::debug!("connection: {e}");
         }
     });

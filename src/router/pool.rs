@@ -18,7 +18,7 @@ pub type Outgoing = Either<Full<Bytes>, Limited<Incoming>>;
 /// Idle connections of one worker.
 const IDLE_MAX: usize = 256;
 /// Workers that have a place of their own; more share.
-const WORKERS: usize = 32;
+pub const WORKERS: usize = 32;
 
 thread_local! {
     /// Which worker this thread is. A connection is driven by the worker that opened it, so only that one uses it again:
@@ -29,6 +29,11 @@ thread_local! {
 /// This thread is a worker from now on.
 pub fn become_worker(number: usize) {
     WORKER.set(number % WORKERS);
+}
+
+/// Which one it is; 0 for a thread that is none.
+pub fn worker() -> usize {
+    WORKER.get()
 }
 
 #[derive(Default)]
@@ -81,7 +86,7 @@ impl Pool {
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<SendRequest<Outgoing>>> {
-        self.idle[WORKER.get()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle[worker()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle_one(&self) -> Option<SendRequest<Outgoing>> {

@@ -8,13 +8,13 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::counters::Served;
 use super::key;
 use super::passing::{Answer, AtEnd, Open, Passing};
 use super::pool::{Failed, Outgoing};
-use super::state::{Live, State};
+use super::state::{Live, LiveArm, State};
 use super::tap::BODY_BYTES_MAX;
 use super::told::{PREDICTION, Told, VERSION};
 use super::upstream::Upstream;
@@ -22,18 +22,21 @@ use crate::base::Timestamp;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::id::uuid7;
 use crate::capability::monitoring::ArmRole;
-use crate::capability::rollout::{Arm, Limits, Protocol, Route, StickyKey};
+use crate::capability::rollout::{Limits, Protocol, Route, StickyKey};
 
-/// Headers between two neighbours, which are not passed on.
-const HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
+/// Headers between two neighbours, which are not passed on; the body is framed anew on each side.
+const HOP: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
 ];
 
 fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
@@ -46,7 +49,7 @@ fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
 
 /// A request as far as it was looked at.
 struct Asked {
-    id: String,
+    id: HeaderValue,
     came: Timestamp,
     method: Method,
     /// Path and query below the service.
@@ -57,8 +60,32 @@ struct Asked {
     whole: Option<Bytes>,
 }
 
-/// Answers a client.
+impl Asked {
+    /// Once more, where the body is held whole.
+    fn copy(&self) -> Option<Self> {
+        let whole = self.whole.clone()?;
+        Some(Self {
+            id: self.id.clone(),
+            came: self.came,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            headers: self.headers.clone(),
+            body: Either::Left(Full::new(whole.clone())),
+            whole: Some(whole),
+        })
+    }
+}
+
+/// Answers a client; on its way out it says whether its connection ends.
 pub async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Answer {
+    let mut answer = answered(state, request).await;
+    if state.is_stopping() {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Answer {
     let came = SystemClock.now();
     if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
         return refuse(StatusCode::BAD_REQUEST, "no Host header", "HTTP/1.1 requires it");
@@ -116,58 +143,44 @@ async fn taken(route: &Route, request: Request<Incoming>, path: String, came: Ti
     let mut headers = parts.headers;
     strip_hop(&mut headers);
     // Who asks twice with one id is the same request.
-    let given = headers.get(&PREDICTION).and_then(|v| v.to_str().ok()).filter(|id| !id.is_empty() && id.len() <= 128);
-    let id = given.map_or_else(uuid7, ToOwned::to_owned);
+    let given = headers.get(&PREDICTION).filter(|id| (1..=128).contains(&id.len()) && id.to_str().is_ok()).cloned();
+    let id = given.or_else(|| HeaderValue::from_maybe_shared(Bytes::from(uuid7())).ok());
+    let id = id.unwrap_or_else(|| HeaderValue::from_static("?"));
     Ok(Asked { id, came, method: parts.method, path, headers, body, whole })
 }
 
 /// Takes away what holds between two neighbours only, and what `Connection` names.
 fn strip_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
+    if headers.contains_key(header::CONNECTION) {
+        let lines = headers.get_all(header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
+        let names = lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok());
+        for name in names.collect::<Vec<HeaderName>>() {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP {
         headers.remove(name);
     }
-    for name in HOP {
-        headers.remove(name);
-    }
-    // The body is framed anew on each side.
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::CONTENT_LENGTH);
-    headers.remove(header::EXPECT);
 }
 
 async fn served(state: &Arc<State>, live: &Arc<Live>, asked: Asked, open: [Open; 2]) -> Answer {
     let route = &live.route;
     let key = key::of(&route.key, &asked.headers, asked.whole.as_deref());
-    let candidate = route.candidate.as_ref().filter(|_| key::is_candidate(route, key.as_deref(), &asked.id));
-    let (arm, role) = candidate.map_or((&route.stable, ArmRole::Stable), |arm| (arm, ArmRole::Candidate));
+    let candidate = live.candidate.as_ref().filter(|_| key::is_candidate(route, key.as_deref(), asked.id.as_bytes()));
+    let (arm, role) = candidate.map_or((&live.stable, ArmRole::Stable), |arm| (arm, ArmRole::Candidate));
     let told = Told {
         live: live.clone(),
         version: arm.version,
+        version_header: arm.header.clone(),
         role,
         id: asked.id.clone(),
         came: asked.came,
         request: asked.whole.clone(),
     };
-    let shadow = route.candidate.as_ref().filter(|_| route.shadow && role == ArmRole::Stable);
-    let shadow = shadow.zip(asked.whole.clone()).map(|(arm, whole)| {
+    let shadow = live.candidate.as_ref().filter(|_| route.shadow && role == ArmRole::Stable);
+    let shadow = shadow.zip(asked.copy()).map(|(arm, copy)| {
         let (other, rx) = tokio::sync::oneshot::channel();
-        let copy = Asked {
-            id: asked.id.clone(),
-            came: asked.came,
-            method: asked.method.clone(),
-            path: asked.path.clone(),
-            headers: asked.headers.clone(),
-            body: Either::Left(Full::new(whole.clone())),
-            whole: Some(whole),
-        };
-        tokio::spawn(shadowed(state.clone(), route.clone(), arm.clone(), copy, rx));
+        tokio::spawn(shadowed(state.clone(), live.clone(), arm.clone(), copy, rx));
         other
     });
     let watch = Stopwatch::start();
@@ -196,28 +209,16 @@ enum Refused {
 type Sent = (Response<Incoming>, Arc<Upstream>, SendRequest<Outgoing>);
 
 /// Sends a request to an arm; again over a fresh connection only where it cannot do anything twice.
-async fn forward(state: &State, arm: &Arm, limits: &Limits, asked: Asked) -> Result<Sent, Refused> {
+async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: Asked) -> Result<Sent, Refused> {
     let bad = |status, what: String| Refused::Upstream(refuse(status, &what, "see the model server's log"));
-    let Some(upstream) = state.upstreams.pick(arm) else {
+    let Some(upstream) = state.upstreams.pick(&arm.upstreams).cloned() else {
         return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} has no address", arm.version)));
     };
     let connect = Duration::from_millis(limits.connect_timeout_ms);
     let idempotent =
         matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     let again = idempotent || (limits.retry_post && asked.method == Method::POST);
-    let copy = |asked: &Asked| {
-        let whole = asked.whole.clone()?;
-        Some(Asked {
-            id: asked.id.clone(),
-            came: asked.came,
-            method: asked.method.clone(),
-            path: asked.path.clone(),
-            headers: asked.headers.clone(),
-            body: Either::Left(Full::new(whole.clone())),
-            whole: Some(whole),
-        })
-    };
-    let mut spare = if again { copy(&asked) } else { None };
+    let mut spare = if again { asked.copy() } else { None };
     let Some(mut request) = outgoing(asked, &upstream, arm) else {
         return Err(Refused::Client(refuse(StatusCode::BAD_REQUEST, "the path cannot be passed on", "check it")));
     };
@@ -265,16 +266,17 @@ async fn forward(state: &State, arm: &Arm, limits: &Limits, asked: Asked) -> Res
 }
 
 /// The request as the model server gets it.
-fn outgoing(asked: Asked, upstream: &Upstream, arm: &Arm) -> Option<Request<Outgoing>> {
+fn outgoing(asked: Asked, upstream: &Upstream, arm: &LiveArm) -> Option<Request<Outgoing>> {
     let slash = if asked.path.starts_with('/') { "" } else { "/" };
     let mut request = Request::new(asked.body);
     *request.method_mut() = asked.method;
-    *request.uri_mut() = format!("{}{slash}{}", upstream.prefix, asked.path).parse().ok()?;
+    let path = [&upstream.prefix, slash, &asked.path].concat();
+    *request.uri_mut() = Uri::from_maybe_shared(Bytes::from(path)).ok()?;
     *request.headers_mut() = asked.headers;
     let headers = request.headers_mut();
-    headers.insert(header::HOST, upstream.authority.parse().ok()?);
-    headers.insert(PREDICTION, asked.id.parse().ok()?);
-    headers.insert(VERSION, HeaderValue::from(arm.version));
+    headers.insert(header::HOST, upstream.host.clone());
+    headers.insert(PREDICTION, asked.id);
+    headers.insert(VERSION, arm.header.clone());
     Some(request)
 }
 
@@ -319,14 +321,14 @@ fn pass(
 /// The candidate answers too; nobody sees it, and differences are counted.
 async fn shadowed(
     state: Arc<State>,
-    route: Route,
-    arm: Arm,
+    live: Arc<Live>,
+    arm: LiveArm,
     asked: Asked,
     stable: tokio::sync::oneshot::Receiver<Vec<u8>>,
 ) {
     let came = asked.came;
     let watch = Stopwatch::start();
-    let sent = forward(&state, &arm, &route.limits, asked).await;
+    let sent = forward(&state, &arm, &live.route.limits, asked).await;
     let ms = watch.elapsed().as_secs_f64() * 1e3;
     let (failed, body) = match sent {
         Ok((response, upstream, connection)) => {
@@ -350,7 +352,7 @@ async fn shadowed(
         _ => false,
     };
     state.counters.count(&Served {
-        service: &route.service,
+        service: &live.service,
         version: arm.version,
         arm: ArmRole::Shadow,
         weight: 0,

@@ -1,33 +1,59 @@
 //! What all requests share: the table, which is swapped whole, and what lies on disk of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use hyper::header::HeaderValue;
 
 use super::counters::Counters;
 use super::passing::Open;
 use super::tap::Tap;
-use super::upstream::Upstreams;
+use super::upstream::{Upstream, Upstreams};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::rollout::link::{Intent, RouterStatus, SOCKET, Swapped, Wish};
-use crate::capability::rollout::{Route, RouteTable};
+use crate::capability::rollout::{Arm, Route, RouteTable};
 
 const TABLE: &str = "table.json";
 const JOURNAL: &str = "intents.jsonl";
 
-/// A route with what is counted while it stands.
+/// A route as requests use it: nothing is looked up or written out for each of them.
 pub struct Live {
+    pub service: Arc<str>,
+    pub model: HeaderValue,
+    pub stable: LiveArm,
+    pub candidate: Option<LiveArm>,
     pub route: Route,
     /// Requests that are open, against the route's limit.
     pub open: Arc<AtomicU64>,
 }
 
+/// A version with its addresses.
+#[derive(Clone)]
+pub struct LiveArm {
+    pub version: u32,
+    pub header: HeaderValue,
+    pub upstreams: Vec<Arc<Upstream>>,
+}
+
 impl Live {
-    pub fn new(route: Route) -> Self {
-        Self { route, open: Arc::default() }
+    pub fn new(route: Route, upstreams: &Upstreams) -> Self {
+        let arm = |arm: &Arm| LiveArm {
+            version: arm.version,
+            header: HeaderValue::from(arm.version),
+            upstreams: arm.urls.iter().filter_map(|url| upstreams.of(url)).collect(),
+        };
+        Self {
+            service: route.service.as_str().into(),
+            model: HeaderValue::from_str(&route.model).unwrap_or_else(|_| HeaderValue::from_static("?")),
+            stable: arm(&route.stable),
+            candidate: route.candidate.as_ref().map(arm),
+            route,
+            open: Arc::default(),
+        }
     }
 }
 
@@ -38,10 +64,10 @@ pub struct Table {
 }
 
 impl Table {
-    fn new(table: RouteTable, before: Option<&Table>) -> Self {
+    fn new(table: RouteTable, before: Option<&Table>, upstreams: &Upstreams) -> Self {
         let live = |route: &Route| {
             let open = before.and_then(|b| b.routes.get(&route.service)).map(|l| l.open.clone()).unwrap_or_default();
-            (route.service.clone(), Arc::new(Live { open, ..Live::new(route.clone()) }))
+            (route.service.clone(), Arc::new(Live { open, ..Live::new(route.clone(), upstreams) }))
         };
         Self { routes: table.routes.iter().map(live).collect(), table }
     }
@@ -63,7 +89,10 @@ pub struct State {
     pub tap: Tap,
     pub upstreams: Upstreams,
     open: Arc<AtomicU64>,
+    /// Clients that are connected.
+    pub connections: Arc<AtomicU64>,
     stop: tokio::sync::watch::Sender<bool>,
+    stopping: AtomicBool,
 }
 
 fn disk(path: &Path) -> impl Fn(std::io::Error) -> Fault + '_ {
@@ -87,18 +116,21 @@ impl State {
             Err(e) => return Err(disk(&path)(e)),
         };
         let newest = kept.into_iter().chain(given).max_by_key(|t| t.generation).unwrap_or_default();
+        let upstreams = Upstreams::default();
         Ok(Self {
             id: crate::base::id::uuid7(),
             address,
             folder: folder.to_owned(),
             started: SystemClock.now(),
-            table: RwLock::new(Arc::new(Table::new(newest, None))),
+            table: RwLock::new(Arc::new(Table::new(newest, None, &upstreams))),
             swapping: Mutex::default(),
             counters: Counters::default(),
             tap: Tap::default(),
-            upstreams: Upstreams::default(),
+            upstreams,
             open: Arc::default(),
+            connections: Arc::default(),
             stop: tokio::sync::watch::channel(false).0,
+            stopping: AtomicBool::new(false),
         })
     }
 
@@ -150,7 +182,11 @@ impl State {
         }
         if given > held {
             self.keep(&table)?;
-            let next = Arc::new(Table::new(table, Some(&now)));
+            let next = Arc::new(Table::new(table, Some(&now), &self.upstreams));
+            let named: HashSet<&String> =
+                next.table.routes.iter().flat_map(Route::arms).flat_map(|arm| &arm.urls).collect();
+            self.upstreams.keep_only(|url| named.contains(&url.to_owned()));
+            drop(named);
             *self.table.write().unwrap_or_else(PoisonError::into_inner) = next;
         }
         Ok(given)
@@ -253,7 +289,13 @@ impl State {
     }
 
     pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
+    }
+
+    /// Whether this answer is the last one of its connection.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Resolves when the router is asked to end.

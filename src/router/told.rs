@@ -13,7 +13,7 @@ use crate::base::Timestamp;
 use crate::base::clock::{Clock, SystemClock};
 use crate::capability::monitoring::ArmRole;
 
-pub const MODEL: HeaderName = HeaderName::from_static("x-opsroom-model");
+const MODEL: HeaderName = HeaderName::from_static("x-opsroom-model");
 pub const VERSION: HeaderName = HeaderName::from_static("x-opsroom-version");
 pub const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction-id");
 
@@ -21,8 +21,9 @@ pub const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction
 pub struct Told {
     pub live: Arc<Live>,
     pub version: u32,
+    pub version_header: HeaderValue,
     pub role: ArmRole,
-    pub id: String,
+    pub id: HeaderValue,
     pub came: Timestamp,
     pub request: Option<Bytes>,
 }
@@ -30,7 +31,7 @@ pub struct Told {
 impl Told {
     pub fn count(&self, state: &State, failed: bool, latency_ms: Option<f64>) {
         state.counters.count(&Served {
-            service: &self.live.route.service,
+            service: &self.live.service,
             version: self.version,
             arm: self.role,
             weight: self.live.route.weight,
@@ -44,19 +45,18 @@ impl Told {
 
     pub fn mark<B>(&self, mut answer: Response<B>) -> Response<B> {
         let headers = answer.headers_mut();
-        let text = |t: &str| HeaderValue::from_str(t).unwrap_or_else(|_| HeaderValue::from_static("?"));
-        headers.insert(MODEL, text(&self.live.route.model));
-        headers.insert(VERSION, HeaderValue::from(self.version));
-        headers.insert(PREDICTION, text(&self.id));
+        headers.insert(MODEL, self.live.model.clone());
+        headers.insert(VERSION, self.version_header.clone());
+        headers.insert(PREDICTION, self.id.clone());
         answer
     }
 
     /// Leaves request and answer where events are made of them.
     pub fn tell(self, state: &State, answer: Option<Vec<u8>>, latency_ms: f64) {
         let Self { live, version, id, came, request, .. } = self;
-        match request.zip(answer) {
-            Some((request, answer)) => state.tap.give(Raw { live, version, id, came, latency_ms, request, answer }),
-            None => state.tap.drop_one(),
-        }
+        let Some((request, answer)) = request.zip(answer) else { return state.tap.drop_some(1) };
+        // A copy: the bytes are a part of the connection's buffer, which would have to stay as long as they wait.
+        let (request, id) = (Box::from(&request[..]), HeaderValue::from_bytes(id.as_bytes()).unwrap_or(id));
+        state.tap.give(Raw { live, version, id, came, latency_ms, request, answer });
     }
 }

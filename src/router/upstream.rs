@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use hyper::{Request, Uri};
 
 use super::pool::Pool;
 use super::state::State;
 use crate::base::clock::{Clock, SystemClock};
-use crate::capability::rollout::Arm;
+use crate::capability::rollout::Route;
 
 /// Failures in a row after which an address is left alone.
 const FAILURES_MAX: u32 = 3;
@@ -25,6 +26,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// One address.
 pub struct Upstream {
     pub authority: String,
+    /// As the `Host` of requests that go there.
+    pub host: HeaderValue,
     /// Before the path of each request; without a slash at its end.
     pub prefix: String,
     pub pool: Pool,
@@ -39,6 +42,7 @@ impl Upstream {
         let authority = uri.authority()?;
         let authority = if authority.port().is_some() { authority.to_string() } else { format!("{authority}:80") };
         Some(Self {
+            host: authority.parse().ok()?,
             authority,
             prefix: uri.path().trim_end_matches('/').to_owned(),
             pool: Pool::default(),
@@ -75,7 +79,8 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    fn of(&self, url: &str) -> Option<Arc<Upstream>> {
+    /// The known one of this address, or a new one.
+    pub fn of(&self, url: &str) -> Option<Arc<Upstream>> {
         if let Some(known) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(url) {
             return Some(known.clone());
         }
@@ -84,15 +89,20 @@ impl Upstreams {
         Some(all.entry(url.to_owned()).or_insert(fresh).clone())
     }
 
-    /// The next address of an arm that answers at present; when none does, one all the same.
-    pub fn pick(&self, arm: &Arm) -> Option<Arc<Upstream>> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if let [only] = arm.urls.as_slice() {
-            return self.of(only);
+    /// Forgets the addresses that no table names any more; requests that are under way keep theirs.
+    pub fn keep_only(&self, named: impl Fn(&str) -> bool) {
+        self.all.write().unwrap_or_else(PoisonError::into_inner).retain(|url, _| named(url));
+    }
+
+    /// The next of an arm's addresses that answers at present; when none does, one all the same.
+    pub fn pick<'a>(&self, among: &'a [Arc<Upstream>]) -> Option<&'a Arc<Upstream>> {
+        if let [only] = among {
+            return Some(only);
         }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let now = SystemClock.now().0;
-        let n = arm.urls.len();
-        let nth = |i: usize| arm.urls.get((turn + i) % n.max(1)).and_then(|url| self.of(url));
+        let n = among.len();
+        let nth = |i: usize| among.get((turn + i) % n.max(1));
         (0..n).filter_map(nth).find(|u| !u.is_ejected(now)).or_else(|| nth(0))
     }
 }
@@ -115,14 +125,10 @@ pub async fn check_health(state: Arc<State>) {
 /// Addresses of all arms that say where to ask.
 fn with_checks(state: &State) -> Vec<(Arc<Upstream>, String)> {
     let table = state.table();
-    let mut all = Vec::new();
-    for route in &table.table.routes {
-        for arm in [Some(&route.stable), route.candidate.as_ref(), route.previous.as_ref()].into_iter().flatten() {
-            let Some(path) = &arm.health else { continue };
-            all.extend(arm.urls.iter().filter_map(|url| state.upstreams.of(url)).map(|u| (u, path.clone())));
-        }
-    }
-    all
+    let arms = table.table.routes.iter().flat_map(Route::arms);
+    let checked = arms.filter_map(|arm| Some((arm, arm.health.as_ref()?)));
+    let addresses = checked.flat_map(|(arm, path)| arm.urls.iter().map(move |url| (url, path)));
+    addresses.filter_map(|(url, path)| Some((state.upstreams.of(url)?, path.clone()))).collect()
 }
 
 async fn is_healthy(upstream: &Upstream, path: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::client::{Address, Client};
 use crate::config::AgentSettings;
 use crate::demo::predict::predict;
 use crate::demo::proof::Workshop;
+use crate::demo::serve::serve;
 use crate::demo::story::Story;
 
 /// Without anyone watching there is no reason to wait.
@@ -21,6 +22,9 @@ const SPEED_HEADLESS: f64 = 1000.0;
 pub async fn run(session: &Session, demo: &Demo) -> Result<Exit> {
     if let Some(DemoVerb::Predict { artifact, data, out }) = &demo.verb {
         return predict(artifact, data, out).map(|()| Exit::Done);
+    }
+    if let Some(DemoVerb::Serve { artifact, port }) = &demo.verb {
+        return serve(artifact, *port).await.map(|()| Exit::Done);
     }
     let folder = demo.dir.clone().unwrap_or_else(|| session.loaded.paths.data.join("demo"));
     make_folder(&folder)?;

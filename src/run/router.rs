@@ -18,7 +18,7 @@ pub async fn run(it: &Router) -> Result<Exit> {
         let _ = rustix::process::setsid();
     }
     let table = it.table.as_deref().map(read).transpose()?;
-    let options = router::Options { listen: it.listen.clone(), folder: it.folder.clone(), table };
+    let options = router::Options { listen: it.listen.clone(), folder: it.folder.clone(), table, workers: it.workers };
     let running = router::Router::start(options).await?;
     let problem = |e: std::io::Error| Fault::bug("cannot wait for signals").why(e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;

@@ -27,6 +27,7 @@ mod doctor;
 mod durability;
 mod harness;
 mod incidents;
+mod launch;
 mod local_import;
 mod local_open;
 mod mlflow_artifacts;

@@ -344,6 +344,8 @@ fn refused(command: &Command) -> Command {
             O::FinishRollout { .. } => O::FinishRollout { service: gone() },
             O::SwitchService { version, .. } => O::SwitchService { service: gone(), version },
             O::Rollback { to, .. } => O::Rollback { service: gone(), to },
+            O::Deployed { version, .. } => O::Deployed { service: gone(), version },
+            O::DeployFailed { version, why, .. } => O::DeployFailed { service: gone(), version, why },
             O::ForbidVersion { version, .. } => O::ForbidVersion { model: gone(), version },
             O::AllowVersion { version, .. } => O::AllowVersion { model: gone(), version },
         }),
@@ -525,6 +527,10 @@ fn about_rollouts() -> Vec<Command> {
         protocol: rollout::Protocol::Json,
         key: rollout::StickyKey::None,
         backend: vec![backend(1), backend(2)],
+        launch: None,
+        traffic: rollout::Traffic::Router,
+        deploy: None,
+        listen: None,
         health: None,
         rollout: rollout::service::Plan::default(),
         guards: rollout::judge::Guards::default(),
@@ -537,6 +543,9 @@ fn about_rollouts() -> Vec<Command> {
     let register = |n| {
         registry(registry::Command::RegisterVersion { model: model(), create: true, import: None, doc: version(n) })
     };
+    let (backend, traffic) = (Vec::new(), rollout::Traffic::External);
+    let outside = rollout::Service { name: "outside".to_owned(), backend, traffic, ..service.clone() };
+    let there = || "outside".to_owned();
     let rollouts = [
         R::SetService { service },
         R::StartRollout { service: name(), version: 2 },
@@ -552,6 +561,10 @@ fn about_rollouts() -> Vec<Command> {
         R::StartRollout { service: name(), version: 2 },
         R::FinishRollout { service: name() },
         R::RemoveService { name: name() },
+        R::SetService { service: outside },
+        R::SwitchService { service: there(), version: 1 },
+        R::DeployFailed { service: there(), version: 1, why: "no room".to_owned() },
+        R::Deployed { service: there(), version: 1 },
     ];
     let stage = registry::Command::SetStage { model: model(), version: 1, stage: Stage::Prod, archive_others: false };
     [register(1), register(2), registry(stage)].into_iter().chain(rollouts.into_iter().map(Command::Rollouts)).collect()

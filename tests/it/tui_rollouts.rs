@@ -4,7 +4,7 @@ use opsroom::base::Timestamp;
 use opsroom::capability::rollout::judge::{Advice, Finding, Guards, Judgement, Sums};
 use opsroom::capability::rollout::service::{Backend, Plan, Step};
 use opsroom::capability::rollout::{
-    Command as Rollouts, Limits, Protocol, Rollout, Service, ServiceView, Standing, State, StickyKey,
+    Command as Rollouts, Limits, Protocol, Rollout, Service, ServiceView, Standing, State, StickyKey, Traffic,
 };
 use opsroom::capability::{Command, rollout};
 use opsroom::tui::model::Change;
@@ -48,6 +48,10 @@ fn standing(name: &str, candidate: Option<Rollout>) -> Standing {
             protocol: Protocol::Mlflow,
             key: StickyKey::Header("x-user-id".into()),
             backend: vec![backend(41), backend(42), backend(43)],
+            launch: None,
+            traffic: Traffic::Router,
+            deploy: None,
+            listen: None,
             health: None,
             rollout: Plan { steps, automatic: true, shadow: false },
             guards: Guards::default(),
@@ -56,6 +60,7 @@ fn standing(name: &str, candidate: Option<Rollout>) -> Standing {
         stable: Some(42),
         previous: Some(41),
         candidate,
+        awaited: None,
         generation: 118,
     }
 }
@@ -89,6 +94,8 @@ pub fn answer(want: &Want) -> Option<Page> {
             standing: standing("churn", None),
             judgement: None,
             history: Vec::new(),
+            servers: Vec::new(),
+            seen: Vec::new(),
         })),
         Want::Service(_) => {
             let dropped = Rollout {
@@ -103,6 +110,8 @@ pub fn answer(want: &Want) -> Option<Page> {
                 standing: flight(),
                 judgement: Some(judgement()),
                 history: vec![dropped],
+                servers: Vec::new(),
+                seen: Vec::new(),
             }))
         }
         _ => return None,

@@ -18,7 +18,7 @@ pub(super) async fn watch(app: App) {
             () = app.stopped() => return,
         }
         // A router would serve on, with nobody to take its counts or to judge a rollout.
-        if app.idle() >= limit && !running(&app) && app.router().is_empty() {
+        if app.idle() >= limit && !running(&app) && app.router().0.is_empty() {
             tracing::info!("nothing to do for {} s: the agent ends", limit.as_secs());
             app.stop();
             return;

@@ -1,6 +1,7 @@
 //! Reconcilers: woken by a hint or a period, each reads the store anew and does the next step. They take no input, so
 //! the happy case, a restart and a crash are one path.
 
+mod deploy;
 mod heads;
 mod idle;
 mod metadata;
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::notify::{self, Receiver};
-use super::routers;
+use super::{routers, supervise};
 use crate::base::fault::Result;
 use crate::capability::Hint;
 
@@ -33,6 +34,8 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(policy::keep(app.clone())),
         tokio::spawn(rollout::keep(app.clone())),
+        tokio::spawn(deploy::keep(app.clone())),
+        tokio::spawn(supervise::keep(app.clone())),
         tokio::spawn(rules::keep(app.clone())),
         tokio::spawn(routers::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),

@@ -8,7 +8,7 @@ use crate::base::fault::Result;
 use crate::capability::access::Role;
 use crate::capability::audit::{Via, Who};
 use crate::capability::rollout::judge::{Advice, Judgement};
-use crate::capability::rollout::{self, Command as Rollouts, Rollout, Standing, State};
+use crate::capability::rollout::{self, Command as Rollouts, Rollout, Server, Standing, State};
 use crate::capability::{Actor, Command, Envelope, Hint, monitoring::ArmRole, monitoring::TrafficWindow, perform};
 use crate::db::Source;
 
@@ -31,8 +31,9 @@ async fn tend(app: &App) -> Result<()> {
     for standing in rollout::services(Source::Pool(app.ctx().db.read())).await? {
         let Some(going) = standing.candidate.as_ref().filter(|r| !r.state.is_over()) else { continue };
         let windows = rollout::windows_of(Source::Pool(app.ctx().db.read()), going, app.now()).await?;
+        let server = server_of(app, &standing, going.version).await?;
         let judged = rollout::judgement(Source::Pool(app.ctx().db.read()), &standing, going, app.now()).await?;
-        if let Some((command, reason)) = next(&standing, going, &windows, &judged, app.now().0) {
+        if let Some((command, reason)) = next(&standing, going, server.as_ref(), &windows, &judged, app.now().0) {
             // One step is done once, however often it is read that it is due.
             let key = format!("rollout-{}-{}-{}-{}", going.id, going.step, going.weight, command.name());
             let who = Who { name: "judge".to_owned(), verified: true, via: Via::Monitor };
@@ -46,10 +47,20 @@ async fn tend(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// The server that the agent runs for a version; `None` where it runs none.
+async fn server_of(app: &App, standing: &Standing, version: u32) -> Result<Option<Server>> {
+    if !standing.service.launches(version) {
+        return Ok(None);
+    }
+    let all = rollout::servers(Source::Pool(app.ctx().db.read())).await?;
+    Ok(all.into_iter().find(|s| s.service == standing.service.name && s.version == version))
+}
+
 /// What is due, and why; pure.
 fn next(
     standing: &Standing,
     going: &Rollout,
+    server: Option<&Server>,
     windows: &[TrafficWindow],
     judged: &Judgement,
     now: i64,
@@ -66,11 +77,21 @@ fn next(
         Advice::RollBack | Advice::Hold => return None,
         Advice::Continue | Advice::Promote | Advice::NotEnoughData => {}
     }
+    if let Some(server) = server.filter(|s| s.is_hopeless() && !s.was_ready()) {
+        let reason = format!("v{} cannot be started: {}", going.version, server.why);
+        return Some((Rollouts::DropRollout { service }, reason));
+    }
     if !plan.automatic || going.state != State::Running {
         return None;
     }
+    // A step begins when somebody is there to answer.
+    let ready = match server {
+        Some(server) => server.ready_at?,
+        None if standing.service.launches(going.version) => return None,
+        None => going.step_since,
+    };
     let step = plan.steps.get(going.step)?;
-    let waited = (now - going.step_since.0) / 1_000_000;
+    let waited = (now - going.step_since.max(ready).0) / 1_000_000;
     let since = going.step_since.0.div_euclid(60_000_000);
     let role = if going.shadow { ArmRole::Shadow } else { ArmRole::Candidate };
     let here = |w: &&TrafficWindow| w.arm == role && w.minute >= since && (going.shadow || w.weight == going.weight);

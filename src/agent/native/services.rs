@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 
 use super::super::App;
 use super::super::fault::Own;
-use crate::capability::rollout::{self, ServiceView, Standing};
+use crate::capability::rollout::{self, Seen, ServiceView, Standing};
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
@@ -15,5 +15,10 @@ pub(super) async fn list(State(app): State<App>) -> Answer<Vec<Standing>> {
 }
 
 pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<ServiceView> {
-    Ok(Json(rollout::view(Source::Pool(app.ctx().db.read()), &name, app.now()).await?))
+    let mut view = rollout::view(Source::Pool(app.ctx().db.read()), &name, app.now()).await?;
+    let versions = app.ctx().counters.standing().versions;
+    let of = versions.into_iter().filter(|v| v.service == name);
+    view.seen = of.map(|v| Seen { version: v.version, last: v.last }).collect();
+    view.seen.sort_by_key(|s| std::cmp::Reverse(s.last));
+    Ok(Json(view))
 }

@@ -18,6 +18,7 @@ pub(super) async fn status(State(app): State<App>, Extension(actor): Extension<A
         let running = s.runs().iter().filter(|r| r.status == RunStatus::Running).count();
         (s.experiments().count(), s.runs().len(), running, s.tail_points())
     });
+    let (router, tap) = app.router();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         address: app.address().to_owned(),
@@ -36,7 +37,8 @@ pub(super) async fn status(State(app): State<App>, Extension(actor): Extension<A
         running,
         writes_queued: ctx.tracking.queued(),
         unfolded_points: tail_points,
-        router: app.router(),
+        tap,
+        router,
     })
 }
 

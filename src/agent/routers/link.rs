@@ -49,6 +49,14 @@ impl Link {
         self.ask(Method::GET, &format!("/v1/windows?after={after}"), None::<&()>).await
     }
 
+    /// Requests since the batch `after`; [`crate::router::tap::read`] reads them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn events(&self, after: u64, most: usize) -> Result<Bytes> {
+        self.bytes(Method::GET, &format!("/v1/events?after={after}&most={most}"), None::<&()>).await
+    }
+
     /// # Errors
     /// `Unavailable`.
     pub async fn intents(&self) -> Result<Vec<Intent>> {
@@ -68,9 +76,11 @@ impl Link {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T> {
-        let gone = |why: String| {
-            Fault::unavailable("the router does not answer").why(why).next("see router.log beside the store")
-        };
+        let bytes = self.bytes(method, path, body).await?;
+        serde_json::from_slice(&bytes).map_err(|e| gone(e.to_string()))
+    }
+
+    async fn bytes(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Bytes> {
         let asked = async {
             let stream = UnixStream::connect(&self.socket).await.map_err(|e| gone(e.to_string()))?;
             let (mut sender, connection) =
@@ -86,8 +96,12 @@ impl Link {
             if !status.is_success() {
                 return Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| gone(status.to_string())));
             }
-            serde_json::from_slice(&bytes).map_err(|e| gone(e.to_string()))
+            Ok(bytes)
         };
         tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| Err(gone("no answer within 5 s".to_owned())))
     }
+}
+
+fn gone(why: String) -> Fault {
+    Fault::unavailable("the router does not answer").why(why).next("see router.log beside the store")
 }

@@ -2,6 +2,7 @@
 //! own and serves on when the agent ends; the next agent finds it by its folder.
 
 mod link;
+mod tap;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,6 +15,7 @@ use crate::capability::access::Role;
 use crate::capability::audit::{Via, Who};
 use crate::capability::rollout::link::{Intent, Wish};
 use crate::capability::rollout::{self, Command as Rollouts};
+use crate::capability::wire::TapCounts;
 use crate::capability::{Actor, Command, Envelope, Hint, monitoring, perform};
 use crate::db::Source;
 pub use link::Link;
@@ -35,6 +37,7 @@ pub fn folder(app: &App) -> PathBuf {
 pub async fn keep(app: App) {
     let mut hints = app.ctx().hints.listen();
     let folder = folder(&app);
+    tokio::spawn(tap::keep(app.clone(), Link::to(&folder)));
     let mut routers = Routers { link: Link::to(&folder), folder, after: 0, told: String::new() };
     loop {
         let done = tokio::select! {
@@ -88,7 +91,8 @@ impl Routers {
                 start(&self.folder, listen, &self.link).await?
             }
         };
-        app.set_router(status.address.clone());
+        let tap = TapCounts { kept: status.events_kept, dropped: status.events_dropped, unreadable: 0 };
+        app.set_router(status.address.clone(), tap);
         self.replay(app).await?;
         let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
         if status.generation > table.generation {

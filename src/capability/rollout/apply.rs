@@ -1,7 +1,9 @@
 //! The rules of services and rollouts: what each command does, within its transaction.
 
 use super::command::Command;
-use super::service::{Service, percent};
+use super::external::{self, deploy_failed, deployed};
+use super::server::ServerState;
+use super::service::{Service, Traffic, percent};
 use super::split::BUCKETS;
 use super::standing::{Rollout, Standing, State};
 use super::store;
@@ -26,7 +28,7 @@ pub struct Applied {
     pub to_prod: Option<(String, u32)>,
 }
 
-fn changed(from: impl Into<String>, to: impl Into<String>) -> Applied {
+pub(super) fn changed(from: impl Into<String>, to: impl Into<String>) -> Applied {
     Applied { from: from.into(), to: to.into(), to_prod: None }
 }
 
@@ -51,6 +53,8 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
         Command::FinishRollout { service } => end(tx, service, State::Promoted, by).await?,
         Command::SwitchService { service, version } => switch(tx, service, *version, by).await?,
         Command::Rollback { service, to } => roll_back(tx, service, *to, by).await?,
+        Command::Deployed { service, version } => deployed(tx, service, *version).await?,
+        Command::DeployFailed { service, version, why } => deploy_failed(tx, service, *version, why).await?,
         Command::ForbidVersion { model, version } => forbid(tx, model, *version, by).await?,
         Command::AllowVersion { model, version } => {
             if store::allow(tx, model, *version).await? == 0 {
@@ -72,7 +76,7 @@ pub async fn service(source: Source<'_>, name: &str) -> Result<Standing> {
     })
 }
 
-async fn keep(tx: &mut Tx, mut standing: Standing) -> Result<()> {
+pub(super) async fn keep(tx: &mut Tx, mut standing: Standing) -> Result<()> {
     standing.generation += 1;
     if let Some(rollout) = &standing.candidate {
         store::put_rollout(tx, rollout).await?;
@@ -89,13 +93,20 @@ async fn set(tx: &mut Tx, service: &Service) -> Result<Applied> {
                 .next("remove the service first, or give this one another name"));
         }
         Some(before) => Standing { service: service.clone(), ..before },
-        None => Standing { service: service.clone(), stable: None, previous: None, candidate: None, generation: 0 },
+        None => Standing {
+            service: service.clone(),
+            stable: None,
+            previous: None,
+            candidate: None,
+            awaited: None,
+            generation: 0,
+        },
     };
     let in_prod = view.in_stage(Stage::Prod).next().map(|v| v.version);
     standing.stable = standing.stable.or(in_prod);
     let on_its_way = standing.candidate.as_ref().map(|r| r.version);
     for (version, what) in [(standing.stable, "answers"), (on_its_way, "is on its way")] {
-        if let Some(version) = version.filter(|v| service.urls(*v).is_empty()) {
+        if let Some(version) = version.filter(|v| !service.can_serve(*v)) {
             return Err(Fault::invalid(format!("service {} has no backend for v{version}", service.name))
                 .why(format!("v{version} {what} at present"))
                 .next("add { version = …, url = … } for it"));
@@ -129,6 +140,11 @@ async fn start(tx: &mut Tx, name: &str, version: u32, by: By<'_>) -> Result<Appl
             .next(format!("opsroom promote {model} VERSION --to prod"))
     })?;
     may_answer(tx, &standing, version).await?;
+    if standing.service.traffic == Traffic::External {
+        return Err(Fault::refused(format!("the traffic of {name} is carried by others: there is nothing to split"))
+            .why("a rollout sends a part of the callers to the new version, and opsroom does not route this service")
+            .next(format!("opsroom promote {model} {version} --to prod --all-at-once")));
+    }
     if version == stable {
         return Err(Fault::refused(format!("v{version} answers for {name} already")));
     }
@@ -170,7 +186,7 @@ async fn may_answer(tx: &mut Tx, standing: &Standing, version: u32) -> Result<()
             .why(reason)
             .next(format!("opsroom allow {model} {version}")));
     }
-    if standing.service.urls(version).is_empty() {
+    if !standing.service.can_serve(version) {
         return Err(Fault::refused(format!("service {name} has no backend for v{version}"))
             .next("add { version = …, url = … } to it and `opsroom apply` the file"));
     }
@@ -271,14 +287,18 @@ async fn switch(tx: &mut Tx, name: &str, version: u32, by: By<'_>) -> Result<App
         return Err(Fault::conflict(format!("v{} of {name} is on its way", on.version))
             .next(format!("opsroom rollout drop {name}, then switch")));
     }
-    move_to(tx, standing, version).await
+    move_to(tx, standing, version, by).await
 }
 
-async fn move_to(tx: &mut Tx, mut standing: Standing, version: u32) -> Result<Applied> {
+async fn move_to(tx: &mut Tx, mut standing: Standing, version: u32, by: By<'_>) -> Result<Applied> {
     let before = standing.stable.map_or("no version".to_owned(), |v| format!("v{v}"));
     if standing.stable == Some(version) {
         return Err(Fault::refused(format!("v{version} answers for {} already", standing.service.name)));
     }
+    if standing.service.traffic == Traffic::External {
+        return external::decided(tx, standing, version, by).await;
+    }
+    must_run(tx, &standing, version).await?;
     standing.previous = standing.stable;
     standing.stable = Some(version);
     let mut applied = changed(before, format!("v{version}"));
@@ -303,7 +323,25 @@ async fn roll_back(tx: &mut Tx, name: &str, to: Option<u32>, by: By<'_>) -> Resu
             .next(format!("name one with --to, or stop the service: opsroom service remove {name}"))
     })?;
     may_answer(tx, &standing, target).await?;
-    move_to(tx, standing, target).await
+    move_to(tx, standing, target, by).await
+}
+
+/// All callers go only to a server that is there.
+async fn must_run(tx: &mut Tx, standing: &Standing, version: u32) -> Result<()> {
+    let name = &standing.service.name;
+    if !standing.service.launches(version) || standing.stable.is_none() {
+        return Ok(());
+    }
+    let servers = store::servers(Source::Tx(tx), Some(name)).await?;
+    match servers.iter().find(|s| s.version == version) {
+        Some(server) if server.state == ServerState::Ready => Ok(()),
+        Some(server) => Err(Fault::refused(format!("the server of {name} v{version} is {}", server.state.words()))
+            .why(server.why.clone())
+            .next(format!("see {}", server.log))),
+        None => Err(Fault::refused(format!("no server of {name} v{version} runs"))
+            .why("all callers would go to nobody")
+            .next(format!("opsroom rollout start {name} {version} starts it beside the one that answers"))),
+    }
 }
 
 async fn forbid(tx: &mut Tx, model: &str, version: u32, by: By<'_>) -> Result<Applied> {
@@ -383,7 +421,7 @@ pub async fn stage_set(tx: &mut Tx, model: &str, version: u32, stage: Stage) -> 
         return Ok(());
     }
     for mut standing in store::of_model(Source::Tx(tx), model).await? {
-        if standing.stable.is_none() && !standing.service.urls(version).is_empty() {
+        if standing.stable.is_none() && standing.service.can_serve(version) {
             standing.stable = Some(version);
             keep(tx, standing).await?;
             store::raise(tx).await?;

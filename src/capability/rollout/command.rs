@@ -55,6 +55,17 @@ pub enum Command {
         #[serde(default)]
         to: Option<u32>,
     },
+    /// The team's deployment has brought a version: it is the stable one, and prod.
+    Deployed {
+        service: String,
+        version: u32,
+    },
+    /// The team's deployment of the awaited version did not work.
+    DeployFailed {
+        service: String,
+        version: u32,
+        why: String,
+    },
     /// The version may not be rolled out.
     ForbidVersion {
         model: String,
@@ -81,6 +92,8 @@ impl Command {
             Self::FinishRollout { .. } => "finish-rollout",
             Self::SwitchService { .. } => "switch-service",
             Self::Rollback { .. } => "rollback",
+            Self::Deployed { .. } => "deployed",
+            Self::DeployFailed { .. } => "deploy-failed",
             Self::ForbidVersion { .. } => "forbid-version",
             Self::AllowVersion { .. } => "allow-version",
         }
@@ -100,6 +113,8 @@ impl Command {
             Self::FinishRollout { .. } => "Makes the candidate the stable version, and prod.",
             Self::SwitchService { .. } => "Makes a version the stable one and prod at once.",
             Self::Rollback { .. } => "Brings the version before back.",
+            Self::Deployed { .. } => "Says that the team's deployment has brought a version.",
+            Self::DeployFailed { .. } => "Says that the team's deployment of a version did not work.",
             Self::ForbidVersion { .. } => "Forbids a version to be rolled out.",
             Self::AllowVersion { .. } => "Allows a forbidden version again.",
         }
@@ -110,7 +125,10 @@ impl Command {
         match self {
             Self::SetService { service } => format!("service {}", service.name),
             Self::RemoveService { name } => format!("service {name}"),
-            Self::StartRollout { service, version } | Self::SwitchService { service, version } => {
+            Self::StartRollout { service, version }
+            | Self::SwitchService { service, version }
+            | Self::Deployed { service, version }
+            | Self::DeployFailed { service, version, .. } => {
                 format!("{service} v{version}")
             }
             Self::Rollback { service, to: Some(version) } => format!("{service} v{version}"),
@@ -127,8 +145,19 @@ impl Command {
         }
     }
 
+    /// Whether it names programs that the agent will run.
+    pub fn runs_programs(&self) -> bool {
+        matches!(self, Self::SetService { service } if service.runs_programs())
+    }
+
     /// Whether it changes what callers get.
     pub fn touches_traffic(&self) -> bool {
-        !matches!(self, Self::SetService { .. } | Self::ForbidVersion { .. } | Self::AllowVersion { .. })
+        !matches!(
+            self,
+            Self::SetService { .. }
+                | Self::ForbidVersion { .. }
+                | Self::AllowVersion { .. }
+                | Self::DeployFailed { .. }
+        )
     }
 }

@@ -5,8 +5,10 @@
 
 mod apply;
 mod command;
+mod external;
 pub mod judge;
 pub mod link;
+pub mod server;
 pub mod service;
 pub mod split;
 mod standing;
@@ -15,8 +17,10 @@ pub mod table;
 
 pub use apply::{Applied, By, apply, check_served, check_stage, service as standing, stage_set};
 pub use command::Command;
-pub use service::{Service, parse};
-pub use standing::{Rollout, ServiceView, Standing, State};
+pub use external::begun as deploy_begun;
+pub use server::{Server, ServerState};
+pub use service::{Deploy, Launch, Service, Traffic, parse};
+pub use standing::{Awaited, Rollout, Seen, ServiceView, Standing, State};
 pub use store::STATEMENTS;
 pub use table::{Arm, Limits, Protocol, Route, RouteTable, StickyKey};
 
@@ -42,9 +46,10 @@ pub async fn view(mut source: Source<'_>, name: &str, now: Timestamp) -> Result<
         Some(rollout) => Some(judgement(source.again(), &standing, rollout, now).await?),
         None => None,
     };
-    let mut history = store::rollouts(source, name).await?;
+    let mut history = store::rollouts(source.again(), name).await?;
     history.retain(|r| r.state.is_over());
-    Ok(ServiceView { standing, judgement, history })
+    let servers = store::servers(source, Some(name)).await?;
+    Ok(ServiceView { standing, judgement, history, servers, seen: Vec::new() })
 }
 
 /// What the judge says of a rollout, from its beginning to now.
@@ -81,8 +86,35 @@ pub async fn windows_of(
 /// The store's.
 pub async fn route_table(mut source: Source<'_>) -> Result<RouteTable> {
     let generation = store::generation(source.again()).await?;
-    let routes = store::services(source).await?.iter().filter_map(Standing::route).collect();
+    let servers = store::servers(source.again(), None).await?;
+    let routes = store::services(source).await?.iter().filter_map(|s| s.route(&servers)).collect();
     Ok(RouteTable { generation, routes })
+}
+
+/// Every model server that the agent runs.
+///
+/// # Errors
+/// The store's.
+pub async fn servers(source: Source<'_>) -> Result<Vec<Server>> {
+    store::servers(source, None).await
+}
+
+/// Keeps how a server does; routers hear of it when its address matters to them.
+///
+/// # Errors
+/// The store's.
+pub async fn put_server(tx: &mut Tx, server: &Server, reroutes: bool) -> Result<()> {
+    store::put_server(tx, server).await?;
+    if reroutes { store::raise(tx).await } else { Ok(()) }
+}
+
+/// It runs no more.
+///
+/// # Errors
+/// The store's.
+pub async fn remove_server(tx: &mut Tx, server: &Server) -> Result<()> {
+    store::remove_server(tx, &server.service, server.version).await?;
+    store::raise(tx).await
 }
 
 /// A router went on by itself, as far as `generation`: what the store says next is newer.

@@ -17,6 +17,18 @@ pub struct Service {
     pub protocol: Protocol,
     pub key: StickyKey,
     pub backend: Vec<Backend>,
+    /// How versions without a backend are started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
+    /// Who carries the traffic.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// How the team's own deployment is told; only where opsroom does not route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Deploy>,
+    /// `HOST:PORT` of its own, beside `/SERVICE/…` on the router's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
     /// Path of a health check at each address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
@@ -32,6 +44,52 @@ pub struct Service {
 pub struct Backend {
     pub version: u32,
     pub url: String,
+}
+
+/// Who carries the requests of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Traffic {
+    /// opsroom's own router.
+    #[default]
+    Router,
+    /// The team's deployment: opsroom decides, tells it, and looks which version the predictions name.
+    External,
+}
+
+/// How a version is started, and what it may use. `{artifact}`, `{port}`, `{model}` and `{version}` stand for the
+/// version's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    pub command: Vec<String>,
+    /// Path that answers 2xx once it is ready.
+    #[serde(default = "ready")]
+    pub ready: String,
+    /// It is started anew when it is not ready by then.
+    #[serde(default = "ready_seconds")]
+    pub ready_seconds: u64,
+    /// Resident memory of all its processes, beyond which it is started anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+}
+
+/// What takes a version to production outside of opsroom; `{version}`, `{model}` and `{service}` stand for what they say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deploy {
+    pub command: Vec<String>,
+    /// The agent runs it; otherwise the line is shown, and a person runs it.
+    #[serde(default)]
+    pub run: bool,
+}
+
+fn ready() -> String {
+    "/ping".to_owned()
+}
+
+fn ready_seconds() -> u64 {
+    60
 }
 
 /// How a new version takes over.
@@ -69,6 +127,31 @@ impl Service {
         self.backend.iter().filter(|b| b.version == version).map(|b| b.url.clone()).collect()
     }
 
+    /// Whether a version can answer: it has an address, can be started, or is deployed by the team.
+    pub fn can_serve(&self, version: u32) -> bool {
+        self.launch.is_some() || self.traffic == Traffic::External || self.backend.iter().any(|b| b.version == version)
+    }
+
+    /// Whether opsroom starts this version itself.
+    pub fn launches(&self, version: u32) -> bool {
+        self.launch.is_some() && !self.backend.iter().any(|b| b.version == version)
+    }
+
+    /// Whether the agent runs programs for it.
+    pub fn runs_programs(&self) -> bool {
+        self.launch.is_some() || self.deploy.as_ref().is_some_and(|d| d.run)
+    }
+
+    /// The line that deploys a version; empty when none is given.
+    pub fn deploy_line(&self, version: u32) -> Vec<String> {
+        let command = self.deploy.as_ref().map(|d| d.command.as_slice()).unwrap_or_default();
+        let fill = |word: &String| {
+            let word = word.replace("{version}", &version.to_string());
+            word.replace("{model}", &self.model).replace("{service}", &self.name)
+        };
+        command.iter().map(fill).collect()
+    }
+
     /// Sticky by caller.
     pub fn is_sticky(&self) -> bool {
         self.key != StickyKey::None
@@ -102,6 +185,11 @@ struct Form {
     key: StickyKey,
     #[serde(default)]
     backend: Vec<BackendForm>,
+    launch: Option<Launch>,
+    #[serde(default)]
+    traffic: Traffic,
+    deploy: Option<Deploy>,
+    listen: Option<String>,
     health: Option<String>,
     rollout: Option<PlanForm>,
     #[serde(default)]
@@ -161,11 +249,7 @@ fn read(entry: &Entry<'_>) -> Result<Service> {
             format!("a service's name is a part of its path: letters, digits, - _ and . only, not {:?}", entry.name);
         return Err(entry.fault("", what));
     }
-    if form.protocol != Protocol::None && form.backend.is_empty() {
-        return Err(entry
-            .fault("backend", "a service that is routed needs a backend")
-            .why("a version and its URL each"));
-    }
+    check_ways(entry, &form)?;
     let mut backend = Vec::new();
     for one in &form.backend {
         let version = one.version.trim_start_matches('v').parse();
@@ -190,11 +274,54 @@ fn read(entry: &Entry<'_>) -> Result<Service> {
         protocol: form.protocol,
         key: form.key,
         backend,
+        launch: form.launch,
+        traffic: form.traffic,
+        deploy: form.deploy,
+        listen: form.listen,
         health: form.health,
         rollout,
         guards: form.guards,
         limits: form.limits,
     })
+}
+
+/// Each way of serving with what it needs, and nothing that it would not use.
+fn check_ways(entry: &Entry<'_>, form: &Form) -> Result<()> {
+    let routed = form.protocol != Protocol::None && form.traffic == Traffic::Router;
+    if routed && form.backend.is_empty() && form.launch.is_none() {
+        return Err(entry
+            .fault("backend", "a service that is routed needs a backend or a launch command")
+            .why("a version and its URL each, or launch = { command = [...] }"));
+    }
+    if form.traffic == Traffic::External {
+        let unused = [("backend", !form.backend.is_empty()), ("launch", form.launch.is_some())];
+        if let Some((key, _)) = unused.into_iter().find(|(_, given)| *given) {
+            return Err(entry.fault(key, format!("{key} is not used where traffic is external")));
+        }
+    }
+    if form.deploy.is_some() && form.traffic != Traffic::External {
+        return Err(entry.fault("deploy", "deploy is for traffic = \"external\"; here opsroom routes"));
+    }
+    for (key, command) in
+        [("launch", form.launch.as_ref().map(|l| &l.command)), ("deploy", form.deploy.as_ref().map(|d| &d.command))]
+    {
+        if command.is_some_and(|c| c.first().is_none_or(String::is_empty)) {
+            return Err(entry.fault(key, format!("{key}.command names no program")));
+        }
+    }
+    if let Some(launch) = &form.launch
+        && !launch.command.iter().any(|word| word.contains("{port}"))
+    {
+        return Err(entry
+            .fault("launch", "launch.command does not say which port to listen on")
+            .why("each version gets a port of its own: write {port} where it belongs"));
+    }
+    if let Some(listen) = &form.listen
+        && listen.parse::<std::net::SocketAddr>().is_err()
+    {
+        return Err(entry.fault("listen", format!("{listen:?} is no address such as 127.0.0.1:8080")));
+    }
+    Ok(())
 }
 
 fn plan_of(entry: &Entry<'_>, form: &PlanForm) -> Result<Plan> {
@@ -249,6 +376,44 @@ mod tests {
         ] {
             let fault = one(&GOOD.replace(from, to)).unwrap_err();
             assert!(fault.to_string().contains(words), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_example_is_read_and_says_the_defaults() {
+        let text = include_str!("../../../config/service.toml");
+        let service = one(text).unwrap();
+        assert_eq!((service.name.as_str(), service.backend.len()), ("flight-delay", 2));
+        assert_eq!((service.guards, service.limits.clone()), (Guards::default(), Limits::default()));
+        // Commented defaults are the defaults, and what else there is can be read.
+        let all: String = text.lines().map(|l| l.trim_start_matches("# ").to_owned() + "\n").collect();
+        let start = all.find("[service.flight-delay.guards]").unwrap();
+        let read = one(&format!("{}{}", &text[..text.find("[service.flight-delay.guards]").unwrap()], &all[start..]));
+        let read = read.unwrap();
+        assert_eq!((read.guards, read.limits), (Guards::default(), Limits::default()));
+        for line in ["launch = ", "listen = "] {
+            assert!(one(&text.replace(&format!("# {line}"), line)).is_ok(), "{line}");
+        }
+        let outside = text.replace("# traffic", "traffic").replace("# deploy", "deploy");
+        let before = outside.find("backend = [").unwrap();
+        let after = before + outside[before..].find("]\n").unwrap() + 2;
+        let outside = one(&format!("{}{}", &outside[..before], &outside[after..])).unwrap();
+        assert_eq!(outside.deploy_line(3), ["./deploy.sh", "flight-delay", "3"]);
+    }
+
+    #[test]
+    fn each_way_of_serving_gets_what_it_needs_and_nothing_else() {
+        let head = "[service.d]\nmodel = 'm'\nprotocol = 'json'\n";
+        for (more, words) in [
+            ("", "needs a backend or a launch command"),
+            ("launch = { command = ['serve'] }", "does not say which port"),
+            ("launch = { command = [] }", "launch.command names no program"),
+            ("traffic = 'external'\nlaunch = { command = ['s', '{port}'] }", "launch is not used"),
+            ("launch = { command = ['s', '{port}'] }\ndeploy = { command = ['d'] }", "deploy is for traffic"),
+            ("launch = { command = ['s', '{port}'] }\nlisten = 'here'", "is no address"),
+        ] {
+            let fault = one(&format!("{head}{more}\n")).unwrap_err();
+            assert!(fault.to_string().contains(words), "{more}: {fault}");
         }
     }
 }

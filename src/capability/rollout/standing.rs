@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judgement;
-use super::service::Service;
-use super::{Arm, Route};
+use super::server::Server;
+use super::service::{Service, Traffic};
+use super::{Arm, Protocol, Route};
 use crate::base::Timestamp;
 
 /// A service with its arms.
@@ -20,9 +21,30 @@ pub struct Standing {
     pub previous: Option<u32>,
     #[serde(default)]
     pub candidate: Option<Rollout>,
+    /// Where others carry the traffic: what was decided and is not yet deployed.
+    #[serde(default)]
+    pub awaited: Option<Awaited>,
     /// Grows with every change of this service.
     #[serde(default)]
     pub generation: i64,
+}
+
+/// A version that the team's own deployment is to bring.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Awaited {
+    pub version: u32,
+    pub since: Timestamp,
+    pub by: String,
+    pub reason: String,
+    /// The line that deploys it; empty when the service names none.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The agent has begun to run it.
+    #[serde(default)]
+    pub begun: bool,
+    /// How it went when the agent ran it.
+    #[serde(default)]
+    pub failed: Option<String>,
 }
 
 /// How a rollout stands.
@@ -92,16 +114,38 @@ pub struct ServiceView {
     /// Ended rollouts, newest first.
     #[serde(default)]
     pub history: Vec<Rollout>,
+    /// Versions that the agent runs.
+    #[serde(default)]
+    pub servers: Vec<Server>,
+    /// Versions that predictions name, newest first: the proof of what answers.
+    #[serde(default)]
+    pub seen: Vec<Seen>,
+}
+
+/// A version that predictions name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub version: String,
+    pub last: Timestamp,
 }
 
 impl Standing {
-    fn arm(&self, version: u32) -> Arm {
-        Arm { version, urls: self.service.urls(version), health: self.service.health.clone() }
+    /// A version with the addresses that it is given, or the one that it was started at once it was ready.
+    fn arm(&self, version: u32, servers: &[Server]) -> Option<Arm> {
+        let mut urls = self.service.urls(version);
+        if urls.is_empty() && self.service.launches(version) {
+            let of = |s: &&Server| s.service == self.service.name && s.version == version && s.was_ready();
+            urls = servers.iter().find(of).map(|s| s.url.clone()).into_iter().collect();
+        }
+        (!urls.is_empty()).then(|| Arm { version, urls, health: self.service.health.clone() })
     }
 
-    /// What a router serves by; `None` while no version answers.
-    pub fn route(&self) -> Option<Route> {
-        let stable = self.stable.filter(|v| !self.service.urls(*v).is_empty())?;
+    /// What a router serves by; `None` while no version answers, or others carry the traffic.
+    pub fn route(&self, servers: &[Server]) -> Option<Route> {
+        if self.service.traffic != Traffic::Router || self.service.protocol == Protocol::None {
+            return None;
+        }
+        let stable = self.arm(self.stable?, servers)?;
         let on_its_way = self.candidate.as_ref();
         Some(Route {
             service: self.service.name.clone(),
@@ -109,13 +153,31 @@ impl Standing {
             protocol: self.service.protocol,
             key: self.service.key.clone(),
             salt: on_its_way.map(|r| r.salt.clone()).unwrap_or_default(),
-            listen: None,
-            stable: self.arm(stable),
-            candidate: on_its_way.map(|r| self.arm(r.version)),
-            previous: self.previous.filter(|v| !self.service.urls(*v).is_empty()).map(|v| self.arm(v)),
+            listen: self.service.listen.clone(),
+            stable,
+            candidate: on_its_way.and_then(|r| self.arm(r.version, servers)),
+            previous: self.previous.and_then(|v| self.arm(v, servers)),
             weight: on_its_way.map_or(0, |r| r.weight),
             shadow: on_its_way.is_some_and(|r| r.shadow),
             limits: self.service.limits.clone(),
+        })
+    }
+}
+
+impl ServiceView {
+    /// What predictions say of the last minutes, where it is not what is decided.
+    pub fn difference(&self) -> Option<String> {
+        const RECENT_US: i64 = 300_000_000;
+        let stable = self.standing.stable?;
+        let newest = self.seen.first()?;
+        let on_its_way = self.standing.candidate.as_ref().map(|r| r.version);
+        let expected = |v: &str| [Some(stable), on_its_way].iter().flatten().any(|e| e.to_string() == v);
+        let recent = |s: &&Seen| newest.last.0 - s.last.0 < RECENT_US;
+        let others: Vec<&str> = self.seen.iter().filter(recent).map(|s| s.version.as_str()).collect();
+        let odd: Vec<String> = others.iter().filter(|v| !expected(v)).map(|v| format!("v{v}")).collect();
+        (!odd.is_empty()).then(|| {
+            let also = if others.contains(&stable.to_string().as_str()) { "also " } else { "" };
+            format!("predictions {also}come from {}, decided is v{stable}", odd.join(" and "))
         })
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::server::Server;
 use super::standing::{Rollout, Standing};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Source, Tx, fault};
@@ -23,6 +24,11 @@ const ALLOW: &str = "delete from forbidden_versions where model = $1 and version
 const GENERATION: &str = "select generation from route_generation where one = 1";
 const RAISE: &str = "update route_generation set generation = generation + 1 where one = 1";
 const RAISE_TO: &str = "update route_generation set generation = $1 where one = 1 and generation < $1";
+const SERVERS: &str = "select doc from model_servers order by service, version";
+const SERVERS_OF: &str = "select doc from model_servers where service = $1 order by version";
+const PUT_SERVER: &str = "insert into model_servers (service, version, doc) values ($1, $2, $3) \
+     on conflict (service, version) do update set doc = excluded.doc";
+const REMOVE_SERVER: &str = "delete from model_servers where service = $1 and version = $2";
 const RENAME: &str = "select doc from services where model = $1";
 
 /// Every statement, for the test that prepares each on both engines.
@@ -41,6 +47,10 @@ pub const STATEMENTS: &[&str] = &[
     GENERATION,
     RAISE,
     RAISE_TO,
+    SERVERS,
+    SERVERS_OF,
+    PUT_SERVER,
+    REMOVE_SERVER,
     RENAME,
 ];
 
@@ -142,4 +152,26 @@ pub(super) async fn raise(tx: &mut Tx) -> Result<()> {
 /// A router went on by itself: what comes next is newer than that.
 pub(super) async fn raise_to(tx: &mut Tx, generation: i64) -> Result<()> {
     on_tx!(tx, t => sqlx::query(RAISE_TO).bind(generation).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+/// Of one service, or of all.
+pub(super) async fn servers(source: Source<'_>, service: Option<&str>) -> Result<Vec<Server>> {
+    let docs: Vec<String> = match service {
+        None => on_source!(source, e => sqlx::query_scalar(SERVERS).fetch_all(e).await),
+        Some(name) => on_source!(source, e => sqlx::query_scalar(SERVERS_OF).bind(name).fetch_all(e).await),
+    }
+    .map_err(fault)?;
+    docs.iter().map(|d| read(d)).collect()
+}
+
+pub(super) async fn put_server(tx: &mut Tx, server: &Server) -> Result<()> {
+    let doc = text(server)?;
+    on_tx!(tx, t => sqlx::query(PUT_SERVER).bind(&server.service).bind(i64::from(server.version)).bind(doc)
+        .execute(&mut *t).await.map(drop))
+    .map_err(fault)
+}
+
+pub(super) async fn remove_server(tx: &mut Tx, service: &str, version: u32) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_SERVER).bind(service).bind(i64::from(version)).execute(&mut *t).await.map(drop))
+        .map_err(fault)
 }

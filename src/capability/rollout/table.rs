@@ -40,6 +40,13 @@ pub struct Route {
     pub limits: Limits,
 }
 
+impl Route {
+    /// All versions that it knows an address of.
+    pub fn arms(&self) -> impl Iterator<Item = &Arm> {
+        std::iter::once(&self.stable).chain(&self.candidate).chain(&self.previous)
+    }
+}
+
 /// A version, and where it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
