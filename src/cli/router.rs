@@ -19,6 +19,18 @@ pub struct Router {
     /// Threads that carry requests; a core each unless it is said
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Headers that a request may have; more are answered with 431 [default: 100]
+    #[arg(long, value_name = "N")]
+    pub headers_max: Option<usize>,
+    /// Certificate chain that clients are shown, PEM; with it they speak TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// The listening socket is standard input
+    #[arg(long, hide = true)]
+    pub inherit: bool,
     /// Leave the terminal's session
     #[arg(long, hide = true)]
     pub detached: bool,

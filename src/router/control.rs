@@ -11,12 +11,15 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 
+use super::handover::{self, Upgrade};
 use super::state::State;
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::rollout::RouteTable;
-use crate::capability::rollout::link::{Intent, SOCKET};
+use crate::capability::rollout::link::{Intent, Leftovers, SOCKET};
 
 const BODY_BYTES_MAX: usize = 16 << 20;
+/// The socket's name until its router takes requests.
+const COMING: &str = "router.sock.new";
 /// Events of one answer.
 const EVENTS_MAX: usize = 5_000;
 
@@ -24,12 +27,12 @@ const EVENTS_MAX: usize = 5_000;
 ///
 /// # Errors
 /// `Unavailable` when another router runs in the folder.
-pub async fn bind(folder: &Path) -> Result<UnixListener> {
-    let path = folder.join(SOCKET);
+pub async fn bind(folder: &Path, inherit: bool) -> Result<UnixListener> {
+    let path = folder.join(if inherit { COMING } else { SOCKET });
     let problem =
         |e: std::io::Error| Fault::unavailable(format!("cannot open the socket {}", path.display())).why(e.to_string());
     std::fs::create_dir_all(folder).map_err(problem)?;
-    if UnixStream::connect(&path).await.is_ok() {
+    if !inherit && UnixStream::connect(&path).await.is_ok() {
         return Err(Fault::unavailable(format!("another router runs in {}", folder.display()))
             .next("end it, or give this one a folder of its own with --folder"));
     }
@@ -42,6 +45,15 @@ pub async fn bind(folder: &Path) -> Result<UnixListener> {
     let bound = UnixListener::bind(&path);
     rustix::process::umask(before);
     bound.map_err(problem)
+}
+
+/// The socket that was bound beside the one before is the one from now on.
+///
+/// # Errors
+/// `Unavailable`.
+pub fn take_place(folder: &Path) -> Result<()> {
+    std::fs::rename(folder.join(COMING), folder.join(SOCKET))
+        .map_err(|e| Fault::unavailable("cannot take the place of the router before").why(e.to_string()))
 }
 
 pub async fn serve(listener: UnixListener, state: Arc<State>) {
@@ -72,7 +84,7 @@ pub async fn serve(listener: UnixListener, state: Arc<State>) {
     }
 }
 
-async fn answer(state: &State, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let done = act(state, request).await;
     let (status, body) = match done {
         Ok(body) => (StatusCode::OK, body),
@@ -95,7 +107,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|e| Fault::bug("answer").why(e.to_string()))
 }
 
-async fn act(state: &State, request: Request<Incoming>) -> Result<Vec<u8>> {
+async fn act(state: &Arc<State>, request: Request<Incoming>) -> Result<Vec<u8>> {
     let (parts, body) = request.into_parts();
     let asked = |key: &str| -> Option<i64> {
         let pairs = parts.uri.query()?.split('&').filter_map(|p| p.split_once('='));
@@ -119,6 +131,15 @@ async fn act(state: &State, request: Request<Incoming>) -> Result<Vec<u8>> {
         (&Method::POST, "/v1/intents") => {
             let intent: Intent = read(body).await?;
             json(&state.wish(&intent)?)
+        }
+        (&Method::POST, "/v1/upgrade") => {
+            let upgrade: Upgrade = read(body).await?;
+            json(&handover::hand_over(state, &upgrade).await?)
+        }
+        (&Method::POST, "/v1/leftovers") => {
+            let left: Leftovers = read(body).await?;
+            state.tap.drop_some(left.events_dropped);
+            json(&state.counters.add(&left.windows))
         }
         (&Method::POST, "/v1/stop") => {
             state.stop();

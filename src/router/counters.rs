@@ -67,6 +67,18 @@ impl Counters {
         window.last = window.last.max(served.answered);
     }
 
+    /// Adds what another router has counted; answers how many windows that were.
+    pub fn add(&self, windows: &[TrafficWindow]) -> i64 {
+        let mut now = self.now[worker()].lock().unwrap_or_else(PoisonError::into_inner);
+        for w in windows {
+            match now.entry((w.service.as_str().into(), w.version, w.arm, w.minute, w.weight)) {
+                Entry::Vacant(place) => drop(place.insert(w.clone())),
+                Entry::Occupied(mut known) => known.get_mut().add(w),
+            }
+        }
+        i64::try_from(windows.len()).unwrap_or(i64::MAX)
+    }
+
     /// What was counted since the batch `after`, which has arrived and is forgotten.
     pub fn take(&self, router: &str, after: i64) -> Windows {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,10 @@
 //! The data plane: a process of its own that sends each request to the version that serves its caller. It holds an
 //! immutable table, swaps it whole, keeps it on disk, and serves on when the agent or the store is gone.
 
+mod addresses;
 mod control;
 mod counters;
+mod handover;
 mod key;
 mod passing;
 mod pool;
@@ -10,69 +12,82 @@ mod proxy;
 mod rows;
 mod state;
 pub mod tap;
+mod tls;
 mod told;
 mod upstream;
+mod worker;
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 
 use crate::base::{Fault, fault::Result};
 use crate::capability::rollout::RouteTable;
-use passing::Open;
+pub use handover::Upgrade;
 use state::State;
+pub use tls::Files as TlsFiles;
+use worker::Workers;
 
-/// How long a client may take to send its headers.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(15);
-/// Headers of a request.
-const HEADERS_MAX: usize = 200;
-/// How long open requests may take to end once the router was asked to stop.
-const DRAIN: Duration = Duration::from_secs(30);
-/// How long clients that ask nothing stay connected then: the answer to their next request tells them to go.
-const LINGER: Duration = Duration::from_millis(300);
+/// Between two looks at the files of the certificate.
+const FILES_PERIOD: Duration = Duration::from_secs(5);
 
 /// How a router is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `HOST:PORT`; port 0 picks a free one.
     pub listen: String,
+    /// The listening socket is standard input: another router hands it over.
+    pub inherit: bool,
     /// Its folder: socket, table and journal.
     pub folder: PathBuf,
     /// Serves by this at first, unless a newer one lies in the folder.
     pub table: Option<RouteTable>,
     /// Threads that carry requests; a core each unless it is said.
     pub workers: Option<usize>,
+    /// Headers that a request may have; more are answered with 431.
+    pub headers_max: Option<usize>,
+    /// Clients speak TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Which program this is: another one takes over from it.
+pub fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let file = std::env::current_exe().and_then(std::fs::metadata);
+        let written = file.and_then(|f| Ok((f.modified()?, f.len())));
+        let since = written.ok().and_then(|(at, len)| Some((at.duration_since(std::time::UNIX_EPOCH).ok()?, len)));
+        let (at, len) = since.unwrap_or_default();
+        format!("{}-{}-{len}", env!("CARGO_PKG_VERSION"), at.as_millis())
+    })
 }
 
 /// A router that listens.
 pub struct Router {
     state: Arc<State>,
-    listener: TcpListener,
     control: tokio::net::UnixListener,
-    workers: usize,
+    options: Options,
 }
 
 impl Router {
     /// # Errors
-    /// `Unavailable` when the address or the folder cannot be had, or another router runs in that folder.
+    /// `Unavailable` when the address or the folder cannot be had, or another router runs in that folder; `Invalid` for
+    /// a certificate that cannot be used.
     pub async fn start(options: Options) -> Result<Self> {
-        let listener = TcpListener::bind(&options.listen).await.map_err(|e| {
-            Fault::unavailable(format!("cannot listen on {}", options.listen))
-                .why(e.to_string())
-                .next("choose another address with --listen, port 0 picks a free one")
-        })?;
+        build();
+        let acceptor = options.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let listener = listener(&options)?;
         let address = listener.local_addr().map_err(|e| Fault::bug("no address").why(e.to_string()))?;
-        let control = control::bind(&options.folder).await?;
-        let state = State::open(&options.folder, format!("http://{address}"), options.table)?;
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let workers = options.workers.unwrap_or_else(cores).max(1);
-        Ok(Self { state: Arc::new(state), listener, control, workers })
+        let control = control::bind(&options.folder, options.inherit).await?;
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let state = State::open(&options.folder, format!("{scheme}://{address}"), options.table.clone())?;
+        state.set_tls(acceptor);
+        if let Some(headers) = options.headers_max {
+            state.set_headers_max(headers);
+        }
+        state.set_listener(listener);
+        Ok(Self { state: Arc::new(state), control, options })
     }
 
     /// `http://HOST:PORT`.
@@ -86,98 +101,73 @@ impl Router {
         move || state.stop()
     }
 
-    /// Serves until it is asked to end, then lets open requests finish. Each worker is a thread with a runtime and
-    /// connections of its own.
+    /// Serves until it is asked to end, then lets open requests finish.
     pub async fn run(self) {
-        let Self { state, listener, control, workers } = self;
-        let tasks =
-            [tokio::spawn(control::serve(control, state.clone())), tokio::spawn(upstream::check_health(state.clone()))];
-        let workers = match listener.into_std() {
-            Ok(listener) => start_workers(workers, &listener, &state),
-            Err(e) => {
-                tracing::error!("listener: {e}");
-                Vec::new()
-            }
-        };
+        let Self { state, control, options } = self;
+        let Some(listener) = state.listener() else { return tracing::error!("no listening socket") };
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = Workers::start(options.workers.unwrap_or_else(cores).max(1), &listener, &state);
+        drop(listener);
+        let tasks = [
+            tokio::spawn(control::serve(control, state.clone())),
+            tokio::spawn(upstream::check_health(state.clone())),
+            tokio::spawn(addresses::keep(state.clone(), workers.ways)),
+            tokio::spawn(read_certificates(state.clone(), options.tls)),
+        ];
+        if options.inherit
+            && let Err(fault) = control::take_place(&options.folder)
+        {
+            return tracing::error!("{fault}");
+        }
         state.stopped().await;
-        let drained = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|w| drop(w.join()))).await;
+        state.close_listener();
+        let telling = state.is_handed_over().then(|| tokio::spawn(handover::tell_the_other(state.clone())));
+        let threads = workers.threads;
+        let drained = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|w| drop(w.join()))).await;
         if let Err(e) = drained {
             tracing::warn!("workers: {e}");
+        }
+        state.end();
+        if let Some(telling) = telling
+            && let Err(e) = telling.await
+        {
+            tracing::error!("counts are lost: {e}");
         }
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         state.close();
     }
 }
 
-fn start_workers(
-    workers: usize,
-    listener: &std::net::TcpListener,
-    state: &Arc<State>,
-) -> Vec<std::thread::JoinHandle<()>> {
-    let start = |number: usize| {
-        let (listener, state) = (listener.try_clone()?, state.clone());
-        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            pool::become_worker(number);
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(work(listener, state)),
-                Err(e) => tracing::error!("worker {number}: {e}"),
-            }
-        })
+fn listener(options: &Options) -> Result<std::net::TcpListener> {
+    let cannot = |e: std::io::Error| {
+        Fault::unavailable(format!("cannot listen on {}", options.listen))
+            .why(e.to_string())
+            .next("choose another address with --listen, port 0 picks a free one")
     };
-    (0..workers)
-        .filter_map(|number| start(number).inspect_err(|e| tracing::error!("worker {number}: {e}")).ok())
-        .collect()
+    let listener = if options.inherit {
+        let given = std::io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
+        std::net::TcpListener::from(given)
+    } else {
+        std::net::TcpListener::bind(&options.listen).map_err(cannot)?
+    };
+    listener.set_nonblocking(true).map_err(cannot)?;
+    Ok(listener)
 }
 
-/// Takes connections until the router is asked to end, and stays until its requests have ended.
-async fn work(listener: std::net::TcpListener, state: Arc<State>) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(e) => return tracing::error!("listener: {e}"),
-    };
+/// Takes up a certificate that was replaced; one that cannot be used is told of, and the one before stays.
+async fn read_certificates(state: Arc<State>, files: Option<TlsFiles>) {
+    let Some(files) = files else { return };
+    let mut known = files.changed();
     loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => serve(stream, state.clone()),
-                // Out of descriptors: those that are open will end.
-                Err(e) => {
-                    tracing::warn!("accept: {e}");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            },
-            () = state.stopped() => break,
+        tokio::time::sleep(FILES_PERIOD).await;
+        let now = files.changed();
+        if now == known {
+            continue;
+        }
+        known = now;
+        match files.read() {
+            Ok(acceptor) => state.set_tls(Some(acceptor)),
+            Err(fault) => tracing::warn!("the certificate before stays: {fault}"),
         }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, drained(&state)).await.is_err() {
-        tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
-    }
-}
-
-/// Resolves when everybody has gone, or nobody asks anything any more.
-async fn drained(state: &State) {
-    const TICK: Duration = Duration::from_millis(10);
-    let mut quiet = Duration::ZERO;
-    while state.connections.load(Ordering::Relaxed) > 0 && quiet < LINGER {
-        tokio::time::sleep(TICK).await;
-        quiet = if state.requests_open() > 0 { Duration::ZERO } else { quiet + TICK };
-    }
-}
-
-fn serve(stream: tokio::net::TcpStream, state: Arc<State>) {
-    if let Err(e) = stream.set_nodelay(true) {
-        tracing::debug!("nodelay: {e}");
-    }
-    tokio::spawn(async move {
-        let _connected = Open::of(&state.connections);
-        let service = service_fn(move |request| {
-            let state = state.clone();
-            async move { Ok::<_, std::convert::Infallible>(proxy::answer(&state, request).await) }
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_headers(HEADERS_MAX);
-        if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
-            tracing::debug!("connection: {e}");
-        }
-    });
 }

@@ -77,22 +77,24 @@ impl Asked {
 }
 
 /// Answers a client; on its way out it says whether its connection ends.
-pub async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Answer {
-    let mut answer = answered(state, request).await;
-    if state.is_stopping() {
+///
+/// `own` is the service whose own address it came by; otherwise the path begins with the service.
+pub async fn answer(state: &Arc<State>, request: Request<Incoming>, own: Option<&str>) -> Answer {
+    let keeps_connection = request.version() == Version::HTTP_2;
+    let mut answer = answered(state, request, own).await;
+    if state.is_stopping() && !keeps_connection {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }
 
-async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Answer {
+async fn answered(state: &Arc<State>, request: Request<Incoming>, own: Option<&str>) -> Answer {
     let came = SystemClock.now();
     if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
         return refuse(StatusCode::BAD_REQUEST, "no Host header", "HTTP/1.1 requires it");
     }
-    let whole_path = request.uri().path_and_query().map_or("/", |p| p.as_str()).trim_start_matches('/');
-    let end = whole_path.find(['/', '?']).unwrap_or(whole_path.len());
-    let (service, path) = whole_path.split_at(end);
+    let whole_path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    let (service, path) = own.map_or_else(|| split(whole_path), |service| (service, whole_path));
     let table = state.table();
     let Some(live) = table.route(service) else {
         return refuse(
@@ -113,6 +115,12 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Answer {
         Ok(asked) => served(state, live, asked, open).await,
         Err(answer) => answer,
     }
+}
+
+/// Service and path below it.
+fn split(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    path.split_at(path.find(['/', '?']).unwrap_or(path.len()))
 }
 
 /// Reads as much of the body as is needed to decide.

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hyper::header::HeaderValue;
+use tokio_rustls::TlsAcceptor;
 
 use super::counters::Counters;
 use super::passing::Open;
@@ -93,6 +94,24 @@ pub struct State {
     pub connections: Arc<AtomicU64>,
     stop: tokio::sync::watch::Sender<bool>,
     stopping: AtomicBool,
+    /// Another router has the address; what is counted here goes to it.
+    handed_over: AtomicBool,
+    /// While another router comes up the table stays as it is.
+    held: AtomicBool,
+    ended: AtomicBool,
+    listener: Mutex<Option<std::net::TcpListener>>,
+    tls: RwLock<Option<TlsAcceptor>>,
+    problems: Mutex<Vec<String>>,
+    headers_max: AtomicUsize,
+}
+
+/// The table stays as it is while this lives, and for good once the address was handed over.
+pub struct Hold<'a>(&'a State);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.held.store(self.0.is_handed_over(), Ordering::SeqCst);
+    }
 }
 
 fn disk(path: &Path) -> impl Fn(std::io::Error) -> Fault + '_ {
@@ -131,6 +150,13 @@ impl State {
             connections: Arc::default(),
             stop: tokio::sync::watch::channel(false).0,
             stopping: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            listener: Mutex::default(),
+            tls: RwLock::default(),
+            problems: Mutex::default(),
+            headers_max: AtomicUsize::new(super::worker::HEADERS_MAX),
         })
     }
 
@@ -156,6 +182,8 @@ impl State {
             pid: std::process::id(),
             address: self.address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: super::build().to_owned(),
+            problems: self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             generation: self.table().table.generation,
             started: self.started,
             open: self.requests_open(),
@@ -174,6 +202,7 @@ impl State {
     /// `Conflict` for an older one; `Unavailable` when it cannot be kept.
     pub fn swap(&self, table: RouteTable) -> Result<i64> {
         let _one = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_free()?;
         let now = self.table();
         let (held, given) = (now.table.generation, table.generation);
         if given < held || (given == held && now.table != table) {
@@ -236,6 +265,7 @@ impl State {
         }
         let version = route.stable.version;
         table.generation += 1;
+        self.check_free()?;
         self.write_intent(intent)?;
         let generation = self.swap(table)?;
         let took_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -293,6 +323,80 @@ impl State {
         self.stop.send_replace(true);
     }
 
+    /// Another router has the address.
+    pub fn stop_handed_over(&self) {
+        self.handed_over.store(true, Ordering::SeqCst);
+        self.stop();
+    }
+
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::SeqCst)
+    }
+
+    /// All requests were answered.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// # Errors
+    /// `Unavailable` while another router comes up.
+    pub fn hold_table(&self) -> Result<Hold<'_>> {
+        let _one = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_free()?;
+        self.held.store(true, Ordering::SeqCst);
+        Ok(Hold(self))
+    }
+
+    fn check_free(&self) -> Result<()> {
+        if self.held.load(Ordering::SeqCst) {
+            return Err(Fault::unavailable("the router is being replaced").next("ask again in a second"));
+        }
+        Ok(())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn set_listener(&self, listener: std::net::TcpListener) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+    }
+
+    /// Another handle of the socket that clients connect to.
+    pub fn listener(&self) -> Option<std::net::TcpListener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.try_clone().ok()
+    }
+
+    pub fn close_listener(&self) {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub fn set_tls(&self, acceptor: Option<TlsAcceptor>) {
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    }
+
+    /// `None` where clients do not encrypt.
+    pub fn tls(&self) -> Option<TlsAcceptor> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Headers that a request may have.
+    pub fn headers_max(&self) -> usize {
+        self.headers_max.load(Ordering::Relaxed)
+    }
+
+    pub fn set_headers_max(&self, headers: usize) {
+        self.headers_max.store(headers, Ordering::Relaxed);
+    }
+
+    pub fn set_problems(&self, problems: Vec<String>) {
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+    }
+
     /// Whether this answer is the last one of its connection.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -306,6 +410,9 @@ impl State {
     }
 
     pub fn close(&self) {
+        if self.is_handed_over() {
+            return;
+        }
         if let Err(e) = std::fs::remove_file(self.folder.join(SOCKET)) {
             tracing::debug!("socket: {e}");
         }

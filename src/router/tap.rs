@@ -118,9 +118,11 @@ impl Tap {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// Requests that wait.
-    pub fn waiting(&self) -> usize {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.len()
+    /// Lets go of what waits: nobody will ask this router for it. Answers how many requests that were.
+    pub fn forget(&self) -> u64 {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.bytes = 0;
+        std::mem::take(&mut queue.waiting).len() as u64
     }
 
     /// The oldest requests that came after the batch `after`, which has arrived and is forgotten: a sequence number of

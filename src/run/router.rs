@@ -18,7 +18,16 @@ pub async fn run(it: &Router) -> Result<Exit> {
         let _ = rustix::process::setsid();
     }
     let table = it.table.as_deref().map(read).transpose()?;
-    let options = router::Options { listen: it.listen.clone(), folder: it.folder.clone(), table, workers: it.workers };
+    let tls = it.tls_certificate.clone().zip(it.tls_key.clone());
+    let options = router::Options {
+        listen: it.listen.clone(),
+        inherit: it.inherit,
+        folder: it.folder.clone(),
+        table,
+        workers: it.workers,
+        headers_max: it.headers_max,
+        tls: tls.map(|(certificate, key)| router::TlsFiles { certificate, key }),
+    };
     let running = router::Router::start(options).await?;
     let problem = |e: std::io::Error| Fault::bug("cannot wait for signals").why(e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;

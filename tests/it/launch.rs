@@ -172,4 +172,5 @@ fn where_others_carry_the_traffic_the_deployment_is_told_and_predictions_prove_i
     eventually("it is deployed", || show(&agent)["stable"] == 1);
     assert_eq!(stage(), 1);
     agent.cli(&["audit", "verify"]).expect(0);
+    agent.cli(&["agent", "stop"]).expect(0);
 }

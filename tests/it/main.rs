@@ -39,6 +39,7 @@ mod notify;
 mod readme;
 mod rollouts;
 mod router;
+mod router_ways;
 mod store_audit;
 mod store_backup;
 mod store_engines;

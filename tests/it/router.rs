@@ -94,9 +94,9 @@ pub fn message(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-struct Router {
+pub struct Router {
     child: Child,
-    address: String,
+    pub address: String,
     folder: tempfile::TempDir,
 }
 
@@ -108,13 +108,17 @@ impl Drop for Router {
 }
 
 impl Router {
-    fn start(table: &RouteTable) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), Some(table))
+    pub fn start(table: &RouteTable) -> Self {
+        Self::start_with(table, &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, table: Option<&RouteTable>) -> Self {
+    pub fn start_with(table: &RouteTable, more: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Some(table), more)
+    }
+
+    fn start_in(folder: tempfile::TempDir, table: Option<&RouteTable>, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opsroom"));
-        command.args(["router", "--listen", "127.0.0.1:0", "--folder"]).arg(folder.path());
+        command.args(["router", "--listen", "127.0.0.1:0", "--folder"]).arg(folder.path()).args(more);
         if let Some(table) = table {
             let file = folder.path().join("given.json");
             std::fs::write(&file, serde_json::to_vec(table).unwrap()).unwrap();
@@ -122,11 +126,11 @@ impl Router {
         }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        let address = line.strip_prefix("router listening on http://").unwrap().to_owned();
+        let address = line.split_once("://").unwrap().1.to_owned();
         Self { child, address, folder }
     }
 
-    fn client(&self) -> BufReader<TcpStream> {
+    pub fn client(&self) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         BufReader::new(stream)
@@ -137,7 +141,7 @@ impl Router {
     }
 
     /// Status and answer of the control socket.
-    fn control(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub fn control(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let (status, body) = self.told(method, path, body);
         (status, serde_json::from_slice(&body).unwrap())
     }
@@ -155,11 +159,11 @@ impl Router {
         opsroom::router::tap::read(&self.told("GET", "/v1/events", "").1).unwrap()
     }
 
-    fn put(&self, table: &RouteTable) -> u16 {
+    pub fn put(&self, table: &RouteTable) -> u16 {
         self.control("PUT", "/v1/table", &serde_json::to_string(table).unwrap()).0
     }
 
-    fn status(&self) -> RouterStatus {
+    pub fn status(&self) -> RouterStatus {
         serde_json::from_value(self.control("GET", "/v1/status", "").1).unwrap()
     }
 }
@@ -175,7 +179,7 @@ pub fn ask(client: &mut BufReader<TcpStream>, request: &str) -> Option<(u16, Str
     Some((status_of(&head), head.to_lowercase(), String::from_utf8_lossy(&body).into_owned()))
 }
 
-fn post(user: &str, body: &str) -> String {
+pub fn post(user: &str, body: &str) -> String {
     format!(
         "POST /delay/invocations HTTP/1.1\r\nhost: r\r\nx-user: {user}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -184,11 +188,11 @@ fn post(user: &str, body: &str) -> String {
 
 const BODY: &str = "{\"dataframe_split\": {\"columns\": [\"hour\"], \"data\": [[7]]}}";
 
-fn arm(version: u32, upstream: &Upstream) -> Arm {
+pub fn arm(version: u32, upstream: &Upstream) -> Arm {
     Arm { version, urls: vec![upstream.url.clone()], health: None }
 }
 
-fn table(generation: i64, stable: Arm, candidate: Option<Arm>, weight: u16) -> RouteTable {
+pub fn table(generation: i64, stable: Arm, candidate: Option<Arm>, weight: u16) -> RouteTable {
     let route = Route {
         service: "delay".into(),
         model: "flight-delay".into(),
@@ -377,7 +381,7 @@ fn an_intent_lies_in_the_journal_before_the_swap() {
     router.child.kill().unwrap();
     router.child.wait().unwrap();
     let folder = std::mem::replace(&mut router.folder, tempfile::tempdir().unwrap());
-    let router = Router::start_in(folder, None);
+    let router = Router::start_in(folder, None, &[]);
     assert!(ask(&mut router.client(), &post("u", BODY)).unwrap().2.contains("[1]"));
     let kept: Vec<Intent> = serde_json::from_value(router.control("GET", "/v1/intents", "").1).unwrap();
     assert_eq!(kept, [intent]);

@@ -14,8 +14,10 @@ use tokio::net::UnixStream;
 use crate::base::{Fault, fault::Result};
 use crate::capability::rollout::RouteTable;
 use crate::capability::rollout::link::{Intent, RouterStatus, SOCKET, Windows};
+use crate::router::Upgrade;
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// An upgrade takes the longest.
+const TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The way to the router in a folder.
@@ -69,6 +71,14 @@ impl Link {
         self.ask(Method::DELETE, &format!("/v1/intents/{intent}"), None::<&()>).await
     }
 
+    /// Lets another program take over its address; answers how that one does.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not come up: then the one before goes on.
+    pub async fn upgrade(&self, upgrade: &Upgrade) -> Result<RouterStatus> {
+        self.ask(Method::POST, "/v1/upgrade", Some(upgrade)).await
+    }
+
     /// # Errors
     /// `Unavailable`.
     pub async fn stop(&self) -> Result<RouterStatus> {
@@ -98,7 +108,7 @@ impl Link {
             }
             Ok(bytes)
         };
-        tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| Err(gone("no answer within 5 s".to_owned())))
+        tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| Err(gone("no answer within 15 s".to_owned())))
     }
 }
 

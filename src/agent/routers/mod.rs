@@ -4,6 +4,7 @@
 mod link;
 mod tap;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::monitors::woken;
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::access::Role;
 use crate::capability::audit::{Via, Who};
-use crate::capability::rollout::link::{Intent, Wish};
+use crate::capability::rollout::link::{Intent, RouterStatus, Wish};
 use crate::capability::rollout::{self, Command as Rollouts};
 use crate::capability::wire::TapCounts;
 use crate::capability::{Actor, Command, Envelope, Hint, monitoring, perform};
@@ -38,7 +39,14 @@ pub async fn keep(app: App) {
     let mut hints = app.ctx().hints.listen();
     let folder = folder(&app);
     tokio::spawn(tap::keep(app.clone(), Link::to(&folder)));
-    let mut routers = Routers { link: Link::to(&folder), folder, after: 0, told: String::new() };
+    let mut routers = Routers {
+        link: Link::to(&folder),
+        folder,
+        after: 0,
+        router: String::new(),
+        kept: HashSet::new(),
+        told: String::new(),
+    };
     loop {
         let done = tokio::select! {
             done = routers.tend(&app) => done,
@@ -73,6 +81,10 @@ struct Routers {
     folder: PathBuf,
     /// The newest batch of counts that was recorded.
     after: i64,
+    /// Whose batches these are.
+    router: String,
+    /// Routers of another program that did not hand over.
+    kept: HashSet<String>,
     /// The trouble that was told of last.
     told: String,
 }
@@ -92,6 +104,7 @@ impl Routers {
             }
         };
         let tap = TapCounts { kept: status.events_kept, dropped: status.events_dropped, unreadable: 0 };
+        let status = self.replaced(status).await;
         app.set_router(status.address.clone(), tap);
         self.replay(app).await?;
         let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
@@ -108,8 +121,35 @@ impl Routers {
         self.take_counts(app).await
     }
 
+    /// A router of another program hands over to this one; where it does not, it goes on as it is.
+    async fn replaced(&mut self, status: RouterStatus) -> RouterStatus {
+        if status.build == crate::router::build() || self.kept.contains(&status.id) {
+            return status;
+        }
+        let program = match std::env::current_exe() {
+            Ok(program) if program.exists() => program,
+            _ => return status,
+        };
+        let after = if self.router == status.id { self.after } else { 0 };
+        match self.link.upgrade(&crate::router::Upgrade { program, after }).await {
+            Ok(next) => {
+                tracing::info!("router {} has taken over from {}", next.pid, status.pid);
+                next
+            }
+            Err(fault) => {
+                tracing::warn!("{fault}");
+                self.kept.insert(status.id.clone());
+                status
+            }
+        }
+    }
+
     async fn take_counts(&mut self, app: &App) -> Result<()> {
         let batch = self.link.windows(self.after).await?;
+        if batch.router != self.router {
+            // Another process counts from the beginning.
+            (self.router, self.after) = (batch.router.clone(), 0);
+        }
         if batch.windows.is_empty() {
             return Ok(());
         }
@@ -153,7 +193,7 @@ async fn redo(app: &App, intent: &Intent) -> Result<()> {
 }
 
 /// Starts a router that outlives this process.
-async fn start(folder: &Path, listen: &str, link: &Link) -> Result<crate::capability::rollout::link::RouterStatus> {
+async fn start(folder: &Path, listen: &str, link: &Link) -> Result<RouterStatus> {
     use std::os::unix::fs::DirBuilderExt;
     let problem = |e: std::io::Error| Fault::unavailable("the router cannot be started").why(e.to_string());
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(problem)?;

@@ -17,6 +17,12 @@ pub struct RouterStatus {
     /// `http://HOST:PORT`.
     pub address: String,
     pub version: String,
+    /// Which program it is: an agent of another one replaces it.
+    #[serde(default)]
+    pub build: String,
+    /// What it cannot do as the table says, such as an address that is taken.
+    #[serde(default)]
+    pub problems: Vec<String>,
     pub generation: i64,
     pub started: Timestamp,
     /// Requests that are open.
@@ -32,6 +38,14 @@ pub struct Windows {
     pub router: String,
     pub sequence: i64,
     pub windows: Vec<TrafficWindow>,
+}
+
+/// What a router that was replaced still counted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Leftovers {
+    pub windows: Vec<TrafficWindow>,
+    /// Requests that nobody will make events of.
+    pub events_dropped: u64,
 }
 
 /// Something decided at the router while no agent could be asked.
