@@ -1,6 +1,6 @@
 //! The demonstration: real flights, a real model, and what is trained on them and why.
 //!
-//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket.
+//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket, `traffic` the router.
 
 mod ending;
 pub mod features;
@@ -18,3 +18,4 @@ pub mod record;
 pub mod serve;
 pub mod story;
 mod tracker;
+mod traffic;

@@ -46,7 +46,7 @@ pub struct Story {
     pub(super) client: Client,
     speed: f64,
     say: Box<dyn Fn(&str) + Send + Sync>,
-    flights: Arc<Flights>,
+    pub(super) flights: Arc<Flights>,
     pub(super) workshop: Workshop,
     months: Months,
     /// Versions of the dataset, January first.
@@ -54,11 +54,11 @@ pub struct Story {
 }
 
 /// A run that has ended, with what it learned.
-struct Trained {
+pub(super) struct Trained {
     name: &'static str,
     run_id: String,
     settings: Settings,
-    model: Model,
+    pub(super) model: Model,
     /// On the first month after its training data.
     unseen: Quality,
 }
@@ -125,6 +125,7 @@ impl Story {
         self.arrive(winter.judged_on..=winter.judged_on).await?;
         let suite = self.ask_for(winter.judged_on).await?;
         let (first, first_version) = self.promote_best(&winter, &trained, &suite).await?;
+        self.open_service(first_version).await?;
         self.watch(&experiment, first, first_version, winter.judged_on + 1..=6, None).await?;
 
         let summer = plan::summer();
@@ -136,7 +137,8 @@ impl Story {
         let (second, second_version) = self.succeed(&summer, &trained, first_version, first, &suite).await?;
         self.watch(&experiment, second, second_version, summer.judged_on + 1..=12, Some(first)).await?;
 
-        self.check(&experiment, winter.runs.len() + summer.runs.len() + 2, first_version, second_version).await
+        self.bad_canary(&experiment, summer.judged_on + 1..=12, (second, second_version)).await?;
+        self.check(&experiment, winter.runs.len() + summer.runs.len() + 3, first_version, second_version).await
     }
 
     /// Months come in, each as a version of the dataset.
@@ -282,7 +284,8 @@ impl Story {
         let version = self.register(winner, &reason).await?;
         self.evaluate(suite, version).await?;
         self.stage(version, Stage::Staging, &reason).await?;
-        self.stage(version, Stage::Prod, &reason).await?;
+        // Stage and traffic move together: it arrives in production by its rollout.
+        self.roll_out(version, month..=month, &reason).await?;
         self.alias(version, &format!("follows production from v{old} to v{version}")).await?;
         Ok((winner, version))
     }
@@ -322,18 +325,31 @@ impl Story {
     }
 
     async fn register(&self, trained: &Trained, reason: &str) -> Result<u32> {
+        let description = format!("{}, learned from months {}", trained.name, record::months(&trained.settings));
+        let tags = BTreeMap::from([("unseen_auc".to_owned(), record::figure(&trained.unseen))]);
+        self.register_run(trained.name, &trained.run_id, description, tags, reason).await
+    }
+
+    pub(super) async fn register_run(
+        &self,
+        name: &str,
+        run_id: &str,
+        description: String,
+        tags: BTreeMap<String, String>,
+        reason: &str,
+    ) -> Result<u32> {
         let doc = VersionDoc {
-            description: format!("{}, learned from months {}", trained.name, record::months(&trained.settings)),
-            source: format!("runs:/{}/model", trained.run_id),
-            run_id: Some(trained.run_id.clone()),
+            description,
+            source: format!("runs:/{run_id}/model"),
+            run_id: Some(run_id.to_owned()),
             user: self.client.status().await?.actor,
-            tags: BTreeMap::from([("unseen_auc".to_owned(), record::figure(&trained.unseen))]),
+            tags,
             ..VersionDoc::default()
         };
         let command = registry::Command::RegisterVersion { model: NAME.to_owned(), create: true, import: None, doc };
         let outcome = self.perform(command, reason).await?;
         let version = outcome.version.ok_or_else(|| Fault::bug("the agent registered no version"))?;
-        self.tell_line(&format!("v{version} registered from {} (audit #{})", trained.name, outcome.audit));
+        self.tell_line(&format!("v{version} registered from {name} (audit #{})", outcome.audit));
         self.pause(EVENT_PACE).await;
         Ok(version)
     }
@@ -370,8 +386,12 @@ impl Story {
         self.pause(EVENT_PACE).await;
     }
 
+    pub(super) fn scaled(&self, at_speed_one: Duration) -> Duration {
+        at_speed_one.div_f64(self.speed.max(1e-3))
+    }
+
     async fn pause(&self, at_speed_one: Duration) {
-        let pause = at_speed_one.div_f64(self.speed.max(1e-3));
+        let pause = self.scaled(at_speed_one);
         // Below a millisecond a timer would wait longer than it is asked to.
         if pause >= Duration::from_millis(1) {
             tokio::time::sleep(pause).await;
@@ -379,6 +399,6 @@ impl Story {
     }
 }
 
-fn pretty(model: &Model) -> Result<Vec<u8>> {
+pub(super) fn pretty(model: &Model) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(model).map_err(|e| Fault::bug("a model cannot be written").why(e.to_string()))
 }

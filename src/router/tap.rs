@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::rows;
 use super::state::Live;
 use crate::base::{Fault, Timestamp, fault::Result};
-use crate::capability::monitoring::Prediction;
-use crate::capability::rollout::Protocol;
+use crate::capability::monitoring::{Prediction, Score};
+use crate::capability::rollout::{Answers, Protocol};
 
 /// Requests that may wait.
 pub const QUEUE_EVENTS_MAX: usize = 50_000;
@@ -61,6 +62,9 @@ struct Head<'a> {
     service: &'a str,
     model: &'a str,
     protocol: Protocol,
+    answers: Answers,
+    #[serde(borrow)]
+    slices: Vec<&'a str>,
     version: u32,
     id: &'a str,
     came: Timestamp,
@@ -78,6 +82,8 @@ impl Raw {
             service: &route.service,
             model: &route.model,
             protocol: route.protocol,
+            answers: route.answers,
+            slices: route.slices.iter().map(String::as_str).collect(),
             version: self.version,
             id: self.id.to_str().unwrap_or_default(),
             came: self.came,
@@ -192,22 +198,41 @@ pub fn read(batch: &[u8]) -> Result<Taken> {
 fn events(head: &Head<'_>, request: &[u8], answer: &[u8]) -> Vec<Prediction> {
     let rows = rows::rows(head.protocol, request, answer);
     let many = rows.len() > 1;
-    let event = |(i, (features, prediction))| Prediction {
-        id: if many { format!("{}/{i}", head.id) } else { head.id.to_owned() },
-        service: head.service.to_owned(),
-        model: Some(head.model.to_owned()),
-        version: Some(head.version.to_string()),
-        time: Some(head.came),
-        features,
-        prediction,
-        score: None,
-        latency_ms: Some(head.latency_ms),
-        error: None,
-        slices: std::collections::BTreeMap::new(),
-        batch: None,
-        usage: None,
+    let event = |(i, (features, answer)): (usize, (Map<String, Value>, Value))| {
+        let (prediction, score) = said(head.answers, answer);
+        let slice = |name: &&str| Some(((*name).to_owned(), text(features.get(*name)?)));
+        let slices = head.slices.iter().filter_map(slice).collect();
+        Prediction {
+            id: if many { format!("{}/{i}", head.id) } else { head.id.to_owned() },
+            service: head.service.to_owned(),
+            model: Some(head.model.to_owned()),
+            version: Some(head.version.to_string()),
+            time: Some(head.came),
+            slices,
+            features,
+            prediction,
+            score,
+            latency_ms: Some(head.latency_ms),
+            error: None,
+            batch: None,
+            usage: None,
+        }
     };
     rows.into_iter().enumerate().map(event).collect()
+}
+
+/// What was predicted, and with which probability where that is what is answered.
+fn said(answers: Answers, answer: Value) -> (Value, Option<Score>) {
+    match (answers, answer.as_f64()) {
+        (Answers::Scores, Some(p)) if (0.0..=1.0).contains(&p) => {
+            (Value::from(u8::from(p >= 0.5)), Some(Score::Positive(p)))
+        }
+        _ => (answer, None),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 #[cfg(test)]

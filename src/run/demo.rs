@@ -104,6 +104,9 @@ fn settings(folder: &Path, socket: PathBuf) -> AgentSettings {
     let inside = |name: &str| folder.join(name).display().to_string();
     AgentSettings {
         listen: "127.0.0.1:0".to_owned(),
+        router: "127.0.0.1:0".to_owned(),
+        // It serves its models by a program of its own: this one.
+        exec: true,
         store: inside("opsroom.db"),
         artifacts: inside("artifacts"),
         audit_heads: inside("opsroom.heads"),

@@ -8,11 +8,11 @@ use opsroom::capability::tracking::RunQuery;
 use opsroom::demo::proof::Workshop;
 use opsroom::demo::story::{NAME, Story};
 
-use crate::support::Agent;
+use crate::support::{Agent, Home};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_is_told_and_ends_as_it_should() {
-    let agent = Agent::start();
+    let agent = Agent::start_in(Home::new(), &["--exec", "true", "--router", "127.0.0.1:0"]);
     let client = agent.client();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
@@ -29,9 +29,16 @@ async fn the_story_is_told_and_ends_as_it_should() {
 
     let lines = heard.lock().unwrap().clone();
     assert!(
-        lines.last().unwrap().starts_with("the end: 14 runs finished, v3 in production, v1 archived"),
+        lines.last().unwrap().starts_with("the end: 15 runs finished, v3 in production, v1 archived"),
         "{lines:#?}"
     );
+
+    // The successor came by its rollout without a failed request; the version that is truly worse was caught.
+    let told = |words: &str| lines.iter().any(|l| l.contains(words));
+    assert!(told("v3 promoted by its rollout") && told("requests, none failed"), "{lines:#?}");
+    assert!(told("v4 dropped by the judge: errors"), "{lines:#?}");
+    let service = client.service(NAME).await.unwrap();
+    assert_eq!((service.standing.stable, service.standing.previous), (Some(3), Some(1)));
 
     let view = client.model(NAME, None).await.unwrap();
     let winner = view.in_stage(Stage::Prod).next().unwrap();
@@ -58,4 +65,5 @@ async fn the_story_is_told_and_ends_as_it_should() {
     let course = client.history(run.id, "heldout/loss", 400).await.unwrap();
     assert_eq!(course.count, 50);
     assert!(course.points.first().unwrap().value > course.points.last().unwrap().value);
+    agent.cli(&["agent", "stop"]).expect(0);
 }

@@ -194,6 +194,8 @@ pub fn arm(version: u32, upstream: &Upstream) -> Arm {
 
 pub fn table(generation: i64, stable: Arm, candidate: Option<Arm>, weight: u16) -> RouteTable {
     let route = Route {
+        answers: opsroom::capability::rollout::Answers::Values,
+        slices: Vec::new(),
         service: "delay".into(),
         model: "flight-delay".into(),
         protocol: Protocol::Mlflow,

@@ -527,6 +527,8 @@ fn about_rollouts() -> Vec<Command> {
         protocol: rollout::Protocol::Json,
         key: rollout::StickyKey::None,
         backend: vec![backend(1), backend(2)],
+        answers: rollout::Answers::Values,
+        slices: Vec::new(),
         launch: None,
         traffic: rollout::Traffic::Router,
         deploy: None,

@@ -48,6 +48,8 @@ fn standing(name: &str, candidate: Option<Rollout>) -> Standing {
             protocol: Protocol::Mlflow,
             key: StickyKey::Header("x-user-id".into()),
             backend: vec![backend(41), backend(42), backend(43)],
+            answers: rollout::Answers::Values,
+            slices: Vec::new(),
             launch: None,
             traffic: Traffic::Router,
             deploy: None,

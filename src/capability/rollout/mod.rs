@@ -22,7 +22,7 @@ pub use server::{Server, ServerState};
 pub use service::{Deploy, Launch, Service, Traffic, parse};
 pub use standing::{Awaited, Rollout, Seen, ServiceView, Standing, State};
 pub use store::STATEMENTS;
-pub use table::{Arm, Limits, Protocol, Route, RouteTable, StickyKey};
+pub use table::{Answers, Arm, Limits, Protocol, Route, RouteTable, StickyKey};
 
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::monitoring;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Guards;
 use super::split::BUCKETS;
-use super::{Limits, Protocol, StickyKey};
+use super::{Answers, Limits, Protocol, StickyKey};
 use crate::base::fault::Result;
 use crate::capability::form::{self, Document, Entry};
 
@@ -16,6 +16,11 @@ pub struct Service {
     pub model: String,
     pub protocol: Protocol,
     pub key: StickyKey,
+    #[serde(default)]
+    pub answers: Answers,
+    /// Features that its predictions are sliced by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
     pub backend: Vec<Backend>,
     /// How versions without a backend are started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +189,10 @@ struct Form {
     #[serde(default = "none")]
     key: StickyKey,
     #[serde(default)]
+    answers: Answers,
+    #[serde(default)]
+    slices: Vec<String>,
+    #[serde(default)]
     backend: Vec<BackendForm>,
     launch: Option<Launch>,
     #[serde(default)]
@@ -273,6 +282,8 @@ fn read(entry: &Entry<'_>) -> Result<Service> {
         model: form.model,
         protocol: form.protocol,
         key: form.key,
+        answers: form.answers,
+        slices: form.slices,
         backend,
         launch: form.launch,
         traffic: form.traffic,

@@ -152,6 +152,8 @@ impl Standing {
             model: self.service.model.clone(),
             protocol: self.service.protocol,
             key: self.service.key.clone(),
+            answers: self.service.answers,
+            slices: self.service.slices.clone(),
             salt: on_its_way.map(|r| r.salt.clone()).unwrap_or_default(),
             listen: self.service.listen.clone(),
             stable,

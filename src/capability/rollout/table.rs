@@ -20,6 +20,11 @@ pub struct Route {
     pub model: String,
     pub protocol: Protocol,
     pub key: StickyKey,
+    #[serde(default)]
+    pub answers: Answers,
+    /// Features that predictions are sliced by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
     /// Of the rollout: another one picks other callers.
     pub salt: String,
     /// An address of its own beside `/SERVICE/…` on the router's.
@@ -67,6 +72,17 @@ pub enum Protocol {
     Json,
     /// Nothing is routed: predictions are posted.
     None,
+}
+
+/// What the numbers of an answer are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answers {
+    /// What is predicted.
+    #[default]
+    Values,
+    /// Probabilities of the positive class: it is predicted from a half on.
+    Scores,
 }
 
 /// What keeps a caller on one arm.
