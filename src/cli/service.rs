@@ -282,6 +282,7 @@ fn document(view: &ServiceView) -> serde_json::Value {
         "history": view.history,
         "servers": view.servers,
         "awaited": s.awaited,
+        "recovery": view.recovery,
         "seen": view.seen,
         "difference": view.difference(),
         "generation": s.generation,
@@ -320,6 +321,17 @@ fn shown(view: &ServiceView) -> Page {
             None => format!("v{} is awaited; deploy it with: {}", awaited.version, awaited.command.join(" ")),
         });
         page = page.line(format!("then: opsroom deployed {} {}", s.service.name, awaited.version));
+    }
+    if let Some(recovery) = &view.recovery {
+        let turn = &recovery.turn;
+        page = page.line(format!(
+            "v{} was taken back at {} by {}: {}",
+            turn.from,
+            show::moment(turn.at),
+            turn.by,
+            turn.reason
+        ));
+        page = page.line(recovery.words());
     }
     if let Some(difference) = view.difference() {
         page = page.line(difference);

@@ -4,7 +4,8 @@ use opsroom::base::Timestamp;
 use opsroom::capability::rollout::judge::{Advice, Finding, Guards, Judgement, Sums};
 use opsroom::capability::rollout::service::{Backend, Plan, Step};
 use opsroom::capability::rollout::{
-    Command as Rollouts, Limits, Protocol, Rollout, Service, ServiceView, Standing, State, StickyKey, Traffic,
+    Command as Rollouts, Limits, Protocol, Recovery, Rollout, Service, ServiceView, Standing, State, StickyKey,
+    Traffic, Turn,
 };
 use opsroom::capability::{Command, rollout};
 use opsroom::tui::model::Change;
@@ -63,6 +64,7 @@ fn standing(name: &str, candidate: Option<Rollout>) -> Standing {
         previous: Some(41),
         candidate,
         awaited: None,
+        turned: None,
         generation: 118,
     }
 }
@@ -96,6 +98,19 @@ pub fn answer(want: &Want) -> Option<Page> {
             standing: standing("churn", None),
             judgement: None,
             history: Vec::new(),
+            recovery: Some(Recovery {
+                turn: Turn {
+                    at: ago(240),
+                    from: 43,
+                    to: 42,
+                    by: "judge".into(),
+                    reason: "errors: 31 errors hit the candidate, 2 the stable version".into(),
+                },
+                answered: 212,
+                failed: 31,
+                last: Some(opsroom::base::Timestamp(ago(240).0 + 12_000)),
+                since: 3_201,
+            }),
             servers: Vec::new(),
             seen: Vec::new(),
         })),
@@ -112,6 +127,7 @@ pub fn answer(want: &Want) -> Option<Page> {
                 standing: flight(),
                 judgement: Some(judgement()),
                 history: vec![dropped],
+                recovery: None,
                 servers: Vec::new(),
                 seen: Vec::new(),
             }))
@@ -135,6 +151,10 @@ fn every_layout() {
         room.keys("%");
         room.wait(1_000_000);
         snapshot(&format!("rollouts_weight_{width}x{height}"), &room.text());
+        // After a way back: the proof.
+        room.keys("esc k");
+        room.wait(1_000_000);
+        snapshot(&format!("rollouts_taken_back_{width}x{height}"), &room.text());
     }
     let mut ascii = Room::with((80, 24), ASCII, |want| answer(want).unwrap_or_else(|| fixture(want)));
     ascii.keys("5 j");

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::external::{self, deploy_failed, deployed};
+use super::recovery::Turn;
 use super::server::ServerState;
 use super::service::{Service, Traffic, percent};
 use super::split::BUCKETS;
@@ -45,10 +46,10 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
         Command::SetService { service } => set(tx, service).await?,
         Command::RemoveService { name } => remove(tx, name).await?,
         Command::StartRollout { service, version } => start(tx, service, *version, by).await?,
-        Command::AdvanceRollout { service } => turn(tx, service, |s, r| advance(s, r, by.now)).await?,
-        Command::SetWeight { service, weight } => turn(tx, service, |_, r| weigh(r, *weight, by)).await?,
-        Command::HoldRollout { service } => turn(tx, service, |_, r| hold(r, by)).await?,
-        Command::ResumeRollout { service } => turn(tx, service, |s, r| resume(s, r, by.now)).await?,
+        Command::AdvanceRollout { service } => change(tx, service, |s, r| advance(s, r, by.now)).await?,
+        Command::SetWeight { service, weight } => change(tx, service, |_, r| weigh(r, *weight, by)).await?,
+        Command::HoldRollout { service } => change(tx, service, |_, r| hold(r, by)).await?,
+        Command::ResumeRollout { service } => change(tx, service, |s, r| resume(s, r, by.now)).await?,
         Command::DropRollout { service } => end(tx, service, State::Dropped, by).await?,
         Command::FinishRollout { service } => end(tx, service, State::Promoted, by).await?,
         Command::SwitchService { service, version } => switch(tx, service, *version, by).await?,
@@ -99,6 +100,7 @@ async fn set(tx: &mut Tx, service: &Service) -> Result<Applied> {
             previous: None,
             candidate: None,
             awaited: None,
+            turned: None,
             generation: 0,
         },
     };
@@ -194,12 +196,12 @@ async fn may_answer(tx: &mut Tx, standing: &Standing, version: u32) -> Result<()
 }
 
 /// Changes the rollout that goes on.
-async fn turn(tx: &mut Tx, name: &str, change: impl FnOnce(&Service, &mut Rollout) -> Result<()>) -> Result<Applied> {
+async fn change(tx: &mut Tx, name: &str, how: impl FnOnce(&Service, &mut Rollout) -> Result<()>) -> Result<Applied> {
     let mut standing = service(Source::Tx(tx), name).await?;
     let words = |r: &Rollout| format!("v{} {} at {} %", r.version, r.state.words(), percent(r.weight));
     let Some(rollout) = &mut standing.candidate else { return Err(nothing_on_its_way(name)) };
     let before = words(rollout);
-    change(&standing.service, rollout)?;
+    how(&standing.service, rollout)?;
     let applied = changed(before, words(rollout));
     keep(tx, standing).await?;
     Ok(applied)
@@ -268,6 +270,11 @@ async fn end(tx: &mut Tx, name: &str, state: State, by: By<'_>) -> Result<Applie
     let ended = Rollout { state, weight, shadow: false, ended: Some(by.now), why: by.reason.to_owned(), ..rollout };
     store::put_rollout(tx, &ended).await?;
     let mut applied = changed(before, format!("v{} {}", ended.version, state.words()));
+    if state == State::Dropped
+        && let Some(stable) = standing.stable
+    {
+        standing.turned = Some(turn(by, ended.version, stable));
+    }
     if state == State::Promoted {
         applied.to_prod = Some((standing.service.model.clone(), ended.version));
         standing.previous = standing.stable;
@@ -323,7 +330,12 @@ async fn roll_back(tx: &mut Tx, name: &str, to: Option<u32>, by: By<'_>) -> Resu
             .next(format!("name one with --to, or stop the service: opsroom service remove {name}"))
     })?;
     may_answer(tx, &standing, target).await?;
-    move_to(tx, standing, target, by).await
+    let turned = standing.stable.map(|from| turn(by, from, target));
+    move_to(tx, Standing { turned, ..standing }, target, by).await
+}
+
+fn turn(by: By<'_>, from: u32, to: u32) -> Turn {
+    Turn { at: by.now, from, to, by: by.name.to_owned(), reason: by.reason.to_owned() }
 }
 
 /// All callers go only to a server that is there.

@@ -8,6 +8,7 @@ mod command;
 mod external;
 pub mod judge;
 pub mod link;
+mod recovery;
 pub mod server;
 pub mod service;
 pub mod split;
@@ -18,6 +19,7 @@ pub mod table;
 pub use apply::{Applied, By, apply, check_served, check_stage, service as standing, stage_set};
 pub use command::Command;
 pub use external::begun as deploy_begun;
+pub use recovery::{Recovery, Turn};
 pub use server::{Server, ServerState};
 pub use service::{Deploy, Launch, Service, Traffic, parse};
 pub use standing::{Awaited, Rollout, Seen, ServiceView, Standing, State};
@@ -27,6 +29,9 @@ pub use table::{Answers, Arm, Limits, Protocol, Route, RouteTable, StickyKey};
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::monitoring;
 use crate::db::{Source, Tx};
+
+/// How far before a way back its version is looked at.
+const BEFORE_US: i64 = 3_600_000_000;
 
 /// Every service, by name.
 ///
@@ -48,8 +53,15 @@ pub async fn view(mut source: Source<'_>, name: &str, now: Timestamp) -> Result<
     };
     let mut history = store::rollouts(source.again(), name).await?;
     history.retain(|r| r.state.is_over());
+    let recovery = match &standing.turned {
+        None => None,
+        Some(turn) => {
+            let from = Timestamp(turn.at.0 - BEFORE_US);
+            Some(Recovery::of(turn, &monitoring::windows(source.again(), name, from, now).await?))
+        }
+    };
     let servers = store::servers(source, Some(name)).await?;
-    Ok(ServiceView { standing, judgement, history, servers, seen: Vec::new() })
+    Ok(ServiceView { standing, judgement, history, recovery, servers, seen: Vec::new() })
 }
 
 /// What the judge says of a rollout, from its beginning to now.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judgement;
+use super::recovery::{Recovery, Turn};
 use super::server::Server;
 use super::service::{Service, Traffic};
 use super::{Arm, Protocol, Route};
@@ -24,6 +25,9 @@ pub struct Standing {
     /// Where others carry the traffic: what was decided and is not yet deployed.
     #[serde(default)]
     pub awaited: Option<Awaited>,
+    /// The newest way back that was taken.
+    #[serde(default)]
+    pub turned: Option<Turn>,
     /// Grows with every change of this service.
     #[serde(default)]
     pub generation: i64,
@@ -114,6 +118,9 @@ pub struct ServiceView {
     /// Ended rollouts, newest first.
     #[serde(default)]
     pub history: Vec<Rollout>,
+    /// What the counts prove of the newest way back.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
     /// Versions that the agent runs.
     #[serde(default)]
     pub servers: Vec<Server>,

@@ -9,7 +9,7 @@ use super::{GUARDS, HISTORY, PANES, Rollouts, SERVICES};
 use crate::base::{Timestamp, show};
 use crate::capability::rollout::judge::{Advice, Finding, Judgement};
 use crate::capability::rollout::service::percent;
-use crate::capability::rollout::{Rollout, Standing, State as Standing_};
+use crate::capability::rollout::{Recovery, Rollout, Standing, State as Standing_};
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::screen::runs::view::failed;
@@ -135,6 +135,12 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         let before = current
             .previous
             .map_or("nothing answered before it".to_owned(), |v| format!("before it: v{v}, R goes back"));
+        let full = rollouts.full();
+        let back = full.and_then(|v| v.recovery.as_ref()).map(|r| taken_back(look, state.now, r));
+        let odd = full.and_then(crate::capability::rollout::ServiceView::difference);
+        let servers = full.map_or(&[][..], |v| v.servers.as_slice());
+        let servers: Vec<String> = servers.iter().map(|s| format!("v{} {}", s.version, s.state.words())).collect();
+        let servers = if servers.is_empty() { String::new() } else { format!("servers: {}", servers.join(", ")) };
         let address = state.status.value().map_or("", |s| s.router.as_str());
         let lines = [
             (before, Token::Muted),
@@ -142,9 +148,19 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
                 format!("POST {}/{}/…", if address.is_empty() { "ROUTER" } else { address }, current.service.name),
                 Token::Muted,
             ),
+            (servers, Token::Muted),
         ];
-        for (y, (text, token)) in (inner.y..inner.bottom()).zip(&lines) {
-            put(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), text, look.style(*token));
+        let awaited = current.awaited.as_ref().map(|a| match (&a.failed, a.command.as_slice()) {
+            (Some(why), _) => (format!("{} v{} was not deployed: {why}", look.glyphs.fail, a.version), Token::Crit),
+            (None, []) => (format!("! v{} is awaited: deploy it, then opsroom deployed", a.version), Token::Warn),
+            (None, line) => (format!("! v{} is awaited; deploy it with: {}", a.version, line.join(" ")), Token::Warn),
+        });
+        let odd = odd.map(|words| (format!("! {words}"), Token::Warn));
+        let first = [awaited, odd].into_iter().flatten().chain(back.into_iter().flatten());
+        let lines = first.chain(lines).filter(|(text, _)| !text.is_empty());
+        for (y, (text, token)) in (inner.y..inner.bottom()).zip(lines) {
+            let text = format::cut(&text, usize::from(inner.width.saturating_sub(2)), look.glyphs.ellipsis);
+            put(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &text, look.style(token));
         }
         return;
     };
@@ -181,6 +197,19 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         let parts = [(label.as_str(), Token::Text), (bar.as_str(), *token), (value.as_str(), Token::Text)];
         put_all(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &parts);
     }
+}
+
+/// What the counts prove of the newest way back.
+fn taken_back(look: &Look<'_>, now: Timestamp, r: &Recovery) -> [(String, Token); 2] {
+    let (turn, when) = (&r.turn, format::moment(now, r.turn.at));
+    let last = match r.last_after_ms() {
+        None => "it answered nobody".to_owned(),
+        Some(ms) if ms <= 0.0 => "no answer of it after the decision".to_owned(),
+        Some(ms) => format!("last answer of it {ms:.0} ms after the decision"),
+    };
+    let what = format!("{} v{} taken back {when} by {}: {}", look.glyphs.ok, turn.from, turn.by, turn.reason);
+    let proof = format!("  {last} · {} before, {} failed · v{}: {} since", r.answered, r.failed, turn.to, r.since);
+    [(what, Token::Ok), (proof, Token::Text)]
 }
 
 fn advice(look: &Look<'_>, advice: Advice) -> (String, Token) {
