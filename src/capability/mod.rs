@@ -10,6 +10,7 @@ pub mod drift;
 pub mod envelope;
 pub mod evals;
 pub mod event;
+pub mod fleet;
 pub mod form;
 pub mod gates;
 mod judged;

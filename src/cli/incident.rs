@@ -108,16 +108,27 @@ pub struct Handover {
     since: Timestamp,
 }
 
+impl Of {
+    /// The incident that is only to be shown.
+    pub fn alone(&self) -> Option<i64> {
+        self.id.filter(|_| self.verb.is_none())
+    }
+}
+
+/// # Errors
+/// `NotFound`.
+pub async fn show(session: &Session, id: i64) -> Result<Exit> {
+    let view = session.client().await?.incident(id).await?;
+    print::answer(session.format, &view, |v| shown(v, session.format))?;
+    Ok(Exit::Done)
+}
+
 /// # Errors
 /// What the agent refused.
 pub async fn run(session: &Session, of: Of) -> Result<Exit> {
     let Some(verb) = of.verb else {
         return match of.id {
-            Some(id) => {
-                let view = session.client().await?.incident(id).await?;
-                print::answer(session.format, &view, |v| shown(v, session.format))?;
-                Ok(Exit::Done)
-            }
+            Some(id) => show(session, id).await,
             None => list(session, None, false).await,
         };
     };

@@ -146,6 +146,7 @@ impl Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Fleet(plain::Fleet),
     /// The screen of runs; with a verb look at runs, compare, export, tag and delete them
     Runs(runs::Runs),
     /// Experiments, which hold runs
@@ -256,6 +257,10 @@ impl Verb {
             Self::Runs(runs::Runs { verb: None, saying }) => Ok(Ok((plain::Place::Runs, saying))),
             Self::Audit(audit::Audit { verb: None, saying }) => Ok(Ok((plain::Place::Audit(None), saying))),
             Self::Registry(registry) => Ok(Ok(registry.place())),
+            Self::Fleet(fleet) => Ok(Ok((plain::Place::Fleet, fleet.saying))),
+            Self::Incident(of) if of.alone().is_some() => {
+                Ok(Ok((plain::Place::Incident(of.alone().unwrap_or_default()), plain::Saying::default())))
+            }
             Self::Room(room) => Ok(room.place()),
             verb => Err(Box::new(verb)),
         }
@@ -312,6 +317,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         | Verb::Restore(_)
         | Verb::Runs(_)
         | Verb::Audit(_)
+        | Verb::Fleet(_)
         | Verb::Registry(_)
         | Verb::Room(_) => Err(Fault::bug("this verb runs elsewhere")),
         Verb::Config(verb) => config::run(session, &verb),

@@ -5,7 +5,8 @@ use reqwest::Method;
 use super::Client;
 use super::calls::encode;
 use crate::base::fault::Result;
-use crate::capability::drift::DriftReport;
+use crate::capability::drift::{DriftReport, Feature};
+use crate::capability::fleet::{AskedLive, Fleet, Live};
 use crate::capability::monitoring::counters::{Accepted, Recount, Standing};
 use crate::capability::monitoring::quality::{Asked, QualityReport};
 
@@ -59,6 +60,33 @@ impl Client {
     /// As [`Self::quality`].
     pub async fn drift(&self, service: &str, asked: &Asked) -> Result<DriftReport> {
         self.get(&format!("/api/v1/monitoring/{}/drift", encode(service)), &query(asked)).await
+    }
+
+    /// All services at a glance; the window in seconds.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn fleet(&self, window: u64) -> Result<Fleet> {
+        self.get("/api/v1/fleet", &[("window", window.to_string())]).await
+    }
+
+    /// # Errors
+    /// `NotFound` for a service of which nothing is known.
+    pub async fn live(&self, service: &str, asked: &AskedLive) -> Result<Live> {
+        let mut query = vec![("window", asked.window.to_string())];
+        query.extend(asked.to.map(|t| ("to", t.to_string())));
+        query.extend(asked.metric.clone().map(|m| ("metric", m)));
+        self.get(&format!("/api/v1/monitoring/{}/live", encode(service)), &query).await
+    }
+
+    /// One column in the training data and now.
+    ///
+    /// # Errors
+    /// As [`Self::quality`].
+    pub async fn feature(&self, service: &str, column: &str, asked: &Asked) -> Result<Feature> {
+        let mut query = query(asked);
+        query.push(("column", column.to_owned()));
+        self.get(&format!("/api/v1/monitoring/{}/feature", encode(service)), &query).await
     }
 
     /// # Errors

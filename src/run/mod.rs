@@ -125,6 +125,9 @@ fn view_of(place: Place) -> Option<View> {
     match place {
         Place::Overview => None,
         Place::Compare(ids) => Some(View::Compare(ids)),
+        Place::Fleet => Some(View::Fleet),
+        Place::Incident(id) => Some(View::Incident(id)),
+        Place::Live(_) => Some(View::Live),
         Place::Runs => Some(View::Runs),
         Place::Run(id) => Some(View::Run(id)),
         Place::Registry { .. } => Some(View::Registry),

@@ -77,6 +77,9 @@ actions! {
     Open "open" Move "open" "open what the cursor is on";
     StepOut "step.out" Move "back" "one step out: overlay, filter, marks, place";
     PlaceLast "place.last" Move "last place" "the place before this one";
+    PlaceFleet "place.fleet" Move "Fleet" "go to Fleet: incidents and services";
+    PlaceLive "place.live" Move "Live" "go to Live: quality, drift and slices of a service";
+    Incident "incident" Move "incident" "go to the incident of what the cursor is on";
     PlaceRuns "place.runs" Move "Runs" "go to Runs";
     PlaceRegistry "place.registry" Move "Registry" "go to the Registry";
     PlaceRollouts "place.rollouts" Move "Rollouts" "go to services and rollouts";
@@ -110,6 +113,11 @@ actions! {
     HoldSheet "hold.sheet" Act "hold…" "hold the rollout at its weight, or resume it…";
     DropSheet "drop.sheet" Act "drop…" "take the candidate away from all callers…";
     ForbidSheet "forbid.sheet" Act "forbid…" "forbid a version to be rolled out…";
+    Ack "ack" Act "ack" "say that you look after the incident";
+    Silence "silence" Act "silence" "tell nobody about the incident for a while…";
+    Assign "assign" Act "owner" "give the incident to someone…";
+    Arm "arm" Look "version" "look at the next version, or at all";
+    DriftTest "drift.test" Look "test" "drift by psi, ks, js or w1";
     DataDiff "data.diff" Look "diff" "what changed between two versions, and back";
     PaneZoom "pane.zoom" Look "zoom" "the focused pane fills the screen";
     TimeWindow "time.window" Look "window" "look at a window of time…";
@@ -172,6 +180,16 @@ impl Action {
 
     /// Whether it leads to a change on a server, by a sheet or at once.
     pub fn changes(self) -> bool {
-        self.opens_sheet() || matches!(self, Self::NoteEdit | Self::TagEdit | Self::AliasEdit | Self::Undo)
+        self.opens_sheet()
+            || matches!(
+                self,
+                Self::Ack
+                    | Self::Silence
+                    | Self::Assign
+                    | Self::NoteEdit
+                    | Self::TagEdit
+                    | Self::AliasEdit
+                    | Self::Undo
+            )
     }
 }

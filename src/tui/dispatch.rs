@@ -16,6 +16,8 @@ use super::{screen, small, undo, update, verb};
 const TWICE_US: i64 = 2_000_000;
 
 pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
+    // Whoever presses a key is where they want to be.
+    state.fleet.arrives = false;
     let now = state.now;
     match &mut state.overlay {
         Some(Overlay::Filter(_)) => return filter_key(state, key, effects),
@@ -26,6 +28,17 @@ pub fn key(state: &mut State, key: Key, effects: &mut Vec<Effect>) {
         Some(Overlay::Editor(editor)) => {
             let typed = editor.press(key);
             return small::typed(state, typed, effects);
+        }
+        Some(Overlay::Explain(explained)) => {
+            match key.code {
+                Code::Char('y') => {
+                    effects.push(Effect::Copy(explained.query.clone()));
+                    state.overlay = None;
+                }
+                Code::Esc | Code::Enter | Code::Char('q') => state.overlay = None,
+                _ => {}
+            }
+            return;
         }
         Some(Overlay::Prompt(prompt)) => {
             let typed = prompt.press(key);
@@ -69,6 +82,14 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     }
     state.moved = moves_cursor(action).then_some(state.now);
     match action {
+        Action::PlaceFleet => state.go(View::Fleet, effects),
+        Action::PlaceLive => {
+            if let Some(service) = screen::service_here(state) {
+                state.live.scope(service);
+            }
+            state.go(View::Live, effects);
+        }
+        Action::Incident => open_incident(state, effects),
         Action::PlaceRuns => state.go(View::Runs, effects),
         Action::PlaceRegistry => state.go(View::Registry, effects),
         Action::PlaceRollouts => state.go(View::Rollouts, effects),
@@ -103,6 +124,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             state.say("loading again");
         }
         Action::Undo => undo::act(state, effects),
+        Action::NoteEdit if matches!(state.nav.here(), View::Incident(_)) => screen::act(state, action, effects),
         Action::NoteEdit => small::ask_note(state),
         Action::TagEdit => small::ask_tag(state),
         Action::AliasEdit => small::version::ask(state, small::version::Part::Alias),
@@ -117,6 +139,20 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         other => screen::act(state, other, effects),
+    }
+}
+
+/// The incident of what the cursor is on, else the gravest open one.
+fn open_incident(state: &mut State, effects: &mut Vec<Effect>) {
+    let here = screen::service_here(state);
+    let all = state.fleet.open.value().map_or(&[][..], Vec::as_slice);
+    let open = || all.iter().filter(|i| i.is_open());
+    let own =
+        here.as_ref().and_then(|service| all.iter().filter(|i| i.service == *service).min_by_key(|i| !i.is_open()));
+    let chosen = state.fleet.incident_here().filter(|_| *state.nav.here() == View::Fleet).or(own);
+    match chosen.or_else(|| open().min_by_key(|i| i.severity)).map(|i| i.id) {
+        Some(id) => state.go(View::Incident(id), effects),
+        None => state.say("no incident is open"),
     }
 }
 

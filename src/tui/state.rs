@@ -16,10 +16,14 @@ use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
 use super::screen::compare::Compare;
 use super::screen::data::Data;
+use super::screen::fleet::Fleet;
+use super::screen::incident::IncidentScreen;
+use super::screen::live::Live;
 use super::screen::registry::Registry;
 use super::screen::rollouts::Rollouts;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
+use super::screen::watch::Watch;
 use super::span::Span;
 use super::undo::{Doing, Undo};
 use super::views::SavedView;
@@ -28,6 +32,11 @@ use crate::base::Timestamp;
 /// A screen to stand on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum View {
+    /// Incidents and services.
+    Fleet,
+    Incident(i64),
+    /// One service in full.
+    Live,
     Runs,
     Run(String),
     /// Runs side by side, by id.
@@ -48,9 +57,11 @@ pub enum View {
 
 impl View {
     /// The places with a tab: its digit, its name, its action.
-    pub const TABS: [(Self, char, &'static str, Action); 5] = [
+    pub const TABS: [(Self, char, &'static str, Action); 7] = [
+        (Self::Fleet, '1', "Fleet", Action::PlaceFleet),
         (Self::Runs, '2', "Runs", Action::PlaceRuns),
         (Self::Registry, '3', "Registry", Action::PlaceRegistry),
+        (Self::Live, '4', "Live", Action::PlaceLive),
         (Self::Rollouts, '5', "Rollouts", Action::PlaceRollouts),
         (Self::Audit, '7', "Audit", Action::PlaceAudit),
         (Self::Data, '8', "Data & evals", Action::PlaceData),
@@ -58,6 +69,9 @@ impl View {
 
     pub fn context(&self) -> Context {
         match self {
+            Self::Fleet => "screen.fleet",
+            Self::Incident(_) => "screen.incident",
+            Self::Live => "screen.live",
             Self::Runs => "screen.runs",
             Self::Run(_) => "screen.run",
             Self::Compare(_) => "screen.compare",
@@ -74,6 +88,7 @@ impl View {
         match self {
             Self::Run(_) | Self::Compare(_) => Self::Runs,
             Self::Versus { .. } => Self::Registry,
+            Self::Incident(_) => Self::Fleet,
             other => other.clone(),
         }
     }
@@ -172,6 +187,13 @@ pub struct State {
     pub audit: Audit,
     pub data: Data,
     pub rollouts: Rollouts,
+    pub fleet: Fleet,
+    pub incident: IncidentScreen,
+    pub live: Live,
+    /// The service in full that Fleet, Incident and Live show.
+    pub watch: Watch,
+    /// A session was taken up: the room stands where somebody left it.
+    pub restored: bool,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// Changes that were sent and not answered yet.
@@ -223,6 +245,11 @@ impl State {
             audit: Audit::default(),
             data: Data::default(),
             rollouts: Rollouts::default(),
+            fleet: Fleet::default(),
+            incident: IncidentScreen::default(),
+            live: Live::default(),
+            watch: Watch::default(),
+            restored: false,
             overlay: None,
             toast: None,
             doing: BTreeMap::new(),
@@ -273,6 +300,11 @@ impl State {
             }
         }
         match self.nav.here() {
+            View::Fleet => self.fleet.why_not(action),
+            View::Incident(_) => {
+                self.incident.why_not(action).or_else(|| super::screen::rollouts::why_not_here(self, action))
+            }
+            View::Live => super::screen::live::why_not(self, action),
             View::Runs => self.runs.why_not(action),
             View::Run(_) => self.run.why_not(action),
             View::Compare(_) => self.compare.why_not(action, &self.registry),
@@ -334,6 +366,16 @@ impl State {
                 self.compare = Compare::open(ids.clone(), &self.runs, self.now);
             }
             self.nav.stack.push(view);
+        } else if let View::Incident(id) = view {
+            if self.incident.id != id {
+                self.incident = IncidentScreen::open(id);
+            }
+            // From one incident to another nothing piles up.
+            self.nav.stack.retain(|v| !matches!(v, View::Incident(_)));
+            if self.nav.stack.is_empty() {
+                self.nav.stack.push(View::Fleet);
+            }
+            self.nav.stack.push(view);
         } else if let View::Versus { .. } = view {
             self.registry.versus_scroll = 0;
             self.nav.stack.push(view);
@@ -366,6 +408,10 @@ impl State {
 
     /// Begins at another screen than the first.
     pub fn open_at(&mut self, view: View) -> Vec<Effect> {
+        self.fleet.arrives = false;
+        if matches!(view, View::Incident(_)) {
+            self.nav.stack = vec![View::Fleet];
+        }
         let mut effects = Vec::new();
         self.go(view, &mut effects);
         effects

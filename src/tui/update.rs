@@ -106,6 +106,7 @@ fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
         Some(Overlay::Prompt(prompt)) => prompt.line.paste(text),
         Some(Overlay::Help { find, .. }) => find.paste(text),
         Some(Overlay::Editor(editor)) => editor.paste(text),
+        Some(Overlay::Explain(_)) => {}
         None => state.say("pasted text was ignored: open a filter (/) or a reason first"),
     }
 }
@@ -166,8 +167,16 @@ pub fn touch(state: &mut State, changed: &Changed) {
         }
         Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
+        Changed::Incidents => {
+            state.audit.page.touch();
+            state.fleet.touch();
+            state.incident.view.touch();
+            state.watch.touch();
+        }
         Changed::Rollouts => {
             state.rollouts.touch();
+            state.fleet.page.touch();
+            state.watch.touch();
             state.registry.models.touch();
         }
         Changed::Everything => {
@@ -185,6 +194,9 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.audit.page.touch();
             state.data.touch();
             state.rollouts.touch();
+            state.fleet.touch();
+            state.incident.view.touch();
+            state.watch.touch();
         }
     }
 }
@@ -213,7 +225,7 @@ fn loaded(state: &mut State, id: RequestId, reply: Result<Page, Fault>, effects:
     }
     let gates = |p: &Page| if let Page::Gates(decision) = p { Some((**decision).clone()) } else { None };
     screen::give(&mut state.gates.slot, id, &reply, state.now, gates);
-    if let Some(why) = screen::loaded(state, id, &reply) {
+    if let Some(why) = screen::loaded(state, id, &reply, effects) {
         state.warn(why);
     }
     demand(state, effects);
@@ -231,6 +243,9 @@ fn lost(state: &mut State, why: &str) {
     state.audit.page.remote.stale(why);
     state.data.stale(why);
     state.rollouts.stale(why);
+    state.fleet.stale(why);
+    state.incident.view.remote.stale(why);
+    state.watch.stale(why);
 }
 
 /// Microseconds until the agent is asked again: soon at first, then less often.
@@ -268,6 +283,9 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         return vec![retry_at(state)];
     }
     let here = match state.nav.here() {
+        View::Fleet => [state.fleet.due_at(), state.watch.due_at()].into_iter().flatten().min(),
+        View::Incident(_) => [state.incident.due_at(), state.watch.due_at()].into_iter().flatten().min(),
+        View::Live => super::screen::live::due_at(state),
         View::Runs => state.runs.due_at(),
         View::Run(_) => state.run.row.due_at(),
         View::Compare(_) => state.compare.rows.due_at(),
@@ -276,7 +294,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         View::Audit => state.audit.page.due_at(),
         View::Data => state.data.rows.due_at(),
     };
-    here.into_iter().collect()
+    here.into_iter().chain(state.fleet.open.due_at()).collect()
 }
 
 /// A key on a list to pick from.

@@ -25,6 +25,32 @@ struct Verb {
 
 const VERBS: &[Verb] = &[
     Verb {
+        name: "fleet",
+        also: &["services", "home"],
+        usage: "fleet [filter]",
+        help: "go to Fleet: incidents and services, filtered",
+        run: |state, text, effects| go(state, View::Fleet, text, effects),
+    },
+    Verb {
+        name: "live",
+        also: &["quality", "drift"],
+        usage: "live flight-delay",
+        help: "go to the quality and drift of a service",
+        run: |state, text, effects| {
+            if !text.is_empty() {
+                state.live.scope(text.to_owned());
+            }
+            go(state, View::Live, "", effects)
+        },
+    },
+    Verb {
+        name: "incident",
+        also: &["inc"],
+        usage: "incident 12",
+        help: "go to an incident by its number",
+        run: incident,
+    },
+    Verb {
         name: "runs",
         also: &["run", "experiments"],
         usage: "runs [auc>0.93 tag~geo] [sort=-auc] [window=6h]",
@@ -184,7 +210,7 @@ pub fn is_command(text: &str) -> bool {
     match named(word) {
         Some(Named::Verb(verb)) => {
             // Those that mean nothing alone are completed instead.
-            !rest.is_empty() || !matches!(verb.name, "filter" | "glyphs" | "readonly" | "mouse")
+            !rest.is_empty() || !matches!(verb.name, "filter" | "glyphs" | "readonly" | "mouse" | "live")
         }
         Some(Named::Action(_)) => rest.is_empty() && word.len() > 1,
         None => false,
@@ -296,6 +322,16 @@ fn go_runs(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(
     if !text.is_empty() {
         screen::set_filter(state, rest.join(" ").trim(), query, effects);
     }
+    Ok(())
+}
+
+fn incident(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
+    if text.is_empty() {
+        dispatch::act(state, Action::Incident, effects);
+        return Ok(());
+    }
+    let id = text.trim_start_matches("INC-").parse().map_err(|_| format!("\"{text}\" is no number of an incident"))?;
+    state.go(View::Incident(id), effects);
     Ok(())
 }
 

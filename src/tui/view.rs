@@ -84,6 +84,9 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         );
     }
     match state.nav.here() {
+        View::Fleet => screen::fleet::view::view(&look, buf, at.body, state, scroll),
+        View::Incident(_) => screen::incident::view::view(&look, buf, at.body, state, scroll),
+        View::Live => screen::live::view::view(&look, buf, at.body, state, scroll),
         View::Runs => screen::runs::view::view(&look, buf, at.body, state, scroll),
         View::Run(_) => screen::run::view::view(&look, buf, at.body, state, scroll),
         View::Compare(_) => screen::compare::view::view(&look, buf, at.body, state, scroll),
@@ -107,6 +110,7 @@ fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &m
         Some(Overlay::Help { scroll, find }) => overlay::help(look, buf, body, state, *scroll, find),
         Some(Overlay::Sheet(sheet)) => widget::sheet::sheet(look, buf, body, sheet, state),
         Some(Overlay::Prompt(p)) => widget::prompt::prompt(look, buf, body, p),
+        Some(Overlay::Explain(e)) => overlay::explain(look, buf, body, e),
         Some(Overlay::Editor(e)) => widget::editor::editor(look, buf, body, e),
         Some(Overlay::Filter(_)) | None => {}
     }
@@ -130,7 +134,9 @@ fn filter_note(state: &State) -> String {
         View::Registry => format!("{} models", state.registry.shown().len()),
         View::Rollouts => format!("{} services", state.rollouts.shown().len()),
         View::Data => format!("{} versions", state.data.shown().len()),
-        View::Run(_) => String::new(),
+        View::Fleet => format!("{} services", state.fleet.shown().len()),
+        View::Live => "features".to_owned(),
+        View::Run(_) | View::Incident(_) => String::new(),
         View::Compare(_) | View::Versus { .. } => String::new(),
     };
     note + &window
@@ -188,6 +194,15 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
                 Token::Text,
             ));
             lines.extend(state.runs.current().map(|r| (format!("▸ {}", r.name), Token::Text)));
+        }
+        View::Fleet | View::Live => {
+            let open = state.fleet.open_count().map_or("? open".to_owned(), |n| format!("{n} open incidents"));
+            lines.push((open, Token::Text));
+            lines.extend(state.fleet.current().map(|r| (format!("▸ {}", r.service), Token::Text)));
+        }
+        View::Incident(id) => {
+            let known = state.incident.known().map(|v| crate::capability::monitoring::incident::headline(&v.incident));
+            lines.push((format!("INC-{id} {}", known.unwrap_or_default()), Token::Text));
         }
         View::Compare(_) => lines.extend(state.compare.result.as_ref().map(|c| (c.verdict.text.clone(), Token::Text))),
         View::Registry | View::Versus { .. } => {

@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cost", &["tracking", "registry", "monitoring"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
     ("rollout", &["registry", "gates", "monitoring"]),
+    ("fleet", &["audit", "registry", "monitoring", "drift", "rollout"]),
 ];
 
 /// Crates that a floor must never name.

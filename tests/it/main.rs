@@ -55,6 +55,7 @@ mod tui_changes;
 mod tui_compare;
 mod tui_data;
 mod tui_fixture;
+mod tui_fleet;
 mod tui_frame;
 mod tui_gates;
 mod tui_registry;

@@ -445,6 +445,9 @@ pub fn answer(want: &Want) -> Page {
         Want::Compared(ids) => {
             Page::Compared(ids.iter().filter_map(|id| (0..418).map(run).find(|r| r.id == *id)).collect())
         }
+        Want::Fleet { .. } | Want::Incidents | Want::Incident(_) | Want::Live(_) | Want::Feature { .. } => {
+            super::tui_fleet::nothing(want).unwrap()
+        }
         Want::Services => Page::Services(Vec::new()),
         Want::Service(_) => super::tui_rollouts::answer(want).unwrap(),
         Want::Noise(_) => Page::Noise(noises()),

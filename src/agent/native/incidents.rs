@@ -11,8 +11,10 @@ use super::super::fault::Own;
 use crate::base::Timestamp;
 use crate::base::fault::Result as OfOurs;
 use crate::capability::Ctx;
-use crate::capability::audit::{self, AuditQuery, Record};
-use crate::capability::monitoring::incident::{self, AlertRule, Change, Incident, Suspect};
+use crate::capability::audit::{self, AuditQuery};
+use crate::capability::fleet;
+use crate::capability::monitoring::incident::{self, AlertRule, Incident, Suspect};
+use crate::capability::rollout;
 use crate::capability::wire::IncidentView;
 use crate::db::Source;
 
@@ -57,19 +59,7 @@ async fn suspects(ctx: &Ctx, incident: &Incident) -> OfOurs<Vec<Suspect>> {
         ..AuditQuery::default()
     };
     let records = audit::list(ctx.db.read(), &query).await?.records;
-    Ok(incident::suspects(records.into_iter().map(change).collect(), &incident.service, None, breach))
-}
-
-fn change(record: Record) -> Change {
-    let detail = record.detail.unwrap_or_default();
-    Change {
-        at: record.at,
-        who: record.actor,
-        what: record.command,
-        target: record.target,
-        from: detail.from,
-        to: detail.to,
-        reason: detail.reason,
-        audit: record.seq,
-    }
+    let services = rollout::services(Source::Pool(ctx.db.read())).await?;
+    let model = services.iter().find(|s| s.service.name == incident.service).map(|s| s.service.model.as_str());
+    Ok(incident::suspects(records.into_iter().map(fleet::change).collect(), &incident.service, model, breach))
 }

@@ -7,6 +7,7 @@ mod cost;
 mod data;
 mod evals;
 mod events;
+mod fleet;
 mod imports;
 mod incidents;
 mod openapi;
@@ -56,6 +57,9 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/monitoring/{service}/recount", get(predictions::recount))
         .route("/api/v1/cost", get(cost::report))
         .route("/api/v1/cost/book", get(cost::book))
+        .route("/api/v1/fleet", get(fleet::overview))
+        .route("/api/v1/monitoring/{service}/live", get(fleet::live))
+        .route("/api/v1/monitoring/{service}/feature", get(fleet::feature))
         .route("/api/v1/alerts", get(incidents::rules))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::show))

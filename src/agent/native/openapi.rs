@@ -59,6 +59,19 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
         "Counts everything of a service anew and holds it against what is kept.",
         "viewer",
     ),
+    ("get", "/api/v1/fleet", "All services at a glance, the worst first (query: window in seconds).", "viewer"),
+    (
+        "get",
+        "/api/v1/monitoring/{service}/live",
+        "A service in full over time: quality, drift, slices (query: window in seconds, to, metric).",
+        "viewer",
+    ),
+    (
+        "get",
+        "/api/v1/monitoring/{service}/feature",
+        "One column in the training data and now (query: column, version, window in seconds, to).",
+        "viewer",
+    ),
     ("get", "/api/v1/services", "Services with their versions and the rollout that goes on.", "viewer"),
     ("get", "/api/v1/services/{name}", "A service, what the judge says, and its ended rollouts.", "viewer"),
     (

@@ -89,13 +89,14 @@ pub(super) struct Of {
 
 impl Of {
     fn asked(self) -> OfOurs<Asked> {
-        let moment = |text: String| {
-            Timestamp::parse(&text)
-                .ok_or_else(|| Fault::invalid(format!("not a time: {text}")).next("write it as 2026-05-03T14:00:00Z"))
-        };
-        let to = self.to.filter(|t| !t.is_empty()).map(moment).transpose()?;
+        let to = self.to.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose()?;
         Ok(Asked { window: self.window.unwrap_or(3600), to, version: self.version, slice: self.slice })
     }
+}
+
+pub(super) fn moment(text: &str) -> OfOurs<Timestamp> {
+    Timestamp::parse(text)
+        .ok_or_else(|| Fault::invalid(format!("not a time: {text}")).next("write it as 2026-05-03T14:00:00Z"))
 }
 
 pub(super) async fn quality(

@@ -1,12 +1,10 @@
 //! Drift of a service's versions in one window.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::judge::{ColumnDrift, Compared, judge};
 use crate::base::{Fault, Timestamp, fault::Result};
-use crate::capability::monitoring::counters::{Arm, Counters, FIRST_WINDOW_ROWS, PREDICTION, SCORE};
+use crate::capability::monitoring::counters::{Arm, Cell, Counters, FIRST_WINDOW_ROWS, PREDICTION, SCORE};
 use crate::capability::monitoring::quality::{Asked, Window};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,11 +34,7 @@ pub struct VersionDrift {
 /// # Errors
 /// `NotFound` for a service or version of which nothing ever came, `Invalid` for an empty window.
 pub async fn report(counters: &Counters, service: &str, asked: &Asked, now: Timestamp) -> Result<DriftReport> {
-    if asked.window < 60 {
-        return Err(Fault::invalid("a window is a minute at least: counts are kept by the minute"));
-    }
-    let to = asked.to.unwrap_or_else(|| Timestamp((now.0.div_euclid(60_000_000) + 1) * 60_000_000));
-    let window = Window { from: to.minus(Duration::from_secs(asked.window)), to };
+    let window = asked.bounds(now)?;
     let mut versions = Vec::new();
     let arms = counters.arms(service)?;
     let wanted = |arm: &Arm| asked.version.as_ref().is_none_or(|v| *v == arm.version);
@@ -55,42 +49,43 @@ pub async fn report(counters: &Counters, service: &str, asked: &Asked, now: Time
         if cell.tally.n == 0 && asked.version.is_none() {
             continue;
         }
-        let arm = &counted.arm;
-        let compared: Vec<Compared<'_>> = arm
-            .columns
-            .iter()
-            .zip(&cell.columns)
-            .filter(|(c, now)| c.sent && now.n > 0)
-            .map(|(c, now)| Compared {
-                name: &c.name,
-                source: &c.source,
-                reference: &c.reference,
-                before: &c.counts,
-                now,
-            })
-            .collect();
-        let mut columns = judge(&compared);
-        let mut take = |name: &str| columns.iter().position(|c| c.name == name).map(|i| columns.remove(i));
-        let (score, prediction) = (take(SCORE), take(PREDICTION));
-        columns.sort_by(|a, b| {
-            let far = |c: &ColumnDrift| (c.alarm, c.psi.unwrap_or(-1.0));
-            far(b).partial_cmp(&far(a)).unwrap_or(std::cmp::Ordering::Equal)
-        });
-        let alarms = columns.iter().chain(&score).chain(&prediction).filter(|c| c.alarm).count() as u64;
-        versions.push(VersionDrift {
-            version: arm.version.clone(),
-            model: arm.model.clone(),
-            reference: reference(arm),
-            counted: Window { from: counted.from, to: counted.to },
-            n: cell.tally.n,
-            columns,
-            score,
-            prediction,
-            not_sent: arm.columns.iter().filter(|c| !c.sent).map(|c| c.name.clone()).collect(),
-            alarms,
-        });
+        versions.push(of_cell(&counted.arm, &cell, Window { from: counted.from, to: counted.to }));
     }
     Ok(DriftReport { service: service.to_owned(), window, versions })
+}
+
+/// Drift of one version from its counters.
+pub fn of_cell(arm: &Arm, cell: &Cell, counted: Window) -> VersionDrift {
+    let mut columns = judge(&compared(arm, cell));
+    let mut take = |name: &str| columns.iter().position(|c| c.name == name).map(|i| columns.remove(i));
+    let (score, prediction) = (take(SCORE), take(PREDICTION));
+    columns.sort_by(|a, b| {
+        let far = |c: &ColumnDrift| (c.alarm, c.psi.unwrap_or(-1.0));
+        far(b).partial_cmp(&far(a)).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    let alarms = columns.iter().chain(&score).chain(&prediction).filter(|c| c.alarm).count() as u64;
+    VersionDrift {
+        version: arm.version.clone(),
+        model: arm.model.clone(),
+        reference: reference(arm),
+        counted,
+        n: cell.tally.n,
+        columns,
+        score,
+        prediction,
+        not_sent: arm.columns.iter().filter(|c| !c.sent).map(|c| c.name.clone()).collect(),
+        alarms,
+    }
+}
+
+/// The columns of a version that were seen, beside their references.
+pub(super) fn compared<'a>(arm: &'a Arm, cell: &'a Cell) -> Vec<Compared<'a>> {
+    arm.columns
+        .iter()
+        .zip(&cell.columns)
+        .filter(|(c, now)| c.sent && now.n > 0)
+        .map(|(c, now)| Compared { name: &c.name, source: &c.source, reference: &c.reference, before: &c.counts, now })
+        .collect()
 }
 
 fn reference(arm: &Arm) -> String {

@@ -132,9 +132,10 @@ impl Service {
         self.backend.iter().filter(|b| b.version == version).map(|b| b.url.clone()).collect()
     }
 
-    /// Whether a version can answer: it has an address, can be started, or is deployed by the team.
+    /// Whether a version can answer: it has an address, can be started, is deployed by the team, or answers in batches.
     pub fn can_serve(&self, version: u32) -> bool {
-        self.launch.is_some() || self.traffic == Traffic::External || self.backend.iter().any(|b| b.version == version)
+        let told = self.traffic == Traffic::External || self.protocol == Protocol::None;
+        told || self.launch.is_some() || self.backend.iter().any(|b| b.version == version)
     }
 
     /// Whether opsroom starts this version itself.

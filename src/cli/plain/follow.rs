@@ -100,6 +100,7 @@ fn matters(hint: &Hint, place: &Place) -> bool {
         (Hint::Run(id), Place::Compare(all)) => all.contains(&id.to_string()),
         (Hint::Model(name), Place::Registry { model, .. }) => model.as_ref().is_none_or(|m| m == name),
         (Hint::Audit, Place::Audit(_)) => true,
+        (Hint::Audit | Hint::Incidents | Hint::Rollouts, Place::Fleet | Place::Live(_)) => true,
         _ => false,
     }
 }
@@ -115,7 +116,7 @@ async fn look(client: &Client, place: &Place, known: &mut Known) -> Result<Vec<S
         let one = if let Place::Registry { model, .. } = place { model.as_deref() } else { None };
         said.extend(model_changes(client, one, known).await?);
     }
-    if let Place::Overview | Place::Audit(_) = place {
+    if let Place::Overview | Place::Audit(_) | Place::Fleet | Place::Live(_) = place {
         said.extend(record_changes(client, known).await?);
     }
     Ok(said)

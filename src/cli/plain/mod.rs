@@ -3,6 +3,7 @@
 
 mod audit;
 mod compare;
+mod fleet;
 mod follow;
 mod overview;
 mod registry;
@@ -11,6 +12,8 @@ mod runs;
 mod words;
 
 use clap::{Args, ValueEnum};
+
+pub use fleet::Screen as Fleet;
 
 use super::{Exit, Format, Session, print, select, times};
 use crate::base::id::RunId;
@@ -53,6 +56,9 @@ pub struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
     Overview,
+    Fleet,
+    Incident,
+    Live,
     Runs,
     Run,
     Compare,
@@ -77,10 +83,18 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     Overview,
+    Fleet,
+    Incident(i64),
+    /// A service; the worst without a name.
+    Live(Option<String>),
     Runs,
     Run(String),
     Compare(Vec<String>),
-    Registry { model: Option<String>, version: Option<String>, as_of: Option<Timestamp> },
+    Registry {
+        model: Option<String>,
+        version: Option<String>,
+        as_of: Option<Timestamp>,
+    },
     Audit(Option<i64>),
 }
 
@@ -91,6 +105,12 @@ impl Room {
         let mut which = self.which.into_iter();
         let place = match self.place {
             Name::Overview => Place::Overview,
+            Name::Fleet => Place::Fleet,
+            Name::Live => Place::Live(which.next()),
+            Name::Incident => {
+                let number = which.next().and_then(|n| n.trim_start_matches("INC-").parse().ok());
+                Place::Incident(number.ok_or_else(|| Fault::invalid("an incident is named by its number"))?)
+            }
             Name::Runs => Place::Runs,
             Name::Run => {
                 Place::Run(which.next().ok_or_else(|| Fault::invalid("which run?").next("name it, or its id"))?)
@@ -158,6 +178,9 @@ pub async fn say(session: &Session, place: Place, saying: &Saying) -> Result<Exi
         json(session, client, &place, saying.rows).await?;
         return Ok(Exit::Done);
     }
+    if let Place::Incident(id) = place {
+        return super::incident::show(session, id).await;
+    }
     let now = client.status().await?.now;
     tell(&sentences(client, &place, saying.rows, now).await?)?;
     if saying.follow {
@@ -169,6 +192,10 @@ pub async fn say(session: &Session, place: Place, saying: &Saying) -> Result<Exi
 async fn sentences(client: &Client, place: &Place, rows: usize, now: Timestamp) -> Result<Vec<String>> {
     match place {
         Place::Overview => overview::say(client, now).await,
+        Place::Fleet | Place::Live(None) => fleet::say(client, rows, now).await,
+        Place::Live(Some(service)) => fleet::one(client, service, now).await,
+        // Said as a page, see `say`.
+        Place::Incident(_) => Ok(Vec::new()),
         Place::Runs => runs::say(client, rows, now).await,
         Place::Run(id) => run::say(client, run_id(id)?, now).await,
         Place::Compare(ids) => compare::say(client, ids).await,
@@ -182,6 +209,9 @@ async fn sentences(client: &Client, place: &Place, rows: usize, now: Timestamp) 
 async fn json(session: &Session, client: &Client, place: &Place, rows: usize) -> Result<()> {
     let empty = print::Page::default;
     match place {
+        Place::Fleet | Place::Live(None) => print::answer(session.format, &fleet::document(client).await?, |_| empty()),
+        Place::Live(Some(service)) => print::answer(session.format, &fleet::live(client, service).await?, |_| empty()),
+        Place::Incident(id) => print::answer(session.format, &client.incident(*id).await?, |_| empty()),
         Place::Overview => print::answer(session.format, &overview::document(client).await?, |_| empty()),
         Place::Runs => print::answer(session.format, &runs::page(client, rows).await?, |_| empty()),
         Place::Run(id) => print::answer(session.format, &client.run(run_id(id)?).await?, |_| empty()),

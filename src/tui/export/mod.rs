@@ -3,6 +3,7 @@
 //! The room only says what to write ([`Job`]); [`write()`] does it outside, never over a file that is there already.
 
 mod data;
+mod live;
 mod take;
 mod write;
 

@@ -71,6 +71,8 @@ pub fn table(state: &State) -> Option<(String, What)> {
             }
         }
         View::Data => super::data::table(&state.data).and_then(|(name, of)| grid(name, of)),
+        View::Fleet => grid("fleet".into(), super::live::fleet(state)),
+        View::Incident(_) | View::Live => super::live::table(state).and_then(|(name, of)| grid(name, of)),
         View::Rollouts => grid("services".into(), services_grid(state)),
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
         View::Versus { model, old, new } => {
@@ -134,6 +136,7 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             let lines = compare::view::plotted(&state.compare);
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
+        View::Fleet | View::Incident(_) | View::Live => return super::live::chart(state),
         View::Registry | View::Versus { .. } | View::Rollouts | View::Audit | View::Data => return None,
     };
     let context = state.status.value().map_or("", |s| s.context.as_str());

@@ -1,6 +1,7 @@
 //! What lies over a screen: the line that edits a filter, lists to pick from, the help, and the sheet that asks before a change.
 
 pub mod editor;
+pub mod explain;
 pub mod help;
 pub mod line;
 pub mod picker;
@@ -9,6 +10,7 @@ pub mod sheet;
 
 use super::action::Action;
 pub use editor::Editor;
+pub use explain::Explained;
 pub use line::Line;
 pub use picker::Picker;
 pub use prompt::Prompt;
@@ -26,6 +28,8 @@ pub enum Overlay {
     Sheet(Box<Sheet>),
     Prompt(Prompt),
     Editor(Box<Editor>),
+    /// Where a number comes from.
+    Explain(Explained),
     /// The filter of the list below, while it is being typed.
     Filter(Line),
 }
@@ -48,4 +52,6 @@ pub enum Choice {
     /// The text of the focused pane.
     CopyPane,
     Go(super::state::View),
+    /// Tell nobody about an incident for so many minutes.
+    Silence(i64, u64),
 }

@@ -25,6 +25,8 @@ pub enum Prompted {
     Version { model: String, version: u32, part: crate::tui::small::version::Part },
     /// The view that is shown, to be saved.
     ViewName,
+    /// A note on an incident, or who looks after it.
+    Incident(i64, crate::tui::screen::incident::Typed),
     /// The moment at which the registry is shown.
     AsOf,
 }

@@ -88,6 +88,11 @@ impl Sheet {
         }
     }
 
+    /// A reason that stands there already, to be confirmed or edited.
+    pub fn draft(&mut self, text: &str) {
+        self.reason.insert_str(text);
+    }
+
     pub fn reason_text(&self) -> String {
         self.reason.lines().join(" ").trim().to_owned()
     }

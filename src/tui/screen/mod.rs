@@ -4,13 +4,17 @@ pub mod audit;
 pub mod compare;
 pub mod curves;
 pub mod data;
+pub mod fleet;
+pub mod incident;
 pub mod lines;
 pub mod list;
+pub mod live;
 pub mod plot;
 pub mod registry;
 pub mod rollouts;
 pub mod run;
 pub mod runs;
+pub mod watch;
 
 use super::action::Action;
 use super::msg::{Effect, Page};
@@ -26,6 +30,9 @@ use crate::base::Fault;
 /// Does what only the open screen knows how to do.
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match state.nav.here() {
+        View::Fleet => fleet::act(state, action, effects),
+        View::Incident(_) => incident::act(state, action, effects),
+        View::Live => live::act(state, action, effects),
         View::Runs => runs::act(state, action, effects),
         View::Run(_) => run::act(state, action, effects),
         View::Compare(_) => compare::act(state, action, effects),
@@ -39,7 +46,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
 
 /// Asks for what the open screen lacks.
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    fleet::demand_open(state, effects);
     match state.nav.here() {
+        View::Fleet => fleet::demand(state, effects),
+        View::Incident(_) => incident::demand(state, effects),
+        View::Live => live::demand(state, effects),
         View::Runs => runs::demand(state, effects),
         View::Run(_) => run::demand(state, effects),
         View::Compare(_) => compare::demand(state, effects),
@@ -55,7 +66,15 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
 }
 
 /// Gives a reply to the slot that waits for it; a reply nobody waits for is dropped. Returns what must be said aloud.
-pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) -> Option<String> {
+pub fn loaded(
+    state: &mut State,
+    id: RequestId,
+    reply: &Result<Page, Fault>,
+    effects: &mut Vec<Effect>,
+) -> Option<String> {
+    fleet::loaded(state, id, reply, effects);
+    incident::loaded(state, id, reply);
+    watch::loaded(state, id, reply);
     runs::loaded(state, id, reply);
     run::loaded(state, id, reply);
     compare::loaded(state, id, reply);
@@ -86,6 +105,10 @@ pub(super) fn give<T: Clone>(
 /// The filter of the open screen, as it was typed.
 pub fn filter_text(state: &State) -> &str {
     match state.nav.here() {
+        View::Fleet => &state.fleet.filter_text,
+        View::Live => &state.live.filter_text,
+        // An incident is shown as a whole.
+        View::Incident(_) => "",
         View::Runs => &state.runs.filter_text,
         View::Rollouts => &state.rollouts.filter_text,
         View::Audit => &state.audit.filter_text,
@@ -100,6 +123,8 @@ pub fn filter_text(state: &State) -> &str {
 
 pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec<Effect>) {
     match state.nav.here() {
+        View::Fleet => fleet::set_filter(state, text, query),
+        View::Live => live::set_filter(state, text, query),
         View::Runs => runs::set_filter(state, text, query),
         View::Rollouts => rollouts::set_filter(state, text, query),
         View::Audit => audit::set_filter(state, text, query),
@@ -107,7 +132,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
         View::Registry => registry::set_filter(state, text, query),
         View::Run(_) => run::set_filter(state, text, query),
         View::Compare(_) => compare::set_filter(state, text, query),
-        View::Versus { .. } => {}
+        View::Versus { .. } | View::Incident(_) => {}
     }
     demand(state, effects);
 }
@@ -136,6 +161,17 @@ pub fn pick_export(state: &mut State) {
     };
     let items = Form::TABLES.map(table_item).into_iter().chain(Form::CHARTS.map(chart_item)).collect();
     open(state, super::overlay::Picker::new("EXPORT", items));
+}
+
+/// The service that the cursor is on.
+pub fn service_here(state: &State) -> Option<String> {
+    match state.nav.here() {
+        View::Fleet => state.fleet.current().map(|r| r.service.clone()),
+        View::Incident(_) => state.incident.known().map(|v| v.incident.service.clone()),
+        View::Live => live::service(state).map(ToOwned::to_owned),
+        View::Rollouts => state.rollouts.current().map(|s| s.service.name.clone()),
+        _ => None,
+    }
 }
 
 /// Takes the marks away; whether there were any.
@@ -172,6 +208,7 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
                 state.warn(why);
             }
         }
+        Choice::Silence(id, minutes) => incident::silence(state, id, minutes, effects),
         Choice::Go(view) => state.go(view, effects),
         Choice::SortRuns(order) => runs::sort_by(state, order),
         Choice::GroupRuns(by) => runs::group_by(state, by),
@@ -181,6 +218,7 @@ pub fn choose(state: &mut State, choice: Choice, effects: &mut Vec<Effect>) {
         Choice::Metric(key) => match state.nav.here() {
             View::Run(_) => state.run.metric = Some(key),
             View::Compare(_) => state.compare.metric = Some(key),
+            View::Live => state.live.metric = Some(key),
             _ => state.runs.metric = Some(key),
         },
     }
@@ -200,6 +238,11 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
     let body = crate::tui::view::areas(state, ratatui::layout::Rect::new(0, 0, width, height)).body;
     let found = |panes: &[Option<ratatui::layout::Rect>]| panes.iter().position(|p| p.is_some_and(|p| p.contains(at)));
     match state.nav.here() {
+        View::Fleet => state.fleet.pane = found(&fleet::view::panes(state, body)).unwrap_or(state.fleet.pane),
+        View::Incident(_) => {
+            state.incident.pane = found(&incident::view::panes(state, body)).unwrap_or(state.incident.pane);
+        }
+        View::Live => state.live.pane = found(&live::view::panes(state, body)).unwrap_or(state.live.pane),
         View::Runs => state.runs.pane = found(&runs::view::panes(state, body)).unwrap_or(state.runs.pane),
         View::Run(_) => state.run.pane = found(&run::view::panes(state, body)).unwrap_or(state.run.pane),
         View::Compare(_) => {

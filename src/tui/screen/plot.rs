@@ -48,7 +48,12 @@ pub fn plot(
     let wanted = u16::try_from(told * 30).unwrap_or(u16::MAX).div_ceil(inner.width.max(30));
     let legends = wanted.clamp(1, (inner.height / 5).clamp(1, 3));
     let plot_area = Rect { height: inner.height.saturating_sub(legends), ..inner };
-    let drawn = chart(look, buf, plot_area, &Chart { series: &series, log: chart_look.log, x_label, probe });
+    let drawn = chart(
+        look,
+        buf,
+        plot_area,
+        &Chart { series: &series, log: chart_look.log, x_label, probe, clock: chart_look.axis == Axis::Clock },
+    );
     if !drawn {
         single(look, buf, inner, lines);
         return;
@@ -116,7 +121,12 @@ pub fn small(
 ) {
     let series = series(std::slice::from_ref(line), chart_look);
     let x_label = x_label(chart_look.axis);
-    if chart(look, buf, inner, &Chart { series: &series, log: chart_look.log, x_label, probe }) {
+    if chart(
+        look,
+        buf,
+        inner,
+        &Chart { series: &series, log: chart_look.log, x_label, probe, clock: chart_look.axis == Axis::Clock },
+    ) {
         put_right(look, buf, inner.x, inner.right(), inner.y, &gaps(line), look.style(Token::Crit));
     } else {
         let why = match (line.points, line.latest) {

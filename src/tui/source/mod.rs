@@ -22,6 +22,8 @@ use crate::base::Fault;
 use crate::base::fault::Result;
 use crate::capability::Hint;
 use crate::capability::access::Role;
+use crate::capability::fleet::AskedLive;
+use crate::capability::monitoring::quality::Asked;
 use crate::client::Client;
 
 /// How long the agent may take to say how it does.
@@ -71,6 +73,17 @@ impl Agent {
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
+            Want::Fleet { window } => Page::Fleet(Box::new(self.client.fleet(window).await?)),
+            Want::Incidents => Page::Incidents(self.client.incidents(None).await?),
+            Want::Incident(id) => Page::Incident(Box::new(self.client.incident(id).await?)),
+            Want::Live(of) => {
+                let asked = AskedLive { window: of.window, to: of.to, metric: of.metric };
+                Page::Live(Box::new(self.client.live(&of.service, &asked).await?))
+            }
+            Want::Feature { of, version, column } => {
+                let asked = Asked { window: of.window, to: of.to, version: Some(version), slice: None };
+                Page::Feature(Box::new(self.client.feature(&of.service, &column, &asked).await?))
+            }
             Want::Services => Page::Services(self.client.services().await?),
             Want::Service(name) => Page::Service(Box::new(self.client.service(&name).await?)),
             Want::Around(ids) => Page::Around(self.client.surroundings(&self.views(&ids).await?).await?),
@@ -117,8 +130,8 @@ fn changed(hint: Hint) -> Changed {
         Hint::Run(id) => Changed::Run(id.to_string()),
         Hint::Model(name) => Changed::Model(name),
         Hint::Dataset(_) => Changed::Data,
-        // A raised alert leaves its record there too.
-        Hint::Audit | Hint::Incidents => Changed::Audit,
+        Hint::Audit => Changed::Audit,
+        Hint::Incidents => Changed::Incidents,
         Hint::Rollouts => Changed::Rollouts,
         Hint::Everything => Changed::Everything,
     }

@@ -27,6 +27,8 @@ pub struct Chart<'a> {
     pub x_label: fn(f64) -> String,
     /// Where the chart is read, as a share of its width.
     pub probe: Option<f64>,
+    /// The x axis is time in seconds since 1970: its marks are whole minutes, hours or days.
+    pub clock: bool,
 }
 
 /// Columns left of the axis.
@@ -60,6 +62,19 @@ fn ticks([low, high]: [f64; 2], most: usize) -> Vec<f64> {
         .map(|i| (first + f64::from(u32::try_from(i).unwrap_or(0))) * step)
         .filter(|t| *t <= high + step * 1e-6)
         .collect()
+}
+
+/// Round moments inside the extent, at most about `most`.
+fn clock_ticks([low, high]: [f64; 2], most: usize) -> Vec<f64> {
+    const STEPS: [f64; 15] = [
+        1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0, 21_600.0, 43_200.0,
+        86_400.0,
+    ];
+    #[allow(clippy::cast_precision_loss)] // a handful of ticks
+    let rough = (high - low) / most.max(1) as f64;
+    let Some(step) = STEPS.into_iter().find(|s| *s >= rough) else { return ticks([low, high], most) };
+    let first = (low / step).ceil();
+    (0..=most + 1).map(|i| (first + f64::from(u32::try_from(i).unwrap_or(0))) * step).filter(|t| *t <= high).collect()
 }
 
 fn transform(points: &[(f64, f64)], log: bool) -> Vec<(f64, f64)> {
@@ -187,7 +202,8 @@ fn axes(look: &Look<'_>, buf: &mut Buffer, area: Rect, plot: Rect, xs: [f64; 2],
     }
     let y = plot.bottom();
     let mut free = area.x + 2;
-    for t in ticks(xs, usize::from(plot.width / 14).clamp(2, 6)) {
+    let most = usize::from(plot.width / 14).clamp(2, 6);
+    for t in if chart.clock { clock_ticks(xs, most) } else { ticks(xs, most) } {
         let label = (chart.x_label)(t);
         let width = u16::try_from(format::width(&label)).unwrap_or(u16::MAX);
         let at = (plot.x + column_of(t, xs, plot.width))

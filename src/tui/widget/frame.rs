@@ -41,6 +41,16 @@ pub fn header(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
 
 fn crumbs(state: &State) -> Vec<String> {
     match state.nav.here() {
+        View::Fleet => vec!["fleet".into()],
+        View::Incident(id) => {
+            let of = state.incident.known().map(|v| format!(" {}", v.incident.service)).unwrap_or_default();
+            vec!["fleet".into(), format!("INC-{id}{of}")]
+        }
+        View::Live => {
+            let here = crate::tui::screen::live::service(state).map(ToOwned::to_owned);
+            let arm = state.live.arm.as_ref().map(|v| crate::tui::screen::watch::words::version(v));
+            std::iter::once("live".to_owned()).chain(here).chain(arm).collect()
+        }
         View::Runs => {
             std::iter::once("runs".to_owned()).chain(state.runs.experiment.as_ref().map(|e| e.name.clone())).collect()
         }
@@ -95,6 +105,11 @@ fn links(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) -> u16 {
     if *state.nav.here() == View::Runs && wide && state.runs.live() > 0 {
         let (tilde, token) = if state.runs.page.remote.is_stale() { ("~", Token::Unknown) } else { ("", Token::Ok) };
         put_left(&format!("{tilde}{} live", state.runs.live()), token);
+    }
+    if let Some(n) = state.fleet.open_count().filter(|n| *n > 0) {
+        let stale = state.fleet.open.remote.is_stale();
+        let (tilde, token) = if stale { ("~", Token::Unknown) } else { ("", Token::Crit) };
+        put_left(&format!("{tilde}{n} open"), token);
     }
     right
 }
@@ -252,6 +267,42 @@ fn footer_actions(state: &State) -> Vec<Action> {
         return actions;
     }
     match state.nav.here() {
+        View::Fleet => vec![
+            A::Open,
+            A::Incident,
+            A::Ack,
+            A::Silence,
+            A::RollbackSheet,
+            A::PaneNext,
+            A::Filter,
+            A::TimeWindow,
+            A::PaneZoom,
+        ],
+        View::Incident(_) => vec![
+            A::PaneNext,
+            A::RollbackSheet,
+            A::DropSheet,
+            A::Ack,
+            A::Assign,
+            A::NoteEdit,
+            A::Silence,
+            A::Arm,
+            A::Open,
+            A::PaneZoom,
+            A::StepOut,
+        ],
+        View::Live => vec![
+            A::PaneNext,
+            A::Open,
+            A::Arm,
+            A::Metric,
+            A::TimeWindow,
+            A::DriftTest,
+            A::RollbackSheet,
+            A::DropSheet,
+            A::ExportMenu,
+            A::PaneZoom,
+        ],
         View::Runs => {
             vec![
                 A::Open,

@@ -9,7 +9,8 @@ use super::{Look, Scroll, put, put_all, put_right};
 use crate::tui::format;
 use crate::tui::key::Key;
 use crate::tui::overlay::help;
-use crate::tui::overlay::{Line, Picker};
+use crate::tui::overlay::{Explained, Line, Picker};
+use crate::tui::screen::lines::wrap;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 
@@ -138,4 +139,44 @@ pub fn prefix(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, firs
             &[(key, Token::Accent), ("  ", Token::Text), (action.help(), Token::Text)],
         );
     }
+}
+
+/// Where a number comes from.
+pub fn explain(look: &Look<'_>, buf: &mut Buffer, area: Rect, explained: &Explained) {
+    const LABEL: usize = 15;
+    let width = area.width.min(92);
+    let room = usize::from(width).saturating_sub(LABEL + 5);
+    let query = [("again by".to_owned(), explained.query.clone())];
+    let lines: Vec<(&str, String, Token)> = explained
+        .rows
+        .iter()
+        .chain(&query)
+        .flat_map(|(label, text)| {
+            let token = match label.as_str() {
+                "again by" => Token::Accent,
+                "warning" => Token::Warn,
+                _ => Token::Text,
+            };
+            let parts = wrap(&format::clean(text), room);
+            parts.into_iter().enumerate().map(move |(n, part)| (if n == 0 { label.as_str() } else { "" }, part, token))
+        })
+        .collect();
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(4).min(area.height);
+    let at = middle(area, width, height);
+    Clear.render(at, buf);
+    let inner = pane(look, buf, at, true, &explained.title, "");
+    for (y, (label, text, token)) in (inner.y..inner.bottom().saturating_sub(1)).zip(&lines) {
+        let label = format!("{label:<LABEL$} ");
+        put_all(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &[(&label, Token::Muted), (text, *token)]);
+    }
+    let hint = "y copy the command · Esc close";
+    put(
+        look,
+        buf,
+        inner.x + 1,
+        inner.bottom().saturating_sub(1),
+        inner.width.saturating_sub(2),
+        hint,
+        look.style(Token::Muted),
+    );
 }

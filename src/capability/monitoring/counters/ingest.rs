@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
 
 use super::super::{Label, Prediction};
-use super::arm::{Arm, ArmColumn, Task};
+use super::arm::{Arm, Task};
 use super::check::{Accepted, Parsed};
 use super::fold::{self, Doubt};
 use super::state::{Batch, Oddities, State, version_of};
 use super::store::{self, Row};
+use super::training;
 use crate::base::{Fault, Timestamp, fault::Result};
-use crate::capability::{datasets, registry};
+use crate::db::Db;
 use crate::db::blobs::Blobs;
-use crate::db::{Db, Source};
 
 /// Bytes that wait for the writer; beyond it a caller waits, and then is refused.
 const QUEUE_BYTES_MAX: usize = 128 << 20;
@@ -40,7 +40,7 @@ pub struct Counters {
 
 pub(super) struct Inner {
     pub db: Db,
-    blobs: Option<Blobs>,
+    pub blobs: Option<Blobs>,
     state: Mutex<State>,
     /// Held for writing while counts move from memory to their cells.
     pub gate: RwLock<()>,
@@ -321,26 +321,9 @@ async fn fresh_arms(inner: &Inner, writes: &[Write]) -> Result<Vec<Arm>> {
             || fresh.iter().any(|a| a.service == p.service && a.version == version);
         if !known {
             let model = p.model.clone().unwrap_or_else(|| p.service.clone());
-            let profile = profile(inner, &model, version).await;
+            let profile = training::profile(inner, &model, version).await;
             fresh.push(Arm::new(&p.service, version, p.model.clone(), profile));
         }
     }
     Ok(fresh)
-}
-
-/// The training profile of a registered version; what cannot be read is no reason to refuse a prediction.
-async fn profile(inner: &Inner, model: &str, version: &str) -> Option<Vec<ArmColumn>> {
-    let blobs = inner.blobs.as_ref()?;
-    let number: u32 = version.trim_start_matches('v').parse().ok()?;
-    let view = registry::model(Source::Pool(inner.db.read()), model, None).await.ok()?;
-    let of = view.versions.into_iter().find(|v| v.version == number)?;
-    for data in &of.doc.datasets {
-        let Ok(Some(found)) = datasets::meant_by(inner.db.read(), &data.digest).await else { continue };
-        let Ok(Some(profile)) = datasets::read_profile(blobs, &found.doc).await else { continue };
-        let Some(table) = profile.tables.into_iter().next() else { continue };
-        let source = format!("{}@{}", found.dataset, found.version);
-        let column = |c: datasets::profile::Column| ArmColumn::new(c.name, source.clone(), c.reference, c.counts);
-        return Some(table.columns.into_iter().map(column).collect());
-    }
-    None
 }

@@ -13,11 +13,12 @@ mod read;
 mod state;
 mod store;
 mod tally;
+mod training;
 
 pub use arm::{Arm, ArmColumn, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
 pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
 pub use ingest::{Counters, Standing, VersionStanding};
-pub use read::{Counted, Recount};
-pub use state::Oddities;
+pub use read::{Counted, Recount, Stretch, together};
+pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;
 pub use tally::{Cell, NUMBER_UNIT, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use super::arm::Arm;
 use super::state::Oddities;
-use super::tally::Cell;
+use super::tally::{Cell, Tally};
 use crate::base::{Fault, fault::Result};
 use crate::db::{Pool, Tx, fault};
 use crate::{on_db, on_tx};
@@ -131,9 +131,13 @@ fn packed(cell: &Cell) -> Result<Vec<u8>> {
 }
 
 fn unpacked(bytes: &[u8]) -> Result<Cell> {
+    serde_json::from_slice(&inflated(bytes)?).map_err(|e| damaged("cells", &e))
+}
+
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut json = Vec::new();
     flate2::read::DeflateDecoder::new(bytes).read_to_end(&mut json).map_err(|e| damaged("cells", &e))?;
-    serde_json::from_slice(&json).map_err(|e| damaged("cells", &e))
+    Ok(json)
 }
 
 /// Minutes that a cell covers.
@@ -173,6 +177,23 @@ pub(super) struct Placed {
     pub minute: i64,
     pub span: i64,
     pub cell: Cell,
+}
+
+/// What was counted of all predictions in [from, to) beside their columns, which are not even read.
+pub(super) async fn tallies(pool: &Pool, arm: u32, from: i64, to: i64) -> Result<Vec<(i64, i64, Tally)>> {
+    #[derive(serde::Deserialize)]
+    struct Bare {
+        tally: Tally,
+    }
+    let rows: Vec<(String, i64, i64, Vec<u8>)> =
+        on_db!(pool, p => sqlx::query_as(CELLS).bind(i64::from(arm)).bind(from)
+        .bind(to).bind(0_i64).bind("").fetch_all(p).await)
+        .map_err(fault)?;
+    let read = |(_, minute, span, doc): (String, i64, i64, Vec<u8>)| {
+        let bare: Bare = serde_json::from_slice(&inflated(&doc)?).map_err(|e| damaged("cells", &e))?;
+        Ok((minute, span, bare.tally))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Cells that begin in [from, to), of one slice or of all.

@@ -134,7 +134,7 @@ impl Bound {
         }
     }
 
-    fn value(self) -> f64 {
+    pub fn value(self) -> f64 {
         match self {
             Self::Below(bound) | Self::Above(bound) => bound,
         }

@@ -56,7 +56,7 @@ const HARMLESS: &[&str] = &[
 pub fn suspects(changes: Vec<Change>, service: &str, model: Option<&str>, breach: Timestamp) -> Vec<Suspect> {
     let score = |change: Change| {
         let before = breach.seconds_since(change.at);
-        if before < 0.0 || HARMLESS.contains(&change.what.as_str()) {
+        if before < 0.0 || !change.matters() {
             return None;
         }
         let nearness = 0.5_f64.powf(before / HALF);
@@ -66,6 +66,18 @@ pub fn suspects(changes: Vec<Change>, service: &str, model: Option<&str>, breach
     let mut ranked: Vec<Suspect> = changes.into_iter().filter_map(score).collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.change.audit.cmp(&a.change.audit)));
     ranked
+}
+
+impl Change {
+    /// Whether it changed something that answers predictions.
+    pub fn matters(&self) -> bool {
+        !HARMLESS.contains(&self.what.as_str())
+    }
+
+    /// Whether it was about this service or its model.
+    pub fn concerns(&self, service: &str, model: Option<&str>) -> bool {
+        scope(self, service, model) >= 0.8
+    }
 }
 
 fn scope(change: &Change, service: &str, model: Option<&str>) -> f64 {

@@ -4,18 +4,21 @@
 mod estimate;
 mod metrics;
 mod report;
+mod series;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use estimate::{Calibrator, estimated};
 pub use metrics::{accuracy, calibration, measured};
-pub use report::{brief, report};
+pub use report::{before, brief, of_counts, report};
+pub use series::{Point, lower_is_better, main_metric, points, step_minutes};
 
 use super::counters::Task;
-use crate::base::Timestamp;
 use crate::base::stats::sketch::Sketch;
+use crate::base::{Fault, Timestamp, fault::Result};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +29,20 @@ pub struct Asked {
     pub to: Option<Timestamp>,
     pub version: Option<String>,
     pub slice: Option<String>,
+}
+
+impl Asked {
+    /// The window that is meant: it ends with the minute that goes on, unless somebody said otherwise.
+    ///
+    /// # Errors
+    /// `Invalid` for less than a minute.
+    pub fn bounds(&self, now: Timestamp) -> Result<Window> {
+        if self.window < 60 {
+            return Err(Fault::invalid("a window is a minute at least: counts are kept by the minute"));
+        }
+        let to = self.to.unwrap_or_else(|| Timestamp((now.0.div_euclid(60_000_000) + 1) * 60_000_000));
+        Ok(Window { from: to.minus(Duration::from_secs(self.window)), to })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,11 +43,7 @@ async fn told(
     now: Timestamp,
     scored: bool,
 ) -> Result<QualityReport> {
-    if asked.window < 60 {
-        return Err(Fault::invalid("a window is a minute at least: counts are kept by the minute"));
-    }
-    let to = asked.to.unwrap_or_else(|| Timestamp((now.0.div_euclid(60_000_000) + 1) * 60_000_000));
-    let window = Window { from: to.minus(Duration::from_secs(asked.window)), to };
+    let window = asked.bounds(now)?;
     let mut versions = Vec::new();
     let arms = counters.arms(service)?;
     let wanted = |arm: &Arm| asked.version.as_ref().is_none_or(|v| *v == arm.version);
@@ -63,25 +59,38 @@ async fn told(
         if cell.tally.n == 0 && asked.version.is_none() && cell.tally.labelled == 0 {
             continue;
         }
-        let before = counters.counted(*number, window.from.minus(CALIBRATED_BY), window.from, Some("")).await?;
-        let trust = if scored { trust(counters, *number, window, &before.all().tally).await? } else { None };
-        versions.push(version(arm, &counted, &cell, &before.all(), trust, asked.slice.is_none()));
+        let before = before(counters, *number, window.from).await?;
+        let trust = if scored { trust(counters, *number, window, &before).await? } else { None };
+        versions.push(version(arm, &counted, &cell, &before, trust, asked.slice.is_none()));
     }
     Ok(QualityReport { service: service.to_owned(), window, slice: asked.slice.clone(), versions })
+}
+
+/// Labels of before a window: its estimate is calibrated by them.
+///
+/// # Errors
+/// The store's.
+pub async fn before(counters: &Counters, number: u32, from: Timestamp) -> Result<Tally> {
+    counters.tally(number, from.minus(CALIBRATED_BY), from).await
+}
+
+/// The quality of one version from its counters, `before` the window and within.
+pub fn of_counts(arm: &Arm, counted: &Counted, before: &Tally) -> VersionQuality {
+    version(arm, counted, &counted.all(), before, None, true)
 }
 
 fn version(
     arm: &Arm,
     counted: &Counted,
     cell: &Cell,
-    before: &Cell,
+    before: &Tally,
     trust: Option<Trust>,
     slices: bool,
 ) -> VersionQuality {
     let tally = &cell.tally;
     let mut warnings = Vec::new();
     // Earlier labels where there are enough; else the window's own, which say less of what is not labelled.
-    let earlier = Calibrator::of(&before.tally);
+    let earlier = Calibrator::of(before);
     let calibrator = earlier.clone().or_else(|| Calibrator::of(tally));
     if !tally.scores.is_empty() {
         match (&earlier, &calibrator) {
@@ -155,7 +164,7 @@ async fn trust(counters: &Counters, arm: u32, window: Window, before: &Tally) ->
     let mut trust = Trust { windows: 0, mean_error: 0.0, within: 0 };
     for k in 1..=i64::from(TRUST_WINDOWS) {
         let (from, to) = (Timestamp(window.from.0 - k * length), Timestamp(window.from.0 - (k - 1) * length));
-        let tally = counters.counted(arm, from, to, Some("")).await?.all().tally;
+        let tally = counters.tally(arm, from, to).await?;
         let (Some(real), Some(told)) = (accuracy(&tally), expected(&tally, Some(&calibrator))) else { continue };
         if tally.labelled < TRUST_LABELS_MIN {
             continue;

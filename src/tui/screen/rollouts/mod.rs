@@ -87,24 +87,29 @@ impl Rollouts {
             let needs = action.opens_sheet() || matches!(action, Action::CopyMenu | Action::Open);
             return needs.then(|| "no service here: apply a file with [service.NAME]".into());
         };
-        let name = &current.service.name;
         match action {
-            Action::StartSheet if current.candidate.is_some() => {
-                Some(format!("a rollout of {name} goes on; 0 drops it"))
-            }
-            Action::WeightSheet | Action::HoldSheet | Action::DropSheet | Action::PromoteSheet
-                if current.candidate.is_none() =>
-            {
-                Some(format!("no rollout of {name} goes on; C starts one"))
-            }
-            Action::RollbackSheet if current.candidate.is_none() && current.previous.is_none() => {
-                Some(format!("no version of {name} answered before this one"))
-            }
             Action::Mark | Action::MarkRange | Action::MarkInvert | Action::SortPick | Action::SortReverse => {
                 Some("services have one order".into())
             }
-            _ => None,
+            _ => why_not_of(current, action),
         }
+    }
+}
+
+/// Why an action cannot be done on a service.
+pub fn why_not_of(current: &Standing, action: Action) -> Option<String> {
+    let name = &current.service.name;
+    match action {
+        Action::StartSheet if current.candidate.is_some() => Some(format!("a rollout of {name} goes on; 0 drops it")),
+        Action::WeightSheet | Action::HoldSheet | Action::DropSheet | Action::PromoteSheet
+            if current.candidate.is_none() =>
+        {
+            Some(format!("no rollout of {name} goes on; C starts one"))
+        }
+        Action::RollbackSheet if current.candidate.is_none() && current.previous.is_none() => {
+            Some(format!("no version of {name} answered before this one"))
+        }
+        _ => None,
     }
 }
 
@@ -152,6 +157,34 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
     text.clone_into(&mut state.rollouts.filter_text);
     state.rollouts.filter = query;
     state.rollouts.cursor = 0;
+}
+
+/// Services and what goes on: any screen that opens one of their sheets needs them.
+pub fn demand_rows(state: &mut State, effects: &mut Vec<Effect>) {
+    let (now, frozen) = (state.now, state.frozen);
+    let rows = &mut state.rollouts.rows;
+    if rows.is_unasked() || (rows.due(now) && !frozen) {
+        effects.push(Effect::Load(rows.ask(&mut state.ids, now), Want::Services));
+    }
+}
+
+/// `25 % on v43`, while something is on its way.
+pub fn share_words(s: &Standing) -> Option<String> {
+    let on = s.candidate.as_ref()?;
+    Some(format!("{} % on v{}", crate::capability::rollout::service::percent(on.weight), on.version))
+}
+
+/// Why an action cannot be done on the service that an incident is about.
+pub fn why_not_here(state: &State, action: Action) -> Option<String> {
+    if !action.opens_sheet() {
+        return None;
+    }
+    let service = &state.incident.known()?.incident.service;
+    let all = state.rollouts.rows.value().map_or(&[][..], Vec::as_slice);
+    match all.iter().find(|s| s.service.name == *service) {
+        None => Some(format!("{service} does not stand behind our router: act where it is served")),
+        Some(s) => why_not_of(s, action),
+    }
 }
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {

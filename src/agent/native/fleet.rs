@@ -1,0 +1,56 @@
+//! The fleet and one service in full, on opsroom's own API.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+
+use super::super::App;
+use super::super::fault::Own;
+use super::predictions::moment;
+use crate::capability::drift::{self, Feature};
+use crate::capability::fleet::{self, AskedFleet, AskedLive, Fleet, Live};
+use crate::capability::monitoring::quality::Asked;
+
+type Answer<T> = Result<Json<T>, Own>;
+
+/// Without a word about it, the last hour.
+const WINDOW: u64 = 3600;
+
+#[derive(Deserialize)]
+pub(super) struct Of {
+    /// Seconds.
+    #[serde(default)]
+    window: Option<u64>,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    metric: Option<String>,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    column: Option<String>,
+}
+
+pub(super) async fn overview(State(app): State<App>, Query(of): Query<Of>) -> Answer<Fleet> {
+    let ctx = app.ctx();
+    let asked = AskedFleet { window: of.window.unwrap_or(WINDOW) };
+    Ok(Json(fleet::fleet(ctx.db.read(), &ctx.counters, asked, app.now()).await?))
+}
+
+pub(super) async fn live(State(app): State<App>, Path(service): Path<String>, Query(of): Query<Of>) -> Answer<Live> {
+    let ctx = app.ctx();
+    let to = of.to.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose()?;
+    let asked = AskedLive { window: of.window.unwrap_or(WINDOW), to, metric: of.metric };
+    Ok(Json(fleet::live(ctx.db.read(), &ctx.counters, &service, &asked, app.now()).await?))
+}
+
+pub(super) async fn feature(
+    State(app): State<App>,
+    Path(service): Path<String>,
+    Query(of): Query<Of>,
+) -> Answer<Feature> {
+    let to = of.to.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose()?;
+    let asked = Asked { window: of.window.unwrap_or(WINDOW), to, version: of.version, slice: None };
+    let column = of.column.unwrap_or_default();
+    Ok(Json(drift::feature(&app.ctx().counters, &service, &column, &asked, app.now()).await?))
+}

@@ -1,0 +1,95 @@
+//! One service in full: quality, drift and slices of its versions, stretch by stretch.
+
+use std::time::Duration;
+
+use super::overview::way;
+use super::types::Watched;
+use super::{Live, bound, changes, role};
+use crate::base::{Timestamp, fault::Result};
+use crate::capability::drift;
+use crate::capability::monitoring::counters::{Counters, PREDICTION, together};
+use crate::capability::monitoring::incident;
+use crate::capability::monitoring::quality::{self, Asked, Window, lower_is_better, main_metric, step_minutes};
+use crate::capability::rollout;
+use crate::db::{Pool, Source};
+
+/// Changes of so long before the window are shown too.
+const BEFORE: Duration = Duration::from_hours(24);
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AskedLive {
+    /// Seconds.
+    pub window: u64,
+    /// End of the window; now, if nobody said.
+    pub to: Option<Timestamp>,
+    /// Instead of the one that a rule watches.
+    pub metric: Option<String>,
+}
+
+/// # Errors
+/// `NotFound` for a service of which nothing ever came, `Invalid` for less than a minute.
+pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &AskedLive, now: Timestamp) -> Result<Live> {
+    let window = Asked { window: asked.window, to: asked.to, ..Asked::default() }.bounds(now)?;
+    let minutes = i64::try_from(step_minutes(window, now)).unwrap_or(60);
+    // Stretches begin on a fixed grid, so that they stay where they are while time goes on.
+    let grid = minutes * 60_000_000;
+    let window = Window { from: Timestamp(window.from.0.div_euclid(grid) * grid), to: window.to };
+    let standings = rollout::services(Source::Pool(pool)).await?;
+    let standing = standings.iter().find(|s| s.service.name == service);
+    let rules = incident::rules(Source::Pool(pool)).await?;
+    let arms = match counters.arms(service) {
+        Ok(arms) => arms,
+        // A service of which nothing came yet is empty, not missing.
+        Err(_) if standing.is_some() => Vec::new(),
+        Err(fault) => return Err(fault),
+    };
+    let mut versions = Vec::new();
+    for (number, arm) in &arms {
+        let stretches = counters.stretches(*number, (window.from, window.to), minutes, None).await?;
+        let counted = together(arm, &stretches);
+        let all = counted.all();
+        if all.tally.n == 0 && all.tally.labelled == 0 {
+            continue;
+        }
+        let before = quality::before(counters, *number, window.from).await?;
+        let told = quality::of_counts(arm, &counted, &before);
+        let drift = drift::of_cell(arm, &all, window);
+        let mut courses = drift::course(arm, &stretches);
+        courses.retain(|c| c.name != PREDICTION);
+        let place = |name: &str| drift.columns.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
+        courses.sort_by_key(|c| place(&c.name));
+        versions.push(Watched {
+            version: arm.version.clone(),
+            role: role(standing, &arm.version),
+            quality: told,
+            drift,
+            points: quality::points(arm, &stretches, &before),
+            courses,
+        });
+    }
+    versions.sort_by_key(|v| (!v.role.serves(), v.role != super::Role::Stable, std::cmp::Reverse(v.quality.last)));
+    let first = versions.first().and_then(|v| arms.iter().find(|(_, a)| a.version == v.version));
+    let (metric, bound) = match bound(&rules, service) {
+        Some((metric, bound)) => (metric, Some(bound)),
+        None => (first.map_or("accuracy", |(_, a)| main_metric(a)).to_owned(), None),
+    };
+    let chosen = asked.metric.clone().filter(|m| *m != metric);
+    let (metric, bound) = chosen.map_or((metric, bound), |m| (m, None));
+    let model = standing.map(|s| s.service.model.clone()).or_else(|| first.and_then(|(_, a)| a.model.clone()));
+    let mut changes = changes(pool, window.from.minus(BEFORE), window.to).await?;
+    changes.retain(|c| c.concerns(service, model.as_deref()));
+    Ok(Live {
+        service: service.to_owned(),
+        model,
+        window,
+        at: now,
+        step: u64::try_from(minutes * 60).unwrap_or(60),
+        lower_is_better: lower_is_better(&metric),
+        metric,
+        bound,
+        candidate: standing.and_then(way),
+        versions,
+        changes,
+    })
+}

@@ -1,0 +1,77 @@
+//! The fleet: services with what answers them, how good it is, what drifted and what was changed, in one read each. It holds
+//! no table of its own: it puts together what the rooms below it know.
+
+mod live;
+mod overview;
+mod types;
+
+pub use live::{AskedLive, live};
+pub use overview::{AskedFleet, fleet};
+pub use types::{Arm, Fleet, Live, Role, Row, Watched, Way, Worst};
+
+use super::audit::{self, AuditQuery, Record};
+use super::monitoring::incident::{AlertRule, Bound, Change, Signal};
+use super::rollout::Standing;
+use crate::base::{Timestamp, fault::Result};
+use crate::db::Pool;
+
+/// Changes that a screen shows.
+const CHANGES_MAX: usize = 300;
+
+/// What was changed since, and what was raised, the newest first.
+async fn changes(pool: &Pool, since: Timestamp, until: Timestamp) -> Result<Vec<Change>> {
+    let until = Some(Timestamp(until.0.saturating_add(1)));
+    let query =
+        AuditQuery { since: Some(since), until, refused: Some(false), limit: CHANGES_MAX, ..AuditQuery::default() };
+    let all = audit::list(pool, &query).await?.records.into_iter().map(change);
+    Ok(all.filter(|c| c.matters() || is_alert(c)).collect())
+}
+
+/// A decision as a change of something.
+pub fn change(record: Record) -> Change {
+    let detail = record.detail.unwrap_or_default();
+    Change {
+        at: record.at,
+        who: record.actor,
+        what: record.command,
+        target: record.target,
+        from: detail.from,
+        to: detail.to,
+        reason: detail.reason,
+        audit: record.seq,
+    }
+}
+
+fn is_alert(change: &Change) -> bool {
+    matches!(change.what.as_str(), "raise-alert" | "clear-alert")
+}
+
+/// The bound that is watched on a metric of a service, if a rule watches one: the one about all predictions, the gravest first.
+fn bound(rules: &[AlertRule], service: &str) -> Option<(String, Bound)> {
+    let metric = |r: &AlertRule| match &r.signal {
+        Signal::Quality(metric) => Some((0, metric.clone())),
+        Signal::Estimated(metric) => Some((1, metric.clone())),
+        _ => None,
+    };
+    let about = |r: &&AlertRule| r.slice.is_none() && (r.service == "*" || r.service == service);
+    let mut found: Vec<_> = rules
+        .iter()
+        .filter(about)
+        .filter_map(|r| metric(r).map(|(estimated, m)| ((estimated, r.severity, r.service == "*"), m, r.bound)))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    found.into_iter().next().map(|(_, metric, bound)| (metric, bound))
+}
+
+/// As what a version answers a service.
+fn role(standing: Option<&Standing>, version: &str) -> Role {
+    let Some(s) = standing else { return Role::Told };
+    let is = |n: u32| version.trim_start_matches('v') == n.to_string();
+    match &s.candidate {
+        Some(on) if is(on.version) && on.shadow => Role::Shadow,
+        Some(on) if is(on.version) => Role::Candidate,
+        _ if s.stable.is_some_and(is) => Role::Stable,
+        _ if s.stable.is_none() && version == super::monitoring::counters::UNVERSIONED => Role::Stable,
+        _ => Role::Past,
+    }
+}

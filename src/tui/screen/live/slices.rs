@@ -1,0 +1,92 @@
+//! Slices by their share of the loss, beside the stable version where another one is looked at.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::base::show;
+use crate::capability::fleet::{Live, Role, Watched};
+use crate::capability::monitoring::quality::SliceQuality;
+use crate::tui::format;
+use crate::tui::screen::watch::words;
+use crate::tui::theme::Token;
+use crate::tui::widget::pane::empty;
+use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::{Look, Scroll};
+
+/// Cells of the bar.
+const BAR: f64 = 16.0;
+
+#[allow(clippy::too_many_arguments)] // a place, what to draw, and where the cursor is
+pub fn table_of(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    inner: Rect,
+    page: Option<&Live>,
+    arm: &Watched,
+    cursor: usize,
+    here: bool,
+    scroll: &mut Scroll,
+) {
+    let slices = &arm.quality.slices;
+    if slices.is_empty() {
+        let lines: &[(&str, Token)] = if arm.quality.labelled == 0 {
+            &[("No labels yet, so no loss to share out.", Token::Muted)]
+        } else {
+            &[
+                ("No slices came with the predictions:", Token::Muted),
+                ("send \"slices\": {\"country\": \"BR\"} with each.", Token::Muted),
+            ]
+        };
+        return empty(look, buf, inner, lines);
+    }
+    let stable = page.and_then(|p| p.versions.iter().find(|v| v.role == Role::Stable && v.version != arm.version));
+    let metric = slices.first().map_or("quality", |s| s.metric.as_str());
+    let mut columns = vec![
+        Col::left("SLICE", 12, 0).grows(10),
+        Col::right("N", 7, 3),
+        Col::right(metric.to_uppercase(), 8, 0),
+        Col::left("LOSS SHARE", 10, 0).grows(12),
+    ];
+    let against = stable.map(|v| format!("vs {}", words::version(&v.version)));
+    if let Some(title) = &against {
+        columns.insert(3, Col::right(title.clone(), 8, 2));
+    }
+    let first = scroll.keep("slices", cursor, slices.len(), usize::from(inner.height.saturating_sub(1)));
+    let rows = slices.iter().enumerate().skip(first).map(|(n, s)| {
+        let before = stable.and_then(|v| v.quality.slices.iter().find(|other| other.slice == s.slice));
+        let mut cells = vec![
+            Cell::id(s.slice.as_str()),
+            Cell::muted(format::short_count(i64::try_from(s.labelled).unwrap_or(i64::MAX))),
+            Cell::new(words::short(s.value), token(s)),
+            Cell::new(share(look, s), token(s)),
+        ];
+        if against.is_some() {
+            let moved = before.map_or("-".to_owned(), |b| show::difference(s.value - b.value));
+            cells.insert(3, Cell::muted(moved));
+        }
+        Row { cells, at_cursor: here && n == cursor, marked: false }
+    });
+    table(look, buf, inner, &columns, rows, here);
+}
+
+/// Worse than its share of the labels would let expect.
+fn token(s: &SliceQuality) -> Token {
+    let over = s.loss_share / s.label_share.max(1e-9);
+    match over {
+        o if o >= 1.5 && s.loss_share >= 0.05 => Token::Crit,
+        o if o >= 1.15 && s.loss_share >= 0.05 => Token::Warn,
+        _ => Token::Text,
+    }
+}
+
+fn share(look: &Look<'_>, s: &SliceQuality) -> String {
+    let full = look.glyphs.ramp.last().copied().unwrap_or('#');
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to BAR
+    let bar: String = (0..(s.loss_share * BAR).round() as usize).map(|_| full).collect();
+    let text = if s.loss_share > 0.0 && s.loss_share < 0.01 {
+        "<1".to_owned()
+    } else {
+        format!("{:.0}", s.loss_share * 100.0)
+    };
+    format!("{text:>3}% {bar}")
+}
