@@ -42,12 +42,11 @@ pub(super) async fn profile(inner: &Inner, model: &str, version: &str) -> Option
     }
     // The data set's first version gave the bins that every later one is counted in, too.
     let base = learned.iter().find_map(|l| l.table.baseline).unwrap_or(learned[0].version);
-    let bins = match learned.iter().find(|l| l.version == base) {
-        Some(own) => own.table.clone(),
-        None => {
-            let found = datasets::version(inner.db.read(), &first, base).await.ok()?;
-            read(inner, found).await?.table
-        }
+    let bins = if let Some(own) = learned.iter().find(|l| l.version == base) {
+        own.table.clone()
+    } else {
+        let found = datasets::version(inner.db.read(), &first, base).await.ok()?;
+        read(inner, found).await?.table
     };
     Some(together(&first, base, &bins, &learned))
 }

@@ -47,7 +47,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, inner: Rect, page: &Live, asked: 
     if versions.is_empty() {
         return empty(look, buf, inner, &[("No prediction came in this window.", Token::Muted)]);
     }
-    let curves: Vec<(&Watched, Vec<(f64, f64)>, bool)> =
+    let curves: Vec<Curve<'_>> =
         versions.iter().map(|v| (*v, of(page, v))).map(|(v, (points, estimated))| (v, points, estimated)).collect();
     let (from, to) = (page.window.from.0 as f64 / 1e6, page.window.to.0 as f64 / 1e6);
     let mut series: Vec<Series> = Vec::new();
@@ -110,6 +110,7 @@ fn events(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, (low, high
     }
 }
 
+/// A version, its points, and whether they are estimated.
 type Curve<'a> = (&'a Watched, Vec<(f64, f64)>, bool);
 
 /// Each version with its figure over the window.

@@ -187,6 +187,7 @@ mod tests {
     use super::*;
     use crate::tui::glyph::UNICODE;
 
+    #[allow(clippy::unnecessary_wraps)] // as the figures come
     fn metric(value: f64) -> Option<Metric> {
         Some(Metric { value, low: None, high: None, n: 1000 })
     }
