@@ -100,7 +100,7 @@ hex_id!(
 );
 
 /// An experiment's number. A string in JSON, as `MLflow`'s clients expect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExperimentId(pub u64);
 
 impl fmt::Display for ExperimentId {

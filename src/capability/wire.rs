@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::id::ExperimentId;
+use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Role;
 use crate::capability::gates::Decision;
 use crate::capability::monitoring::incident::{Incident, Suspect};
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
+use crate::capability::tracking::wandb::Progress;
 
 /// What became of the router's requests: every one is counted, not every one becomes a prediction event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,17 @@ pub struct ImportRun {
     pub run: Run,
     #[serde(default)]
     pub series: BTreeMap<String, Vec<Point>>,
+}
+
+/// A run of W&B's that was announced from a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WandbRun {
+    pub id: RunId,
+    /// It was not here before.
+    pub inserted: bool,
+    pub artifact_uri: String,
+    /// How far its lines are here.
+    pub progress: Progress,
 }
 
 /// Where a backup goes: an absolute path on the agent's host.

@@ -1,6 +1,7 @@
 //! `opsroom import`: takes what another tool wrote into the agent's store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,16 +9,43 @@ use serde_json::json;
 
 use super::print::{self, Page, Table};
 use super::{Exit, Session};
-use crate::base::{fault::Result, show};
-use crate::local::{Files, Import, Report, Store};
+use crate::base::{Kind, fault::Result, show};
+use crate::local::found::Damage;
+use crate::local::wandb::{Folder, Taken, Taking};
+use crate::local::{Files, Follow, Import, Report, Store};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Experiments, runs, models and registry of an mlruns folder or an mlflow.db. What is here already is left alone,
-    /// so an import that was interrupted is simply begun again
+    /// Experiments, runs, models and registry of an mlruns folder, an mlflow.db or a live MLflow server. What is here already
+    /// is left alone, so an import that was interrupted is simply begun again
     Mlflow {
+        /// A folder, a file, or the address of a server: http://HOST:PORT
         path: PathBuf,
+        /// Go on with what is added, until Ctrl-C
+        #[arg(long)]
+        follow: bool,
+        /// Of a server: ask for everything, not only for what began, ended or goes on since the last time
+        #[arg(long)]
+        full: bool,
+        /// To a server: tell it stages and aliases that are decided here, and what the gates say; nothing else
+        #[arg(long)]
+        write_back: bool,
         /// Why; it stands in the audit trail with each version
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// Say what is there and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Runs from a folder that Weights & Biases' client wrote, without W&B and without a network. Each line is taken once,
+    /// also of runs that came live, so it can be begun again at any time
+    Wandb {
+        /// A wandb folder, a run's folder in it, or a .wandb file
+        path: PathBuf,
+        /// Go on with what is added, until Ctrl-C
+        #[arg(long)]
+        follow: bool,
+        /// Why
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// Say what is there and change nothing
@@ -26,11 +54,24 @@ pub enum Verb {
     },
 }
 
+/// Between two looks at files that grow.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Between two looks at a server.
+const MIRROR_PERIOD: Duration = Duration::from_secs(10);
+
 /// # Errors
 /// `NotFound`, `Invalid` for a path that holds no runs; `Unavailable`.
 pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
-    let Verb::Mlflow { path, reason, dry_run } = verb;
     session.check_writable()?;
+    let (path, reason, dry_run) = match verb {
+        Verb::Mlflow { path, follow, full, write_back, dry_run, .. } if is_address(&path) => {
+            let wanted = Mirror { url: path.to_string_lossy().into_owned(), follow, full, write_back, dry_run };
+            return mirror(session, &wanted).await;
+        }
+        Verb::Mlflow { path, follow: true, .. } => return follow_files(session, &path).await,
+        Verb::Mlflow { path, reason, dry_run, .. } => (path, reason, dry_run),
+        Verb::Wandb { path, follow, dry_run, .. } => return wandb(session, &path, follow, dry_run).await,
+    };
     let store = Store::open(&path).await?;
     if dry_run {
         return would(session, &store).await;
@@ -45,6 +86,137 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
     bar.finish_and_clear();
     print::answer(session.format, &report?, report_page)?;
     Ok(Exit::Done)
+}
+
+fn is_address(path: &Path) -> bool {
+    path.to_str().is_some_and(|p| p.starts_with("http://") || p.starts_with("https://"))
+}
+
+/// A server that is to be mirrored, and how: each is a switch of its own.
+#[allow(clippy::struct_excessive_bools)]
+struct Mirror {
+    url: String,
+    follow: bool,
+    full: bool,
+    write_back: bool,
+    dry_run: bool,
+}
+
+async fn mirror(session: &Session, wanted: &Mirror) -> Result<Exit> {
+    let client = session.client().await?;
+    let store = Store::server(&wanted.url, client, wanted.full || wanted.dry_run).await?;
+    if wanted.dry_run {
+        return would(session, &store).await;
+    }
+    let mut follow = Follow::new(client.clone(), store, Files::Copy);
+    begin(session, &mut follow).await?;
+    // What goes on there since an earlier time is gone on with once in any case.
+    follow.look().await?;
+    if wanted.write_back {
+        let told = follow.store().write_back(client).await?;
+        eprintln!("opsroom: {} told {told} stages, aliases and verdicts", wanted.url);
+    }
+    if !wanted.follow {
+        return Ok(Exit::Done);
+    }
+    until_interrupted(async {
+        loop {
+            tokio::time::sleep(MIRROR_PERIOD).await;
+            let looked = match follow.look().await {
+                Ok(()) if wanted.write_back => follow.store().write_back(client).await.map(drop),
+                other => other,
+            };
+            unless_away(looked)?;
+        }
+    })
+    .await
+}
+
+async fn follow_files(session: &Session, path: &Path) -> Result<Exit> {
+    let mut follow = Follow::new(session.client().await?.clone(), Store::open(path).await?, Files::Copy);
+    begin(session, &mut follow).await?;
+    until_interrupted(async {
+        loop {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            unless_away(follow.look().await)?;
+        }
+    })
+    .await
+}
+
+async fn begin(session: &Session, follow: &mut Follow) -> Result<()> {
+    let bar = progress();
+    let told = |done: u64, of: u64| {
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    let report = follow.begin(&told).await;
+    bar.finish_and_clear();
+    print::answer(session.format, &report?, report_page)
+}
+
+/// A place that is away now may be there again at the next look.
+fn unless_away(looked: Result<()>) -> Result<()> {
+    match looked {
+        Err(fault) if fault.kind == Kind::Unavailable => {
+            tracing::warn!("{fault}");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn until_interrupted(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    eprintln!("opsroom: following; Ctrl-C ends");
+    tokio::select! {
+        ended = work => ended,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+    }
+}
+
+async fn wandb(session: &Session, path: &Path, follow: bool, dry_run: bool) -> Result<Exit> {
+    let folder = Folder::open(path)?;
+    if dry_run {
+        let found = json!({ "logs": folder.logs().len(), "dry_run": true });
+        print::answer(session.format, &found, |found| {
+            Page::default().line(format!("{} logs of runs are there (dry run: nothing was imported)", found["logs"]))
+        })?;
+        return Ok(Exit::Done);
+    }
+    let bar = progress();
+    let told = |done: u64, of: u64| {
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    let mut taking = Taking::new(session.client().await?.clone(), folder, Files::Copy);
+    let taken = taking.look(&told).await;
+    bar.finish_and_clear();
+    print::answer(session.format, &taken?, wandb_page)?;
+    if !follow {
+        return Ok(Exit::Done);
+    }
+    until_interrupted(async {
+        loop {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            let looked = taking.look(&|_, _| {}).await;
+            let skipped = looked.as_ref().map_or(&[][..], |taken| &taken.skipped);
+            skipped.iter().for_each(|d| eprintln!("opsroom: {}: {}", d.place, d.why));
+            unless_away(looked.map(drop))?;
+        }
+    })
+    .await
+}
+
+fn wandb_page(taken: &Taken) -> Page {
+    let page = Page::default().line(format!(
+        "{} runs new, {} here already; {} metric points, {} files ({})",
+        show::count(taken.runs_new),
+        show::count(taken.runs_known),
+        show::count(taken.points),
+        show::count(taken.files),
+        show::bytes(taken.bytes)
+    ));
+    skipped_page(page, &taken.skipped)
 }
 
 /// A bar on stderr, if that is a terminal.
@@ -86,10 +258,14 @@ fn report_page(report: &Report) -> Page {
         show::bytes(report.bytes),
         show::count(report.experiments)
     ));
-    if report.skipped.is_empty() {
+    skipped_page(page, &report.skipped)
+}
+
+fn skipped_page(page: Page, damage: &[Damage]) -> Page {
+    if damage.is_empty() {
         return page;
     }
     let mut skipped = Table::new(&["SKIPPED", "WHY"]);
-    report.skipped.iter().for_each(|d| skipped.row([d.place.clone(), d.why.clone()]));
-    page.titled(&format!("{} things were skipped or changed:", report.skipped.len()), skipped)
+    damage.iter().for_each(|d| skipped.row([d.place.clone(), d.why.clone()]));
+    page.titled(&format!("{} things were skipped or changed:", damage.len()), skipped)
 }

@@ -203,7 +203,7 @@ pub enum Verb {
     /// Take what another tool wrote into the store
     #[command(subcommand)]
     Import(import::Verb),
-    /// A read-only room over an mlruns folder or an mlflow.db; nothing is written there
+    /// A read-only room over an mlruns folder, an mlflow.db or a wandb folder; nothing is written there
     Open {
         path: PathBuf,
     },

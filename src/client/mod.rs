@@ -11,6 +11,7 @@ mod services;
 mod stop;
 mod training;
 mod transport;
+mod wandb;
 
 pub use calls::Events;
 pub use stop::stop_tags;

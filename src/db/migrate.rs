@@ -23,6 +23,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("policies", include_str!("migrations/0037_policies.sql")),
     ("cost", include_str!("migrations/0041_cost.sql")),
     ("servers", include_str!("migrations/0042_servers.sql")),
+    ("collections", include_str!("migrations/0040_collections.sql")),
 ];
 
 /// What this binary reads and writes.

@@ -233,6 +233,10 @@ pub const TABLES: &[Table] = &[
     Table { name: "cost_servings", columns: &[("service", Text), ("doc", Text)] },
     Table { name: "cost_budgets", columns: &[("name", Text), ("doc", Text)] },
     Table { name: "incident_notices", columns: &[("id", Integer), ("told", Integer), ("doc", Text)] },
+    Table {
+        name: "collection_versions",
+        columns: &[("id", Text), ("experiment", Integer), ("collection", Text), ("version", Integer), ("doc", Text)],
+    },
 ];
 
 /// A value of a row on its way.

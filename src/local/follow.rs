@@ -6,10 +6,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Store;
-use super::found::{RunKey, TakenRun};
+use super::found::{Experiment, RunKey, TakenRun};
 use super::import::{Files, Import, Report, goes_on};
 use super::registry;
 use crate::base::fault::Result;
+use crate::capability::tracking::view::PAGE_ROWS_MAX;
+use crate::capability::tracking::{RunQuery, RunView};
 use crate::client::Client;
 
 /// What was sent of a run that goes on.
@@ -54,9 +56,42 @@ impl Follow {
         let report = import.all().await?;
         // They may have grown since: no mark is 0, so the first look sends the difference.
         self.going = import.into_going().into_iter().map(|(key, run)| (key, sent(&run, 0))).collect();
+        if matches!(self.store, Store::Server(_)) {
+            self.take_up(&before).await?;
+        }
         let over = before.into_iter().flat_map(|e| e.runs).filter(|key| !self.going.contains_key(key));
         self.settled = over.collect();
         Ok(report)
+    }
+
+    /// Runs that an earlier process mirrored while they went on are gone on with from what is here.
+    async fn take_up(&mut self, experiments: &[Experiment]) -> Result<()> {
+        let here = self.client.experiments().await?;
+        for experiment in experiments.iter().filter(|e| !e.runs.is_empty()) {
+            let Some(home) = here.iter().find(|e| e.name == experiment.name) else { continue };
+            let filter = "attributes.status = 'RUNNING'".to_owned();
+            let mut query =
+                RunQuery { experiments: vec![home.id], filter, limit: PAGE_ROWS_MAX, ..RunQuery::default() };
+            loop {
+                let page = self.client.search_runs(&query).await?;
+                for run in &page.runs {
+                    let key = experiment.runs.iter().find(|key| key.id == run.id.to_string());
+                    if let Some(key) = key.filter(|key| !self.going.contains_key(*key)) {
+                        self.going.insert(key.clone(), sent_before(run));
+                    }
+                }
+                query.offset += page.runs.len();
+                if page.runs.len() < PAGE_ROWS_MAX {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is looked at.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// One look: what is new since the last one.
@@ -91,7 +126,7 @@ impl Follow {
         registry::all(&import).await
     }
 
-    async fn take_new(&mut self, experiment: &super::found::Experiment, key: &RunKey, mark: u128) -> Result<()> {
+    async fn take_new(&mut self, experiment: &Experiment, key: &RunKey, mark: u128) -> Result<()> {
         let import = Import::new(&self.client, &self.store, self.files.clone(), &|_, _| {});
         let home = import.home(experiment).await?;
         // A run that is being written at this moment is looked at again.
@@ -104,7 +139,7 @@ impl Follow {
         Ok(())
     }
 
-    async fn send_new(&mut self, experiment: &super::found::Experiment, key: &RunKey, mark: u128) -> Result<()> {
+    async fn send_new(&mut self, experiment: &Experiment, key: &RunKey, mark: u128) -> Result<()> {
         let Some(run) = self.store.run(experiment, key, &mut Vec::new()).await else { return Ok(()) };
         let Some(before) = self.going.get(key) else { return Ok(()) };
         for batch in batches(&run, before) {
@@ -134,6 +169,17 @@ fn sent(run: &TakenRun, mark: u128) -> Sent {
         points: run.series.iter().map(|(k, p)| (k.clone(), p.len())).collect(),
         params: run.run.params.iter().map(|(k, _)| k.to_string()).collect(),
         tags: run.run.tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+    }
+}
+
+/// What is here of a run that an earlier process sent.
+fn sent_before(run: &RunView) -> Sent {
+    Sent {
+        // No mark is 0: the next look sends the difference.
+        mark: 0,
+        points: run.metrics.iter().map(|(k, m)| (k.clone(), m.count as usize)).collect(),
+        params: run.params.keys().cloned().collect(),
+        tags: run.tags.clone(),
     }
 }
 

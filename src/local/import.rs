@@ -39,7 +39,7 @@ pub struct Report {
     pub skipped: Vec<Damage>,
 }
 
-fn lines<S: serde::Serializer>(skipped: &[Damage], s: S) -> std::result::Result<S::Ok, S::Error> {
+pub(super) fn lines<S: serde::Serializer>(skipped: &[Damage], s: S) -> std::result::Result<S::Ok, S::Error> {
     s.collect_seq(skipped.iter().map(|d| format!("{}: {}", d.place, d.why)))
 }
 
@@ -122,7 +122,11 @@ impl<'a> Import<'a> {
 
     async fn experiment(&self, experiment: &Experiment) -> Result<()> {
         let home = self.home(experiment).await?;
-        let known = if home.new { HashSet::new() } else { known_runs(self.client, home.id).await? };
+        let known = if home.new || experiment.runs.is_empty() {
+            HashSet::new()
+        } else {
+            known_runs(self.client, home.id).await?
+        };
         let home = &home;
         for key in &experiment.models {
             self.model(experiment, key, home).await?;
@@ -270,7 +274,7 @@ pub struct Home {
     pub new: bool,
 }
 
-fn link(folder: &Path, at: &Path) -> Result<()> {
+pub(super) fn link(folder: &Path, at: &Path) -> Result<()> {
     let problem = |e: std::io::Error| Fault::unavailable(format!("cannot link {}", at.display())).why(e.to_string());
     if at.symlink_metadata().is_ok() {
         return Ok(());

@@ -8,10 +8,12 @@ pub mod follow;
 pub mod found;
 pub mod import;
 mod mlflow_db;
+mod mlflow_server;
 mod mlruns;
 mod registry;
 pub mod run;
 pub mod table;
+pub mod wandb;
 mod yaml;
 
 pub use follow::Follow;
@@ -20,6 +22,7 @@ pub use import::{Files, Import, Report};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Fault, fault::Result};
+use crate::client::Client;
 use found::{Damage, Experiment, Registered, RunKey, TakenModel, TakenRun};
 
 /// One version of a dataset, as the agent has it.
@@ -39,6 +42,7 @@ pub async fn data_version(
 pub enum Store {
     Folder(mlruns::Folder),
     Database(mlflow_db::Database),
+    Server(Box<mlflow_server::Server>),
 }
 
 impl Store {
@@ -68,6 +72,7 @@ impl Store {
         match self {
             Self::Folder(folder) => folder.path(),
             Self::Database(database) => database.path(),
+            Self::Server(server) => server.path(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Store {
         match self {
             Self::Folder(folder) => Ok(folder.experiments(damage)),
             Self::Database(database) => database.experiments(damage).await,
+            Self::Server(server) => server.experiments(damage).await,
         }
     }
 
@@ -87,6 +93,7 @@ impl Store {
         match self {
             Self::Folder(folder) => folder.run(experiment, key, damage),
             Self::Database(database) => database.run(key, damage).await,
+            Self::Server(server) => server.run(key, damage).await,
         }
     }
 
@@ -94,6 +101,7 @@ impl Store {
         match self {
             Self::Folder(folder) => folder.model(experiment, key, damage),
             Self::Database(database) => database.model(key, damage).await,
+            Self::Server(server) => server.model(key, damage).await,
         }
     }
 
@@ -103,13 +111,14 @@ impl Store {
         match self {
             Self::Folder(folder) => Ok(folder.registered(damage)),
             Self::Database(database) => database.registered(damage).await,
+            Self::Server(server) => server.registered().await,
         }
     }
 
     /// Something that differs when anything may have changed, where that is cheap to know.
     pub async fn whole_mark(&self) -> Option<u128> {
         match self {
-            Self::Folder(_) => None,
+            Self::Folder(_) | Self::Server(_) => None,
             Self::Database(database) => Some(database.mark().await),
         }
     }
@@ -119,6 +128,30 @@ impl Store {
         match self {
             Self::Folder(_) => mlruns::mark(key),
             Self::Database(database) => database.mark().await,
+            Self::Server(server) => server.mark(key),
+        }
+    }
+
+    /// A live server of MLflow's, from where `agent` has mirrored it to.
+    ///
+    /// # Errors
+    /// `Invalid` for an address, `Unavailable`.
+    pub async fn server(url: &str, agent: &Client, whole: bool) -> Result<Self> {
+        let server = mlflow_server::Server::new(url)?;
+        if !whole {
+            server.go_on_from(agent).await?;
+        }
+        Ok(Self::Server(Box::new(server)))
+    }
+
+    /// Tells a mirrored server what was decided here about its models; answers how much there was to tell.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Denied`.
+    pub async fn write_back(&self, agent: &Client) -> Result<u64> {
+        match self {
+            Self::Server(server) => server.write_back(agent).await,
+            Self::Folder(_) | Self::Database(_) => Ok(0),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::capability::{Command, Envelope};
 use crate::cli::{Exit, Session, import::progress};
 use crate::client::{Address, Client};
 use crate::config::AgentSettings;
-use crate::local::{Files, Follow, Store};
+use crate::local::found::Damage;
+use crate::local::{Files, Follow, Store, wandb};
 
 /// Between two looks at the files.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -22,13 +23,13 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// `NotFound`, `Invalid` for a path that holds no runs; `Unavailable`.
 pub async fn run(session: &Session, path: &Path) -> Result<Exit> {
     super::check_terminal()?;
-    let store = Store::open(path).await?;
+    let source = Source::open(path).await?;
     let folder = Private::make()?;
     let agent = agent::start(settings(&folder.0)).await?;
     let app = agent.app().clone();
     let address = Address::Unix(agent.socket().to_owned());
     let shown = tokio::select! {
-        shown = show_it(session, store, &folder.0, address) => shown,
+        shown = show_it(session, source, &folder.0, address) => shown,
         _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
     };
     app.stop();
@@ -37,7 +38,7 @@ pub async fn run(session: &Session, path: &Path) -> Result<Exit> {
     shown
 }
 
-async fn show_it(session: &Session, store: Store, folder: &Path, address: Address) -> Result<Exit> {
+async fn show_it(session: &Session, source: Source, folder: &Path, address: Address) -> Result<Exit> {
     let client = Client::new(address.clone(), None, "cli")?;
     let secret = access::secret();
     let token = access::Command::CreateToken {
@@ -47,34 +48,94 @@ async fn show_it(session: &Session, store: Store, folder: &Path, address: Addres
         expires: None,
     };
     client.perform(&Envelope::new(Command::Access(token), "the room over files may only look")).await?;
-    let place = store.path().display().to_string();
-    let mut follow = Follow::new(client, store, Files::Link(folder.join("artifacts")));
+    let (place, kind) = (source.path().display().to_string(), source.kind());
+    let mut level = Level::new(client, source, Files::Link(folder.join("artifacts")));
     let bar = progress();
     let told = |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     };
-    let report = follow.begin(&told).await;
+    let begun = level.begin(&told).await;
     bar.finish_and_clear();
-    let report = report?;
-    for damage in &report.skipped {
+    let (runs, skipped) = begun?;
+    for damage in &skipped {
         eprintln!("opsroom: {}: {}", damage.place, damage.why);
     }
-    eprintln!("opsroom: {} runs in {place}", show::count(report.runs_new));
+    eprintln!("opsroom: {} runs in {place}", show::count(runs));
     let following = tokio::spawn(async move {
         loop {
             tokio::time::sleep(LOOK_PERIOD).await;
-            if let Err(fault) = follow.look().await {
+            if let Err(fault) = level.look().await {
                 tracing::warn!("{fault}");
             }
         }
     });
     let mut options = super::room_options(session);
     options.context = format!("open {place}");
-    options.read_only = Some(format!("{place} is only looked at; `opsroom import mlflow` takes it in"));
+    options.read_only = Some(format!("{place} is only looked at; `opsroom import {kind}` takes it in"));
     let ended = super::open_room(Client::new(address, Some(secret), "tui")?, options).await;
     following.abort();
     ended
+}
+
+/// What is looked at.
+enum Source {
+    Mlflow(Store),
+    Wandb(wandb::Folder),
+}
+
+impl Source {
+    async fn open(path: &Path) -> Result<Self> {
+        match wandb::Folder::find(path) {
+            Some(folder) => Ok(Self::Wandb(folder)),
+            None => Store::open(path).await.map(Self::Mlflow),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Mlflow(store) => store.path(),
+            Self::Wandb(folder) => folder.path(),
+        }
+    }
+
+    /// As `opsroom import` calls it.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Mlflow(_) => "mlflow",
+            Self::Wandb(_) => "wandb",
+        }
+    }
+}
+
+/// Keeps the room's agent level with it.
+enum Level {
+    Mlflow(Box<Follow>),
+    Wandb(Box<wandb::Taking>),
+}
+
+impl Level {
+    fn new(client: Client, source: Source, files: Files) -> Self {
+        match source {
+            Source::Mlflow(store) => Self::Mlflow(Box::new(Follow::new(client, store, files))),
+            Source::Wandb(folder) => Self::Wandb(Box::new(wandb::Taking::new(client, folder, files))),
+        }
+    }
+
+    /// Everything as it stands: how many runs there are, and what could not be read.
+    async fn begin(&mut self, told: &(dyn Fn(u64, u64) + Sync)) -> Result<(u64, Vec<Damage>)> {
+        match self {
+            Self::Mlflow(follow) => follow.begin(told).await.map(|r| (r.runs_new, r.skipped)),
+            Self::Wandb(taking) => taking.look(told).await.map(|t| (t.runs_new, t.skipped)),
+        }
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        match self {
+            Self::Mlflow(follow) => follow.look().await,
+            Self::Wandb(taking) => taking.look(&|_, _| {}).await.map(drop),
+        }
+    }
 }
 
 fn settings(folder: &Path) -> AgentSettings {

@@ -64,3 +64,4 @@ mod tui_safety;
 mod tui_screens;
 mod tui_source;
 mod tui_terminal;
+mod wandb;

@@ -20,6 +20,7 @@ async fn every_statement_prepares() {
         let db = place.db().await;
         let rooms = [
             tracking::STATEMENTS,
+            tracking::collections::STATEMENTS,
             registry::STATEMENTS,
             datasets::STATEMENTS,
             training::STATEMENTS,

@@ -112,7 +112,10 @@ impl Agent {
     /// Starts it on the home's default store; `args` are added to the command line.
     pub fn start_in(home: Home, args: &[&str]) -> Self {
         let store = home.store();
-        let mut all = vec!["agent", "--listen", "127.0.0.1:0"];
+        let mut all = vec!["agent"];
+        if !args.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
         if !args.contains(&"--store") {
             all.extend(["--store", store.to_str().unwrap()]);
         }

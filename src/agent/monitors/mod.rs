@@ -8,6 +8,7 @@ mod metadata;
 mod policy;
 mod rollout;
 mod rules;
+mod silence;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(rules::keep(app.clone())),
         tokio::spawn(routers::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
+        tokio::spawn(silence::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),
         tokio::spawn(notify::beat(app.clone())),
     ])

@@ -78,6 +78,11 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/import/experiment", post(imports::experiment))
         .route("/api/v1/import/run", post(imports::run).layer(DefaultBodyLimit::max(imports::RUN_BYTES_MAX)))
         .route("/api/v1/import/model", post(imports::model))
+        .route("/api/v1/import/wandb", post(imports::wandb_run))
+        .route(
+            "/api/v1/import/wandb/{id}/lines",
+            post(imports::wandb_lines).layer(DefaultBodyLimit::max(imports::LINES_BYTES_MAX)),
+        )
         .route("/api/v1/datasets", get(data::datasets))
         .route("/api/v1/datasets/{name}", get(data::dataset))
         .route("/api/v1/datasets/{name}/versions/{version}/manifest", get(data::manifest))

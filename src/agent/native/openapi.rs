@@ -105,6 +105,8 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("post", "/api/v1/import/experiment", "Takes in an experiment, once.", "client"),
     ("post", "/api/v1/import/run", "Takes in a run with the history of its metrics, once.", "client"),
     ("post", "/api/v1/import/model", "Takes in a logged model, once.", "client"),
+    ("post", "/api/v1/import/wandb", "Announces a run that W&B's client left in a file.", "client"),
+    ("post", "/api/v1/import/wandb/{id}/lines", "Takes in lines of such a run, each once.", "client"),
     ("get", "/api/v1/datasets", "Datasets with their versions and the runs that read them.", "viewer"),
     ("get", "/api/v1/datasets/{name}", "One dataset.", "viewer"),
     ("get", "/api/v1/datasets/{name}/versions/{version}/manifest", "Files of a version, a JSON line each.", "viewer"),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::{run, storage};
+use super::{alert, artifact, artifact_read, run, storage};
 use crate::agent::{App, fault, here};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::Actor;
@@ -77,6 +77,21 @@ async fn handle(call: &Call<'_>, name: &str, query: &str) -> Result<Value> {
         "CreateRunFiles" => storage::create_run_files(call).await,
         "RunUploadUrls" => storage::run_upload_urls(call).await,
         "MarkRunFilesUploaded" => Ok(json!({ "markRunFilesUploaded": { "success": true } })),
+        "NotifyScriptableRunAlert" => alert::raise(call).await,
+        "CreateArtifact" => artifact::create(call).await,
+        "CreateArtifactManifest" => artifact::create_manifest(call, "createArtifactManifest").await,
+        "UpdateArtifactManifest" => artifact::create_manifest(call, "updateArtifactManifest").await,
+        "CreateArtifactFiles" => artifact::create_files(call).await,
+        "CommitArtifact" => artifact::commit(call).await,
+        "UseArtifact" => artifact::use_it(call).await,
+        "UpdateArtifact" => artifact::update(call).await,
+        "AddAliases" => artifact::change_aliases(call, true).await,
+        "DeleteAliases" => artifact::change_aliases(call, false).await,
+        "ArtifactType" => artifact_read::kind(call).await,
+        "ArtifactByID" => artifact_read::by_id(call).await,
+        "ArtifactMembershipByName" => artifact_read::by_name(call).await,
+        "FetchArtifactManifest" => artifact_read::manifest(call).await,
+        "GetArtifactMembershipFileUrls" | "ArtifactMembershipFiles" => artifact_read::file_urls(call).await,
         _ if query.contains("__type") => Ok(probes(query)),
         _ => Err(unknown(name)),
     }

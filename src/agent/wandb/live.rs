@@ -42,8 +42,14 @@ impl Live {
         script.clone()
     }
 
+    /// When a run's script was heard of last, by this agent.
+    pub fn last_heard(&self, run: RunId) -> Option<Timestamp> {
+        let script = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned();
+        script.map(|s| *s.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Its script has ended.
-    pub(super) fn ended(&self, run: RunId) {
+    pub fn ended(&self, run: RunId) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
     }
 }

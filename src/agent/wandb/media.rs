@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::storage::file_path;
 use crate::agent::App;
 use crate::base::fault::Result;
+use crate::capability::tracking::wandb::file_path;
 use crate::capability::tracking::wandb::line::Line;
 
 /// Writes the objects that are no references to files: those come by themselves.

@@ -3,12 +3,17 @@
 //! There is no GraphQL engine: clients send a fixed set of operations, and each has its handler. What the client retries
 //! for minutes (5xx, 429) is answered only when trying again can help.
 
+mod alert;
+mod artifact;
+mod artifact_read;
 mod call;
 mod console;
 mod graphql;
 mod live;
+mod manifest;
 mod media;
 mod run;
+mod shape;
 mod signed;
 mod storage;
 mod stream;

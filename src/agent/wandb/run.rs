@@ -49,6 +49,7 @@ pub(super) async fn upsert(call: &Call<'_>) -> Result<Value> {
         program: given("program"),
         commit: given("commit"),
         repository: given("repo"),
+        ..Upsert::default()
     };
     let tracking = &call.app.ctx().tracking;
     let opened = tracking.open_wandb_run(upsert, call.app.now()).await?;

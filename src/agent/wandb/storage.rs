@@ -3,6 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::call::{Call, folder};
@@ -13,24 +14,12 @@ use crate::agent::mlflow::files::{body_of, download, limited};
 use crate::base::id::RunId;
 use crate::base::{Fault, fault::Result};
 use crate::capability::tracking::Run;
-use crate::capability::tracking::wandb::progress;
-use crate::db::blobs::clean_path;
+use crate::capability::tracking::wandb::{file_path, progress};
 
 /// Files that one request may ask addresses for.
 const FILES_MAX: usize = 10_000;
 /// What a script wrote. The agent has its lines already, also those of scripts before.
 pub(super) const CONSOLE: &str = "output.log";
-
-/// A file's name as a path beneath its run: what would lead out of there, or nowhere, is written otherwise.
-pub(super) fn file_path(name: &str) -> Result<String> {
-    let part = |part: &str| match part {
-        "" | "." | ".." => "_".to_owned(),
-        part => part.replace(['\\', '\0', '\n'], "_").replace("%2e%2e", "_"),
-    };
-    let path = name.trim_matches('/').split('/').map(part).collect::<Vec<_>>().join("/");
-    let drive = path.as_bytes().get(1) == Some(&b':');
-    clean_path(&if drive { path.replacen(':', "_", 1) } else { path })
-}
 
 async fn addresses(call: &Call<'_>, run: &Run) -> Result<Vec<(String, String)>> {
     let names = call.texts(&["files"]).unwrap_or_default();
@@ -73,10 +62,8 @@ pub(super) async fn write(
     let body = body_of(request, bytes_max)?;
     if is_known_console(&app, &path) {
         // Read and let go, so that the connection can be used on.
-        axum::body::to_bytes(body, usize::try_from(bytes_max).unwrap_or(usize::MAX))
-            .await
-            .map(drop)
-            .unwrap_or_default();
+        let mut rest = limited(body, bytes_max);
+        while rest.next().await.is_some_and(|piece| piece.is_ok()) {}
         return Ok(().into_response());
     }
     app.ctx().artifacts.put(&path, limited(body, bytes_max)).await?;
@@ -100,18 +87,4 @@ pub(super) async fn read(
 ) -> Result<Response, Mlflow> {
     signed::check(&app, Use::Get, &signature, until, &path).await?;
     download(&app, &path, &headers).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn odd_names_become_paths_beneath_the_run() {
-        let path = |name| file_path(name).unwrap();
-        assert_eq!(path("media/table/a b_1.json"), "media/table/a b_1.json");
-        assert_eq!(path("../../etc/passwd"), "_/_/etc/passwd");
-        assert_eq!(path("/a//b\\c"), "a/_/b_c");
-        assert_eq!(path("C:/x"), "C_/x");
-    }
 }

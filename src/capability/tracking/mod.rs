@@ -7,6 +7,7 @@
 //! same documents.
 
 pub mod artifacts;
+pub mod collections;
 mod columns;
 pub mod command;
 pub mod compare;

@@ -4,16 +4,20 @@
 //! so that what came live and what is read from a file later is one run. Entities are kept as a tag and tell nothing
 //! apart: offline files do not know theirs.
 
+mod batch;
 pub mod config;
+mod files;
 pub mod json;
 pub mod line;
 mod open;
 mod stream;
 mod summary;
 
+pub use batch::{Batch, Series, Value};
+pub use files::file_path;
 pub use open::{Opened, Upsert};
 pub use stream::{Lines, Progress, Update};
-pub use summary::Summary;
+pub use summary::{Summary, summary_texts, summary_values};
 
 use crate::base::id::RunId;
 use crate::capability::tracking::Run;
@@ -24,6 +28,8 @@ pub const PROGRESS_TAG: &str = "opsroom.wandb.progress";
 pub const CONFIG_TAG: &str = "opsroom.wandb.config";
 /// Which metric another one is drawn over, as JSON; see [`config::axes`].
 pub const AXES_TAG: &str = "opsroom.axes";
+/// The run is known from a file alone: no script is at work for it here.
+pub const IMPORTED_TAG: &str = "opsroom.wandb.file";
 /// The name that the run has there.
 pub const ID_TAG: &str = "wandb.id";
 pub const ENTITY_TAG: &str = "wandb.entity";

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::config::{self, Config};
 use super::{
-    AXES_TAG, CONFIG_TAG, ENTITY_TAG, GROUP_TAG, HOST_TAG, ID_TAG, JOB_TYPE_TAG, LABELS_TAG, NO_PROJECT, PROGRESS_TAG,
-    Progress, SWEEP_TAG, run_id,
+    AXES_TAG, CONFIG_TAG, ENTITY_TAG, GROUP_TAG, HOST_TAG, ID_TAG, IMPORTED_TAG, JOB_TYPE_TAG, LABELS_TAG, NO_PROJECT,
+    PROGRESS_TAG, Progress, SWEEP_TAG, run_id,
 };
 use crate::base::id::{ExperimentId, RunId, random_u128};
 use crate::base::{Fault, Timestamp, fault::Result, names};
@@ -20,7 +21,8 @@ use crate::capability::tracking::types::{Key, KeyMap, Lifecycle, Run, RunStatus,
 use crate::capability::tracking::writer::{Decision, Tracking};
 
 /// What a script says about its run; `None` leaves as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Upsert {
     pub project: String,
     /// Its name in W&B's URLs.
@@ -41,6 +43,10 @@ pub struct Upsert {
     pub repository: Option<String>,
     /// A script begins with this, and does not merely tell more.
     pub begins: bool,
+    /// It is read from a file.
+    pub from_file: bool,
+    /// When the script began, milliseconds since 1970; else it begins now.
+    pub started_ms: Option<i64>,
 }
 
 /// The run behind an announcement.
@@ -80,6 +86,10 @@ fn open(staged: &Staged, upsert: &Upsert, random: u128, now: Timestamp) -> Resul
     let patch = patch(id, upsert, config.as_ref(), &BTreeSet::new());
     let mut run = bare(id, experiment, &name, now);
     run.user = Key::from(&user(upsert, config.as_ref()));
+    run.start_ms = upsert.started_ms.unwrap_or(run.start_ms);
+    if upsert.from_file {
+        run.tags.insert(Key::from(IMPORTED_TAG), Text::from("true"));
+    }
     run.tags.insert(Key::from(ID_TAG), Text::from(upsert.id.as_str()));
     run.tags.insert(Key::from("mlflow.user"), Text::from(run.user.as_str()));
     run.tags.insert(Key::from(PROGRESS_TAG), Text::from(Progress::default().written()));
@@ -139,7 +149,7 @@ fn change(run: &Run, upsert: &Upsert, config: Option<&Config>) -> Result<Decisio
     if upsert.begins {
         // It goes on, or is begun anew: what was asked of the script before is over.
         patch.status = Some(RunStatus::Running);
-        patch.tags.push((Key::from(rules::STOP_TAG), None));
+        patch.tags.extend([rules::STOP_TAG, IMPORTED_TAG].map(|tag| (Key::from(tag), None)));
     }
     let name = patch.name.as_ref().map_or_else(|| run.name.to_string(), ToString::to_string);
     let opened = Opened { id: run.id, experiment: run.experiment, name, inserted: false, shared };

@@ -44,24 +44,34 @@ impl Summary {
 
     /// The end: the summary is what it is.
     pub fn conclude(&self, update: &mut Update, run: &Run) {
-        let named = |(key, value): (String, f64)| match self.has(run, &key) {
-            true if update.newest(run, &key).is_some_and(|v| same(v, value)) => None,
-            true => Some((line::metric_key(&format!("{BESIDE}{key}")), value)),
-            false => Some((key, value)),
-        };
-        let values = line::summary(&self.whole).into_iter().filter_map(named).collect();
-        let text = |(key, value): (&String, &Value)| {
-            let text = value.as_str().filter(|t| word_number(t).is_none())?;
-            Some((format!("{TEXT}{}", line::metric_key(key)), text.to_owned()))
-        };
-        update.summary = values;
-        update.texts = self.whole.iter().filter_map(text).collect();
+        let newest = |key: &str| self.has(run, key).then(|| update.newest(run, key)).flatten();
+        update.summary = summary_values(&self.whole, newest);
+        update.texts = summary_texts(&self.whole);
     }
 
     /// Whether the history has this name; after a restart of the agent, several points tell.
     fn has(&self, run: &Run, key: &str) -> bool {
         self.logged.contains(key) || run.metrics.get(key).is_some_and(|l| l.count > 1)
     }
+}
+
+/// The values that a summary has beyond the newest ones of the history.
+pub fn summary_values(whole: &Map<String, Value>, newest: impl Fn(&str) -> Option<f64>) -> Vec<(String, f64)> {
+    let named = |(key, value): (String, f64)| match newest(&key) {
+        Some(logged) if same(logged, value) => None,
+        Some(_) => Some((line::metric_key(&format!("{BESIDE}{key}")), value)),
+        None => Some((key, value)),
+    };
+    line::summary(whole).into_iter().filter_map(named).collect()
+}
+
+/// The texts of a summary, as tags.
+pub fn summary_texts(whole: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |(key, value): (&String, &Value)| {
+        let text = value.as_str().filter(|t| word_number(t).is_none())?;
+        Some((format!("{TEXT}{}", line::metric_key(key)), text.to_owned()))
+    };
+    whole.iter().filter(|(key, _)| key.as_str() != "_wandb").filter_map(text).collect()
 }
 
 pub(super) fn same(a: f64, b: f64) -> bool {
