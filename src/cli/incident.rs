@@ -70,7 +70,12 @@ enum Verb {
         change: Change,
     },
     /// A post-mortem to fill in, in Markdown, with everything that is known
-    Postmortem { id: i64 },
+    Postmortem {
+        id: i64,
+        /// Write it into this folder, with charts beside it
+        #[arg(long, value_name = "FOLDER")]
+        to: Option<std::path::PathBuf>,
+    },
     /// Alert rules
     Rules,
     /// Remove an alert rule
@@ -135,7 +140,7 @@ pub async fn run(session: &Session, of: Of) -> Result<Exit> {
     let (change, command) = match verb {
         Verb::List { service, open } => return list(session, service.as_deref(), open).await,
         Verb::Rules => return rules(session).await,
-        Verb::Postmortem { id } => return post_mortem(session, id).await,
+        Verb::Postmortem { id, to } => return super::postmortem::write(session, id, to.as_deref()).await,
         Verb::Ack { id, change } => (change, Incidents::AckIncident { id }),
         Verb::Assign { id, to, change } => (change, Incidents::AssignIncident { id, to }),
         Verb::Silence { id, until, change } => (change, Incidents::SilenceIncident { id, until }),
@@ -242,17 +247,6 @@ async fn rules(session: &Session) -> Result<Exit> {
         };
         Page::default().table(table).line(line)
     })?;
-    Ok(Exit::Done)
-}
-
-async fn post_mortem(session: &Session, id: i64) -> Result<Exit> {
-    let view = session.client().await?.incident(id).await?;
-    let text = incident::post_mortem(&view.incident, &view.suspects, SystemClock.now());
-    if session.format == Format::Json {
-        print::answer(session.format, &serde_json::json!({ "markdown": text }), |_| Page::default())?;
-    } else {
-        print::out(text.as_bytes())?;
-    }
     Ok(Exit::Done)
 }
 

@@ -31,6 +31,7 @@ mod init;
 mod model;
 mod model_change;
 pub mod plain;
+mod postmortem;
 mod predictions;
 mod print;
 mod push;

@@ -49,6 +49,9 @@ pub struct Quality {
 pub struct Drift {
     #[command(flatten)]
     of: Of,
+    /// Instead of the training data: `season`, the same hours of four weeks before, or another version in the same window
+    #[arg(long, value_name = "WHAT")]
+    against: Option<String>,
 }
 
 /// # Errors
@@ -150,7 +153,11 @@ fn of_version(page: Page, v: &VersionQuality) -> Page {
 /// # Errors
 /// `NotFound` for a service of which nothing came.
 pub async fn drift(session: &Session, asked: Drift) -> Result<Exit> {
-    let report = session.client().await?.drift(&asked.of.service, &asked.of.asked(None)?).await?;
+    let (client, of) = (session.client().await?, asked.of.asked(None)?);
+    let report = match &asked.against {
+        None => client.drift(&asked.of.service, &of).await?,
+        Some(what) => client.drift_against(&asked.of.service, &of, what).await?,
+    };
     print::answer(session.format, &report, drift_page)?;
     Ok(Exit::Done)
 }
@@ -160,7 +167,13 @@ fn drift_page(report: &DriftReport) -> Page {
     for v in &report.versions {
         let mut table = Table::new(&["COLUMN", "PSI>", "LIMIT>", "MISSING>", "WAS>", "NEW>", "W1/SD>", "N>", ""]);
         let whole = |v: &VersionDrift| {
-            v.columns.iter().chain(&v.score).chain(&v.prediction).cloned().collect::<Vec<ColumnDrift>>()
+            v.columns
+                .iter()
+                .chain(&v.score)
+                .chain(&v.prediction)
+                .chain(&v.labels)
+                .cloned()
+                .collect::<Vec<ColumnDrift>>()
         };
         for c in whole(v) {
             let maybe = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), show::metric);

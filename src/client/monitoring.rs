@@ -62,6 +62,16 @@ impl Client {
         self.get(&format!("/api/v1/monitoring/{}/drift", encode(service)), &query(asked)).await
     }
 
+    /// The same against the same hours of earlier weeks (`season`), or against another version in the same window.
+    ///
+    /// # Errors
+    /// As [`Self::quality`].
+    pub async fn drift_against(&self, service: &str, asked: &Asked, what: &str) -> Result<DriftReport> {
+        let mut query = query(asked);
+        query.push(("against", what.to_owned()));
+        self.get(&format!("/api/v1/monitoring/{}/drift", encode(service)), &query).await
+    }
+
     /// All services at a glance; the window in seconds.
     ///
     /// # Errors

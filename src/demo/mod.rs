@@ -1,10 +1,12 @@
 //! The demonstration: real flights, a real model, and what is trained on them and why.
 //!
-//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket, `traffic` the router.
+//! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket, `traffic` the router, `live`
+//! the agent.
 
 mod ending;
 pub mod features;
 pub mod flights;
+pub mod live;
 pub mod logistic;
 pub mod model;
 pub mod months;

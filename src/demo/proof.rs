@@ -14,7 +14,7 @@ use crate::capability::registry::Stage;
 use crate::local;
 
 /// Suites and gates, as `opsroom apply` reads them.
-const DECLARED: &str = include_str!("../../assets/flights.toml");
+pub(super) const DECLARED: &str = include_str!("../../assets/flights.toml");
 
 /// Where the story keeps its tables, and the program that predicts.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::ending;
 use super::flights::Flights;
+use super::live::Year;
 use super::logistic::{Settings, Training};
 use super::model::Model;
 use super::months::{self, Months};
@@ -44,13 +45,14 @@ const EVENT_PACE: Duration = Duration::from_millis(1500);
 /// Tells the story to an agent.
 pub struct Story {
     pub(super) client: Client,
-    speed: f64,
+    pub(super) speed: f64,
     say: Box<dyn Fn(&str) + Send + Sync>,
     pub(super) flights: Arc<Flights>,
     pub(super) workshop: Workshop,
     months: Months,
     /// Versions of the dataset, January first.
     arrived: Mutex<Vec<DatasetVersion>>,
+    pub(super) year: Year,
 }
 
 /// A run that has ended, with what it learned.
@@ -82,7 +84,7 @@ impl Story {
         let flights = Flights::bundled().map_err(|e| Fault::bug("the demonstration has no data").why(e.to_string()))?;
         let months = Months::in_folder(workshop.folder.join("flights"));
         let (say, flights) = (Box::new(say), Arc::new(flights));
-        Ok(Self { client, speed, say, flights, workshop, months, arrived: Mutex::default() })
+        Ok(Self { client, speed, say, flights, workshop, months, arrived: Mutex::default(), year: Year::default() })
     }
 
     /// Tells it, unless this store has heard it; then only the audit trail is checked.
@@ -126,16 +128,21 @@ impl Story {
         let suite = self.ask_for(winter.judged_on).await?;
         let (first, first_version) = self.promote_best(&winter, &trained, &suite).await?;
         self.open_service(first_version).await?;
+        self.is_watched().await?;
+        self.serve(winter.judged_on).await?;
         self.watch(&experiment, first, first_version, winter.judged_on + 1..=6, None).await?;
 
         let summer = plan::summer();
         let trained = self.train(&experiment, &summer).await?;
         self.arrive(summer.judged_on..=summer.judged_on).await?;
+        self.serve(summer.judged_on).await?;
+        self.is_paged().await?;
         let suite = self.ask_for(summer.judged_on).await?;
         // The version in production answers the same questions as those that want its place.
         self.evaluate(&suite, first_version).await?;
         let (second, second_version) = self.succeed(&summer, &trained, first_version, first, &suite).await?;
         self.watch(&experiment, second, second_version, summer.judged_on + 1..=12, Some(first)).await?;
+        self.check_year()?;
 
         self.bad_canary(&experiment, summer.judged_on + 1..=12, (second, second_version)).await?;
         self.check(&experiment, winter.runs.len() + summer.runs.len() + 3, first_version, second_version).await
@@ -307,6 +314,7 @@ impl Story {
         let mut judged = Vec::new();
         for month in months {
             self.arrive(month..=month).await?;
+            self.serve(month).await?;
             run.inputs(&self.inputs(month..=month, "evaluation")).await?;
             let judge = |model: &Model| {
                 model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))
@@ -327,7 +335,9 @@ impl Story {
     async fn register(&self, trained: &Trained, reason: &str) -> Result<u32> {
         let description = format!("{}, learned from months {}", trained.name, record::months(&trained.settings));
         let tags = BTreeMap::from([("unseen_auc".to_owned(), record::figure(&trained.unseen))]);
-        self.register_run(trained.name, &trained.run_id, description, tags, reason).await
+        let version = self.register_run(trained.name, &trained.run_id, description, tags, reason).await?;
+        self.year.knows(version, trained.model.clone());
+        Ok(version)
     }
 
     pub(super) async fn register_run(
@@ -390,7 +400,7 @@ impl Story {
         at_speed_one.div_f64(self.speed.max(1e-3))
     }
 
-    async fn pause(&self, at_speed_one: Duration) {
+    pub(super) async fn pause(&self, at_speed_one: Duration) {
         let pause = self.scaled(at_speed_one);
         // Below a millisecond a timer would wait longer than it is asked to.
         if pause >= Duration::from_millis(1) {

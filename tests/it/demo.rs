@@ -59,6 +59,15 @@ async fn the_story_is_told_and_ends_as_it_should() {
     }
     assert!(winner.doc.artifact.as_ref().is_some_and(|tree| tree.files == 2), "model and card are frozen");
 
+    // The year in service: watched, paged, and what is in the data.
+    assert!(lines.iter().any(|l| l.starts_with("INC-1 opened: SEV1 flight-delay: quality:ece")), "{lines:#?}");
+    assert!(lines.iter().any(|l| l.starts_with("left to itself the first model was right in")), "{lines:#?}");
+    let fleet = client.fleet(3600).await.unwrap();
+    let names: Vec<&str> = fleet.services.iter().map(|s| s.service.as_str()).collect();
+    assert_eq!(names, ["flight-delay", "flight-delay-untouched"], "the one that is wrong comes first");
+    let recount = client.recount(NAME).await.unwrap();
+    assert_eq!(recount.same, Some(true), "{}", recount.why);
+
     // The curves are there, and they go down.
     let query = RunQuery { filter: "attributes.run_name = 'weather'".to_owned(), ..RunQuery::default() };
     let run = client.search_runs(&query).await.unwrap().runs.remove(0);

@@ -290,6 +290,7 @@ fn watched(version: &str, role: Role, n: u64, q: f64, bad: bool) -> Watched {
             columns,
             score: Some(column("(score)", if bad { 0.21 } else { 0.01 }, bad, 0.0)),
             prediction: None,
+            labels: None,
             not_sent: Vec::new(),
         },
         points: points(|i| if bad { (i > 25).then_some(if i > 52 { 0.563 } else { 0.92 }) } else { Some(0.931) }, n),

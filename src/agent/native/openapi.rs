@@ -50,7 +50,7 @@ pub(super) const ROUTES: &[(&str, &str, &str, &str)] = &[
     (
         "get",
         "/api/v1/monitoring/{service}/drift",
-        "Drift against the training data (query: window in seconds, to, version).",
+        "Drift against the training data (query: window in seconds, to, version, against: season or a version).",
         "viewer",
     ),
     (

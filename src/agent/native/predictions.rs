@@ -13,7 +13,7 @@ use super::super::App;
 use super::super::fault::Own;
 use crate::base::fault::Result as OfOurs;
 use crate::base::{Fault, Timestamp};
-use crate::capability::drift::{self, DriftReport};
+use crate::capability::drift::{self, Against, DriftReport};
 use crate::capability::monitoring::counters::{
     Accepted, BODY_BYTES_MAX, Recount, Standing, parse_labels, parse_predictions,
 };
@@ -85,6 +85,9 @@ pub(super) struct Of {
     version: Option<String>,
     #[serde(default)]
     slice: Option<String>,
+    /// `season`, or another version.
+    #[serde(default)]
+    against: Option<String>,
 }
 
 impl Of {
@@ -112,7 +115,13 @@ pub(super) async fn drift(
     Path(service): Path<String>,
     Query(of): Query<Of>,
 ) -> Answer<DriftReport> {
-    Ok(Json(drift::report(&app.ctx().counters, &service, &of.asked()?, app.now()).await?))
+    let (counters, now) = (&app.ctx().counters, app.now());
+    let against = of.against.clone();
+    let asked = of.asked()?;
+    Ok(Json(match against.filter(|a| !a.is_empty()) {
+        None => drift::report(counters, &service, &asked, now).await?,
+        Some(what) => drift::against(counters, &service, &asked, &Against::named(&what), now).await?,
+    }))
 }
 
 pub(super) async fn recount(State(app): State<App>, Path(service): Path<String>) -> Answer<Recount> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::judge::{ColumnDrift, Compared, judge};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::monitoring::counters::{Arm, Cell, Counters, FIRST_WINDOW_ROWS, PREDICTION, SCORE};
-use crate::capability::monitoring::quality::{Asked, Window};
+use crate::capability::monitoring::quality::{self, Asked, Window};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DriftReport {
@@ -26,6 +26,9 @@ pub struct VersionDrift {
     pub columns: Vec<ColumnDrift>,
     pub score: Option<ColumnDrift>,
     pub prediction: Option<ColumnDrift>,
+    /// What turned out to be true, against the time before: the world has moved, whatever the inputs do.
+    #[serde(default)]
+    pub labels: Option<ColumnDrift>,
     /// Columns of the training data that no prediction ever had.
     pub not_sent: Vec<String>,
     pub alarms: u64,
@@ -49,14 +52,27 @@ pub async fn report(counters: &Counters, service: &str, asked: &Asked, now: Time
         if cell.tally.n == 0 && asked.version.is_none() {
             continue;
         }
-        versions.push(of_cell(&counted.arm, &cell, Window { from: counted.from, to: counted.to }));
+        let before = quality::before(counters, number, window.from).await?;
+        let labels = super::beside::labels(&before, &cell.tally);
+        let drift = of_cell(&counted.arm, &cell, Window { from: counted.from, to: counted.to });
+        versions.push(VersionDrift { labels, ..drift });
     }
     Ok(DriftReport { service: service.to_owned(), window, versions })
 }
 
 /// Drift of one version from its counters.
 pub fn of_cell(arm: &Arm, cell: &Cell, counted: Window) -> VersionDrift {
-    let mut columns = judge(&compared(arm, cell));
+    told(arm, judge(&compared(arm, cell)), reference(arm), cell.tally.n, counted)
+}
+
+/// Judged columns as the report tells of them, whatever they were held against.
+pub(super) fn told(
+    arm: &Arm,
+    mut columns: Vec<ColumnDrift>,
+    reference: String,
+    n: u64,
+    counted: Window,
+) -> VersionDrift {
     let mut take = |name: &str| columns.iter().position(|c| c.name == name).map(|i| columns.remove(i));
     let (score, prediction) = (take(SCORE), take(PREDICTION));
     columns.sort_by(|a, b| {
@@ -67,12 +83,13 @@ pub fn of_cell(arm: &Arm, cell: &Cell, counted: Window) -> VersionDrift {
     VersionDrift {
         version: arm.version.clone(),
         model: arm.model.clone(),
-        reference: reference(arm),
+        reference,
         counted,
-        n: cell.tally.n,
+        n,
         columns,
         score,
         prediction,
+        labels: None,
         not_sent: arm.columns.iter().filter(|c| !c.sent).map(|c| c.name.clone()).collect(),
         alarms,
     }

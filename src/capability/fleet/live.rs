@@ -6,7 +6,7 @@ use super::overview::way;
 use super::types::Watched;
 use super::{Live, bound, changes, role};
 use crate::base::{Timestamp, fault::Result};
-use crate::capability::drift;
+use crate::capability::drift::{self, VersionDrift};
 use crate::capability::monitoring::counters::{Counters, PREDICTION, together};
 use crate::capability::monitoring::incident;
 use crate::capability::monitoring::quality::{self, Asked, Window, lower_is_better, main_metric, step_minutes};
@@ -54,7 +54,8 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
         }
         let before = quality::before(counters, *number, window.from).await?;
         let told = quality::of_counts(arm, &counted, &before);
-        let drift = drift::of_cell(arm, &all, window);
+        let labels = drift::labels(&before, &all.tally);
+        let drift = VersionDrift { labels, ..drift::of_cell(arm, &all, window) };
         let mut courses = drift::course(arm, &stretches);
         courses.retain(|c| c.name != PREDICTION);
         let place = |name: &str| drift.columns.iter().position(|c| c.name == name).unwrap_or(usize::MAX);

@@ -9,7 +9,7 @@ use crate::capability::fleet::{Fleet as Page_, Row};
 use crate::capability::monitoring::incident::Incident;
 use crate::capability::registry::Stage;
 use crate::tui::action::Action;
-use crate::tui::ask::{self, Topic};
+use crate::tui::ask;
 use crate::tui::msg::{Effect, Page, Want};
 use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
@@ -129,8 +129,8 @@ impl Fleet {
             Action::Open | Action::CopyMenu | Action::RollbackSheet if self.current().is_none() => {
                 Some("no service here: apply a file with [service.NAME]".into())
             }
-            Action::RollbackSheet if self.current().is_some_and(|r| r.stage.is_none() && r.candidate.is_none()) => {
-                Some("nothing answers for this service by our router, so nothing can go back".into())
+            Action::RollbackSheet if self.current().is_some_and(|r| r.stage.is_none() && r.model.is_none()) => {
+                Some("its predictions name no model, so nothing can go back".into())
             }
             Action::Mark | Action::MarkRange | Action::MarkInvert => Some("services are not marked".into()),
             Action::SortPick | Action::SortReverse => Some("the worst comes first".into()),
@@ -186,8 +186,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             }
         }
         Action::RollbackSheet => {
-            if let Some(service) = fleet.current().map(|r| r.service.clone()) {
-                ask::open(state, &Topic::RollbackService { service });
+            if let Some((service, model)) = fleet.current().map(|r| (r.service.clone(), r.model.clone())) {
+                let topic = super::rollouts::way_back(state, &service, model.as_deref());
+                ask::open(state, &topic);
             }
         }
         Action::CopyMenu => {

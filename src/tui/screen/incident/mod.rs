@@ -160,7 +160,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::NoteEdit => prompt(state, incident.id, Typed::Note),
         Action::Assign => prompt(state, incident.id, Typed::Owner),
         Action::Arm => super::live::next_arm(state, &service, |s| &mut s.incident.arm),
-        Action::RollbackSheet => with_reason(state, &Topic::RollbackService { service }),
+        Action::RollbackSheet => {
+            let model = state.watch.about(&service).and_then(|p| p.model.clone());
+            let topic = super::rollouts::way_back(state, &service, model.as_deref());
+            with_reason(state, &topic);
+        }
         Action::DropSheet => with_reason(state, &Topic::DropRollout { service }),
         Action::WeightSheet => with_reason(state, &Topic::Weight { service }),
         Action::ForbidSheet => with_reason(state, &Topic::Forbid { service }),

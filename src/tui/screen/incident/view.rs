@@ -296,7 +296,8 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let inner = pane(look, buf, area, false, "DO", "a all");
     let standing =
         state.rollouts.rows.value().and_then(|all| all.iter().find(|s| s.service.name == view.incident.service));
-    let why_not = |action| match standing {
+    let why_not = |action: Action| match standing {
+        None if action == Action::RollbackSheet => state.why_not(action),
         None => Some("not behind our router".to_owned()),
         Some(s) => state.why_not(action).or_else(|| crate::tui::screen::rollouts::why_not_of(s, action)),
     };

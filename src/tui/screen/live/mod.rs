@@ -92,7 +92,7 @@ pub fn arm(state: &State) -> Option<&Watched> {
 /// Columns that are shown, as far as they fit the filter: the one that drifted most first.
 pub fn features<'a>(state: &State, arm: &'a Watched) -> Vec<&'a ColumnDrift> {
     let fits = |name: &str| state.live.filter.matches(|_| Held::Text(name.to_owned()));
-    let all = arm.drift.score.iter().chain(&arm.drift.columns);
+    let all = arm.drift.score.iter().chain(&arm.drift.labels).chain(&arm.drift.columns);
     let mut shown: Vec<&ColumnDrift> = all.filter(|c| fits(&c.name)).collect();
     let far = |c: &ColumnDrift| (c.alarm, c.psi.unwrap_or(-1.0));
     shown.sort_by(|a, b| far(b).partial_cmp(&far(a)).unwrap_or(std::cmp::Ordering::Equal));
@@ -142,7 +142,11 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
             state.say(format!("drift by {}", state.live.test.words()));
         }
         Action::Metric => pick_metric(state),
-        Action::RollbackSheet => ask::open(state, &Topic::RollbackService { service }),
+        Action::RollbackSheet => {
+            let model = state.watch.about(&service).and_then(|p| p.model.clone());
+            let topic = super::rollouts::way_back(state, &service, model.as_deref());
+            ask::open(state, &topic);
+        }
         Action::DropSheet => ask::open(state, &Topic::DropRollout { service }),
         Action::CopyMenu => {
             let Some(page) = state.watch.about(&service) else { return };

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{FEATURE, HEAT, PANES, QUALITY, SLICES, TRAFFIC};
 use crate::base::show;
+use crate::capability::drift::Bar;
 use crate::capability::fleet::{Live as Page, Watched};
 use crate::tui::format;
 use crate::tui::remote::Remote;
@@ -14,7 +15,7 @@ use crate::tui::screen::watch::words::{self, Freshness, freshness};
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::{Look, Scroll, put, put_all, put_right};
+use crate::tui::widget::{Look, Scroll, put_all};
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let focus = state.live.pane;
@@ -192,7 +193,7 @@ fn share_lines(state: &State, page: &Page) -> Vec<(String, f64, Token)> {
         (
             words::version(&v.version),
             v.quality.n as f64 * 100.0 / total.max(1) as f64,
-            if stale { Token::Unknown } else { words::arm_token(v.role) },
+            if stale { Token::Unknown } else { words::arm_token(page, v) },
         )
     };
     if seen.len() < 2 { Vec::new() } else { seen.iter().take(3).map(share).collect() }
@@ -246,8 +247,12 @@ fn feature(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     } else {
         format!("{column}  training vs {}", words::version(version))
     };
-    let inner = pane(look, buf, area, here, &title, "↵ explain");
-    let Some(f) = state.watch.feature.value() else {
+    let shown = state.watch.feature.value();
+    let means = shown.and_then(|f| f.mean_reference.zip(f.mean));
+    let note =
+        means.map_or("↵ explain".to_owned(), |(a, b)| format!("mean {} → {}", show::metric(a), show::metric(b)));
+    let inner = pane(look, buf, area, here, &title, &note);
+    let Some(f) = shown else {
         let text = match &state.watch.feature.remote {
             Remote::Failed(fault) => fault.to_string(),
             _ if column.is_empty() => "no feature".to_owned(),
@@ -265,9 +270,8 @@ fn feature(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         let text: String = (0..cells).map(|_| full).collect();
         format!("{text:<room$}")
     };
-    let means = f.mean_reference.zip(f.mean).map(|(a, b)| format!("mean {} → {}", show::metric(a), show::metric(b)));
-    let lines = usize::from(inner.height) - usize::from(means.is_some() && inner.height > 4);
-    for (y, b) in (inner.y..inner.bottom()).zip(f.bars.iter().take(lines)) {
+    let bars = most_moved(&f.bars, usize::from(inner.height));
+    for (y, b) in (inner.y..inner.bottom()).zip(bars) {
         let name =
             format!("{:<label$} ", format::cut(&format::clean(&look.spell(&b.label)), label, look.glyphs.ellipsis));
         let off = (b.now - b.reference).abs();
@@ -288,19 +292,16 @@ fn feature(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         ];
         put_all(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &pieces);
     }
-    if let Some(means) = means.filter(|_| inner.height > 4) {
-        let n = format!("n {} → {}", format::count(f.n_reference), format::count(f.n));
-        put(
-            look,
-            buf,
-            inner.x + 1,
-            inner.bottom() - 1,
-            inner.width.saturating_sub(2),
-            &means,
-            look.style(Token::Muted),
-        );
-        put_right(look, buf, inner.x + 20, inner.right() - 1, inner.bottom() - 1, &n, look.style(Token::Muted));
-    }
+}
+
+/// All bars where there is room, else those that moved most, in their order.
+fn most_moved(bars: &[Bar], room: usize) -> Vec<&Bar> {
+    let mut order: Vec<usize> = (0..bars.len()).collect();
+    let moved = |i: &usize| (bars[*i].now - bars[*i].reference).abs();
+    order.sort_by(|a, b| moved(b).total_cmp(&moved(a)));
+    order.truncate(room);
+    order.sort_unstable();
+    order.into_iter().map(|i| &bars[i]).collect()
 }
 
 fn slices(

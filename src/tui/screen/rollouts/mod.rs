@@ -168,6 +168,15 @@ pub fn demand_rows(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
+/// The way back: of the service where it stands behind our router, else of its model's stage.
+pub fn way_back(state: &State, service: &str, model: Option<&str>) -> Topic {
+    let all = state.rollouts.rows.value().map_or(&[][..], Vec::as_slice);
+    match (all.iter().any(|s| s.service.name == service), model) {
+        (false, Some(model)) => Topic::Rollback { model: model.to_owned() },
+        _ => Topic::RollbackService { service: service.to_owned() },
+    }
+}
+
 /// `25 % on v43`, while something is on its way.
 pub fn share_words(s: &Standing) -> Option<String> {
     let on = s.candidate.as_ref()?;
@@ -182,6 +191,8 @@ pub fn why_not_here(state: &State, action: Action) -> Option<String> {
     let service = &state.incident.known()?.incident.service;
     let all = state.rollouts.rows.value().map_or(&[][..], Vec::as_slice);
     match all.iter().find(|s| s.service.name == *service) {
+        // The stage of its model can go back all the same.
+        None if action == Action::RollbackSheet => None,
         None => Some(format!("{service} does not stand behind our router: act where it is served")),
         Some(s) => why_not_of(s, action),
     }

@@ -59,7 +59,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, inner: Rect, page: &Live, asked: 
     series.extend(curves.iter().map(|(v, points, _)| Series {
         points: points.clone(),
         raw: Vec::new(),
-        token: if stale { Token::Unknown } else { arm_token(v.role) },
+        token: if stale { Token::Unknown } else { arm_token(page, v) },
     }));
     let marks = u16::from(inner.height >= 8);
     let plot = Rect { height: inner.height.saturating_sub(1 + marks), ..inner };
@@ -136,7 +136,7 @@ fn legend(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, curves: &[
         let figure = format!("{tilde}{about}{value}{sign}");
         let dash = if look.glyphs.ascii { "-- " } else { "── " };
         let pieces = [
-            (dash, if stale { Token::Unknown } else { arm_token(v.role) }),
+            (dash, if stale { Token::Unknown } else { arm_token(page, v) }),
             (name.as_str(), Token::Text),
             (" ", Token::Text),
             (figure.as_str(), token),

@@ -1,7 +1,7 @@
 //! How live figures are said: values with their state, ages, changes, and the names of versions.
 
 use crate::base::{Timestamp, show};
-use crate::capability::fleet::{Role, Worst};
+use crate::capability::fleet::{Live, Role, Watched, Worst};
 use crate::capability::monitoring::incident::{Bound, Change, Incident};
 use crate::capability::monitoring::quality::Metric;
 use crate::tui::format;
@@ -39,9 +39,11 @@ pub fn version(name: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("v{name}") } else { name.to_owned() }
 }
 
-pub fn arm_token(role: Role) -> Token {
-    match role {
-        Role::Stable | Role::Told => Token::Ok,
+/// The colour of a version's curve: by its role, and where all of them tell of themselves by its place.
+pub fn arm_token(page: &Live, of: &Watched) -> Token {
+    match of.role {
+        Role::Told => Token::Series(page.versions.iter().position(|v| v.version == of.version).unwrap_or(0)),
+        Role::Stable => Token::Ok,
         Role::Candidate => Token::Series(3),
         Role::Shadow => Token::Info,
         Role::Past => Token::Muted,
