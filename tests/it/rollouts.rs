@@ -214,3 +214,90 @@ fn without_an_agent_the_way_back_is_open_and_is_recorded_later() {
     assert!(trail.contains("v2 is wrong (at the router"), "{trail}");
     assert!(ask(&mut client, &request("u")).unwrap().2.contains("[1]"), "and nothing was lost");
 }
+
+/// Callers who count what they got, until the answer is asked for.
+struct Counting {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<(usize, Vec<String>)>>,
+}
+
+impl Counting {
+    fn call(stage: &Stage) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads: Vec<_> = (0..2)
+            .map(|n| {
+                let (stop, mut client) = (stop.clone(), stage.connect());
+                std::thread::spawn(move || {
+                    let (mut good, mut bad) = (0, Vec::new());
+                    for i in 0.. {
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        match ask(&mut client, &request(&format!("u{n}-{i}"))) {
+                            Some((200, ..)) => good += 1,
+                            other => bad.push(format!("{other:?}")),
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    (good, bad)
+                })
+            })
+            .collect();
+        Self { stop, threads }
+    }
+
+    /// Good answers; none of them may have failed.
+    fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let all = self.threads.into_iter().map(|t| t.join().unwrap());
+        all.map(|(good, bad)| {
+            assert!(bad.is_empty(), "{} failed, such as {}", bad.len(), bad[0]);
+            good
+        })
+        .sum()
+    }
+}
+
+/// Killed at whatever it is doing, over every step of a rollout: traffic goes on, each step is done once, and the end is
+/// the one that it would have come to anyway.
+#[test]
+fn an_agent_that_is_killed_at_every_step_loses_nothing_and_does_nothing_twice() {
+    let seed: u64 = std::env::var("OPSROOM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_131_231);
+    println!("OPSROOM_TEST_SEED={seed}");
+    let mut state = seed;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let steps = "{ steps = [{ weight = 10, for = '1s', requests = 5 }, { weight = 30, for = '1s', requests = 5 }, \
+                 { weight = 60, for = '1s', requests = 5 }], automatic = true }";
+    let mut stage = stage(steps, plainly);
+    let callers = Counting::call(&stage);
+    stage.agent.cli(&["rollout", "start", "delay", "2", "--reason", "better"]).expect(0);
+    let mut kills = 0;
+    while kills < 8 && stage.show()["stable"] == 1 {
+        std::thread::sleep(Duration::from_millis(random(900)));
+        stage.agent.signal(rustix::process::Signal::KILL);
+        stage.agent.ended();
+        kills += 1;
+        std::thread::sleep(Duration::from_millis(random(200)));
+        stage.agent.start_again(&["--router", "127.0.0.1:0"]);
+        let shown = stage.show();
+        let word = shown["state"].as_str().unwrap();
+        assert!(["running", "held", "steady"].contains(&word), "a person can read it: {shown}");
+    }
+    eventually("it is promoted", || stage.show()["stable"] == 2);
+    let shown = stage.show();
+    assert_eq!((shown["history"].as_array().unwrap().len(), stage.prod()), (1, 2), "{shown}");
+    assert!(callers.end() > 100);
+    // Each step once, whoever did it.
+    let trail = stage.agent.cli(&["audit", "list", "--limit", "200", "--json"]).expect(0).json();
+    let records = trail["records"].as_array().unwrap();
+    let done = |name: &str| {
+        let of = |r: &&Value| r["command"] == name && r["outcome"] == "ok";
+        records.iter().filter(of).count()
+    };
+    assert_eq!((done("start-rollout"), done("advance-rollout"), done("finish-rollout")), (1, 2, 1), "{trail}");
+    stage.agent.cli(&["audit", "verify"]).expect(0);
+    println!("{kills} kills");
+}

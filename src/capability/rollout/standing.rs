@@ -174,9 +174,12 @@ impl Standing {
 }
 
 impl ServiceView {
-    /// What predictions say of the last minutes, where it is not what is decided.
+    /// What predictions say of the last minute, where others carry the traffic and it is not what is decided.
     pub fn difference(&self) -> Option<String> {
-        const RECENT_US: i64 = 300_000_000;
+        const RECENT_US: i64 = 60_000_000;
+        if self.standing.service.traffic != Traffic::External {
+            return None;
+        }
         let stable = self.standing.stable?;
         let newest = self.seen.first()?;
         let on_its_way = self.standing.candidate.as_ref().map(|r| r.version);

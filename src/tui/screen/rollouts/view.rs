@@ -204,11 +204,11 @@ fn taken_back(look: &Look<'_>, now: Timestamp, r: &Recovery) -> [(String, Token)
     let (turn, when) = (&r.turn, format::moment(now, r.turn.at));
     let last = match r.last_after_ms() {
         None => "it answered nobody".to_owned(),
-        Some(ms) if ms <= 0.0 => "no answer of it after the decision".to_owned(),
-        Some(ms) => format!("last answer of it {ms:.0} ms after the decision"),
+        Some(ms) if ms <= 0.0 => "last answer before that".to_owned(),
+        Some(ms) => format!("last answer +{ms:.0} ms"),
     };
     let what = format!("{} v{} taken back {when} by {}: {}", look.glyphs.ok, turn.from, turn.by, turn.reason);
-    let proof = format!("  {last} · {} before, {} failed · v{}: {} since", r.answered, r.failed, turn.to, r.since);
+    let proof = format!("  {last} · it gave {}, {} failed · v{} gave {} since", r.answered, r.failed, turn.to, r.since);
     [(what, Token::Ok), (proof, Token::Text)]
 }
 
