@@ -51,7 +51,7 @@ pub(super) async fn deployed(tx: &mut Tx, name: &str, version: u32) -> Result<Ap
 /// The agent runs the line from now on.
 ///
 /// # Errors
-/// As [`deployed`].
+/// `Refused` where opsroom routes itself; the store's.
 pub async fn begun(tx: &mut Tx, name: &str) -> Result<()> {
     let mut standing = external(tx, name).await?;
     if let Some(awaited) = &mut standing.awaited {
