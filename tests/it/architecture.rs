@@ -15,7 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("chart", &["base"]),
     ("client", &["base", "capability"]),
     ("local", &["base", "client", "capability"]),
-    ("agent", &["base", "db", "capability", "config"]),
+    ("agent", &["base", "db", "capability", "config", "router"]),
     // Of the rooms only the route table, the link and the event types: see `the_router_knows_two_rooms`.
     ("router", &["base", "capability"]),
     ("tui", &["base", "capability", "client", "local", "chart", "config"]),
