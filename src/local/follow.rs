@@ -61,6 +61,11 @@ impl Follow {
         }
         let over = before.into_iter().flat_map(|e| e.runs).filter(|key| !self.going.contains_key(key));
         self.settled = over.collect();
+        // What could not be read is asked for again.
+        let lost = format!("{}: run ", self.store.path().display());
+        if !report.skipped.iter().any(|d| d.place.starts_with(&lost)) {
+            self.store.taken(&self.client).await?;
+        }
         Ok(report)
     }
 
@@ -104,6 +109,7 @@ impl Follow {
             return Ok(());
         }
         let mut ignored = Vec::new();
+        let mut missed = false;
         for experiment in self.store.experiments(&mut ignored).await? {
             for key in &experiment.runs {
                 if self.settled.contains(key) {
@@ -115,7 +121,11 @@ impl Follow {
                     Some(sent) if sent.mark != mark => self.send_new(&experiment, key, mark).await?,
                     Some(_) => {}
                 }
+                missed |= !self.settled.contains(key) && !self.going.contains_key(key);
             }
+        }
+        if !missed {
+            self.store.taken(&self.client).await?;
         }
         self.mark = mark;
         self.looks += 1;

@@ -144,6 +144,17 @@ impl Store {
         Ok(Self::Server(Box::new(server)))
     }
 
+    /// What was listed has been taken in.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn taken(&self, agent: &Client) -> Result<()> {
+        match self {
+            Self::Server(server) => server.taken(agent).await,
+            Self::Folder(_) | Self::Database(_) => Ok(()),
+        }
+    }
+
     /// Tells a mirrored server what was decided here about its models; answers how much there was to tell.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ mod incidents;
 mod launch;
 mod local_import;
 mod local_open;
+mod mirror;
 mod mlflow_artifacts;
 mod mlflow_registry;
 mod mlflow_support;

@@ -12,15 +12,17 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 
 use super::found::{Damage, Experiment, Registered, RunKey, TakenModel, TakenRun};
-use crate::base::{Timestamp, fault::Result};
+use crate::base::fault::Result;
+use crate::capability::tracking::Text;
 use crate::capability::tracking::points::Point;
-use crate::capability::tracking::{RunQuery, Text};
 use crate::client::Client;
 use forms::{ExperimentPage, History, ModelPage, RegisteredPage, RunForm, RunPage, VersionPage};
 use rest::Rest;
 
 /// Of a run that is mirrored: the server that it is on.
 pub const MIRROR_TAG: &str = "opsroom.mirror";
+/// Of an experiment: the server, and the newest beginning and end of the runs there that have been taken.
+const UNTIL_TAG: &str = "opsroom.mirror.until";
 /// Rows that a page of a server has.
 const PAGE: usize = 1000;
 /// Clocks of scripts differ: so far back is looked again.
@@ -39,6 +41,8 @@ struct State {
     runs: HashMap<String, RunForm>,
     /// Newest beginning and newest end of the runs that are known, per experiment there; none: all are asked for.
     newest: BTreeMap<String, (i64, i64)>,
+    /// The same of what was listed, with the experiment's name, until it has been taken.
+    until: BTreeMap<String, (String, (i64, i64))>,
 }
 
 impl Server {
@@ -63,29 +67,33 @@ impl Server {
     /// # Errors
     /// `Unavailable`.
     pub async fn go_on_from(&self, agent: &Client) -> Result<()> {
-        let names: BTreeMap<String, String> = {
-            let mut damage = Vec::new();
-            let there = self.listed(&mut damage).await?;
-            there.into_iter().map(|e| (e.name, e.id.to_string())).collect()
-        };
+        let there = self.listed(&mut Vec::new()).await?;
         for experiment in agent.experiments().await? {
-            let Some(there) = names.get(&experiment.name) else { continue };
-            let newest = async |order: &str| -> Result<Option<i64>> {
-                let query = RunQuery {
-                    experiments: vec![experiment.id],
-                    filter: format!("tags.`{MIRROR_TAG}` = '{}'", self.rest.url.replace('\'', "")),
-                    order_by: vec![format!("attributes.{order} desc")],
-                    limit: 1,
-                    ..RunQuery::default()
-                };
-                let run = agent.search_runs(&query).await?.runs.into_iter().next();
-                Ok(run.map(
-                    |r| if order == "end_time" { r.ended.map_or(0, Timestamp::millis) } else { r.started.millis() },
-                ))
-            };
-            if let (Some(start), Some(end)) = (newest("start_time").await?, newest("end_time").await?) {
-                self.state(|s| s.newest.insert(there.clone(), (start, end)));
+            let Some(there) = there.iter().find(|e| e.name == experiment.name) else { continue };
+            let until = experiment.tags.get(UNTIL_TAG).and_then(|tag| tag.strip_prefix(&format!("{} ", self.rest.url)));
+            let span = until.and_then(|span| span.split_once(' '));
+            if let Some((Ok(start), Ok(end))) = span.map(|(start, end)| (start.parse(), end.parse())) {
+                self.state(|s| s.newest.insert(there.id.to_string(), (start, end)));
             }
+        }
+        Ok(())
+    }
+
+    /// What was listed has been taken: the next listing asks for what comes after it, also that of another process.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn taken(&self, agent: &Client) -> Result<()> {
+        let listed = self.state(|s| std::mem::take(&mut s.until));
+        let here = agent.experiments().await?;
+        for (id, (name, span)) in listed {
+            if self.state(|s| s.newest.insert(id, span)) == Some(span) {
+                continue;
+            }
+            let Some(experiment) = here.iter().find(|e| e.name == name) else { continue };
+            let value = format!("{} {} {}", self.rest.url, span.0, span.1);
+            let body = json!({ "experiment_id": experiment.id.to_string(), "key": UNTIL_TAG, "value": value });
+            agent.mlflow(reqwest::Method::POST, "/api/2.0/mlflow/experiments/set-experiment-tag", &body).await?;
         }
         Ok(())
     }
@@ -135,7 +143,8 @@ impl Server {
             let begun = |id: &RunKey| documents.get(&id.id).map_or((0, 0), RunForm::span);
             let all = experiment.runs.iter().map(begun);
             let newest = all.chain(newest).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)));
-            self.state(|s| newest.map(|n| s.newest.insert(id, n)));
+            let name = experiment.name.clone();
+            self.state(|s| newest.map(|n| s.until.insert(id, (name, n))));
         }
         self.state(|s| s.runs = documents);
         Ok(found)
