@@ -31,14 +31,14 @@ pub fn of(page: &Live, watched: &Watched) -> (Vec<(f64, f64)>, bool) {
     (watched.points.iter().map(|p| (at(p.from, p.to), value(p).unwrap_or(f64::NAN))).collect(), estimated)
 }
 
-/// The versions that are drawn: those that callers see, and of the others the asked one.
+/// Curves that are drawn at most.
+const DRAWN: usize = 4;
+
+/// The versions that are drawn: the asked one, else all that answered in the window, also those that answer nobody any more:
+/// what went wrong may be theirs.
 pub fn drawn<'a>(page: &'a Live, asked: Option<&str>) -> Vec<&'a Watched> {
-    let one = page.versions.iter().filter(|v| asked == Some(v.version.as_str()));
-    let all: Vec<&Watched> = if asked.is_some() {
-        one.collect()
-    } else {
-        page.versions.iter().filter(|v| v.role.serves() || v.role == crate::capability::fleet::Role::Shadow).collect()
-    };
+    let wanted = page.versions.iter().filter(|v| asked.is_none_or(|a| a == v.version));
+    let all: Vec<&Watched> = wanted.take(DRAWN).collect();
     if all.is_empty() { page.versions.iter().take(1).collect() } else { all }
 }
 
