@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::telemetry::Telemetry;
 use super::wandb;
 use crate::base::Timestamp;
 use crate::capability::Ctx;
@@ -27,6 +28,7 @@ struct Inner {
     router: RwLock<(String, TapCounts)>,
     /// Requests that the tap kept and nobody could read or count.
     unwatched: AtomicU64,
+    telemetry: Telemetry,
     /// Requests and event streams that are open.
     open: AtomicUsize,
     /// When the last of them ended, µs since 1970.
@@ -57,6 +59,7 @@ impl App {
             router: RwLock::default(),
             wandb: wandb::Live::default(),
             unwatched: AtomicU64::new(0),
+            telemetry: Telemetry::default(),
             open: AtomicUsize::new(0),
             last: AtomicI64::new(started.0),
         }))
@@ -129,6 +132,11 @@ impl App {
 
     pub fn add_unwatched(&self, requests: u64) {
         self.0.unwatched.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// What is told to Prometheus and others.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
     }
 
     /// Asks the agent to drain and end. Its router serves on, and the next agent takes it over.

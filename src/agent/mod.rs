@@ -12,6 +12,7 @@ mod restore;
 mod routers;
 mod server;
 mod supervise;
+mod telemetry;
 mod wandb;
 
 pub use app::App;

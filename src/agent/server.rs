@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-use super::{App, auth, mlflow, monitors, native, wandb};
+use super::{App, auth, mlflow, monitors, native, telemetry, wandb};
 use crate::base::{Clock, Fault, Holder, clock::SystemClock, fault::Result};
 use crate::capability::monitoring::counters::Counters;
 use crate::capability::tracking::{Artifacts, Tracking};
@@ -49,7 +49,9 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     let artifacts = Artifacts::open(&db, Blobs::open(&settings.artifacts)?).await?;
     let rooms = Arc::new(settings.rooms.clone());
     let counters = Counters::open(db.clone(), Some(artifacts.blobs().clone())).await?;
-    let ctx = Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, counters, settings: rooms };
+    let hours = crate::capability::cost::Hours::default();
+    let ctx =
+        Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, counters, hours, settings: rooms };
 
     let tcp = listen(&settings.listen).await?;
     let address = tcp.as_ref().map_or_else(String::new, |(_, address)| address.clone());
@@ -69,6 +71,7 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     let mut tasks = vec![serve_unix(unix, router.clone(), app.clone())];
     tasks.extend(tcp.map(|(listener, _)| serve_tcp(listener, router, app.clone())));
     tasks.extend(monitors::start(&app)?);
+    tasks.extend(telemetry::start(&app)?);
     Ok(Agent { app, address, socket, db, tasks, lock })
 }
 
@@ -91,6 +94,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(native::routes())
         .merge(mlflow::routes())
+        .merge(telemetry::routes())
         .merge(wandb::routes())
         .layer(axum::middleware::from_fn_with_state(app.clone(), auth::identify))
         .with_state(app)

@@ -13,6 +13,7 @@ pub mod event;
 pub mod fleet;
 pub mod form;
 pub mod gates;
+pub mod inverse;
 mod judged;
 pub mod monitoring;
 pub mod registry;
@@ -39,6 +40,7 @@ pub struct Ctx {
     pub tracking: tracking::Tracking,
     pub artifacts: tracking::Artifacts,
     pub counters: monitoring::counters::Counters,
+    pub hours: cost::Hours,
     pub settings: Arc<Settings>,
 }
 

@@ -32,8 +32,16 @@ pub enum Verb {
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
     },
-    /// A record with the proof that it stands in an unbroken chain
-    Evidence { seq: i64 },
+    /// A record with the proof that it stands in an unbroken chain; or of a MODEL's VERSION all that an auditor asks, in a
+    /// folder: card, data, evals, gates, approvals, rollouts, incidents, cost, decisions, proof
+    Evidence {
+        /// Number of a record, or a model
+        what: String,
+        version: Option<String>,
+        /// A new folder
+        #[arg(long, value_name = "FOLDER", requires = "version")]
+        to: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +89,15 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Verb::Verify { checkpoint } => verify(session, checkpoint.as_deref()).await,
-        Verb::Evidence { seq } => evidence(session, seq).await,
+        Verb::Evidence { what, version: Some(version), to } => {
+            let to = to.unwrap_or_else(|| format!("{what}-v{}-evidence", version.trim_start_matches('v')).into());
+            super::audit_evidence::write(session, &what, &version, &to).await
+        }
+        Verb::Evidence { what, version: None, .. } => match what.parse() {
+            Ok(seq) => evidence(session, seq).await,
+            Err(_) => Err(Fault::invalid(format!("{what:?} is no number of a record"))
+                .next(format!("name a version, too: opsroom audit evidence {what} VERSION --to FOLDER"))),
+        },
     }
 }
 

@@ -61,6 +61,10 @@ fn public<'a>(key: &str, value: &'a toml::Value) -> Cow<'a, toml::Value> {
             let kinds = items.iter().filter_map(|i| i.as_str()?.split(':').next());
             Cow::Owned(toml::Value::Array(kinds.map(|kind| format!("{kind}:…").into()).collect()))
         }
+        ("agent.otlp_headers", toml::Value::Array(items)) if !items.is_empty() => {
+            let names = items.iter().filter_map(|i| i.as_str()?.split('=').next());
+            Cow::Owned(toml::Value::Array(names.map(|name| format!("{name}=…").into()).collect()))
+        }
         ("agent.heartbeat_url", toml::Value::String(url)) if !url.is_empty() => Cow::Owned("…".into()),
         ("agent.store", toml::Value::String(url)) => {
             without_password(url).map_or(Cow::Borrowed(value), |shown| Cow::Owned(shown.into()))

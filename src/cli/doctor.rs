@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::print::{self, Format, Page, Table};
 use super::{Exit, Session};
-use crate::base::clock::{Clock, SystemClock};
 use crate::base::fault::Result;
 use crate::local::doctor::{self, Check, Finding, Report, State, Surroundings};
 
@@ -23,35 +22,8 @@ pub struct Doctor {
 /// # Errors
 /// `Unavailable` when stdout cannot be written.
 pub async fn run(session: &Session, asked: &Doctor) -> Result<Exit> {
-    let around = Surroundings {
-        variable: |name| std::env::var(name).ok(),
-        size: rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|s| (s.ws_col, s.ws_row)).filter(|s| s.0 > 0),
-        data: session.loaded.paths.data.clone(),
-        listen: session.loaded.agent_settings().listen,
-    };
-    let folder = asked.path.clone();
-    // Reading a long history must not hold up the agent's answers.
-    let repository = tokio::task::spawn_blocking(move || doctor::repository(&folder));
-    let client = session.running().await;
-    let answered = match &client {
-        Ok(client) => client.status().await,
-        Err(fault) => Err(fault.clone()),
-    };
-    let evidence = match &client {
-        Ok(client) if answered.is_ok() => Some(doctor::gather(client).await?),
-        _ => None,
-    };
-    let mut checks = doctor::machine(&around);
-    checks.extend(doctor::reachable(&around, &answered, SystemClock.now()));
-    let mut findings = evidence.as_ref().map(doctor::Evidence::findings).unwrap_or_default();
-    let repository = repository.await.ok();
-    findings.extend(repository.iter().flat_map(|r| r.findings.clone()));
-    let capabilities = doctor::readiness(evidence.as_ref());
-    let report = Report { capabilities, findings, checks };
-    let looked = repository.map(|r| match r.root {
-        Some(root) => format!("looked at {} and its history, {} files", root.display(), r.files),
-        None => format!("looked at {}, {} files; it is in no git repository", asked.path.display(), r.files),
-    });
+    let around = Surroundings::here(session.loaded.paths.data.clone(), session.loaded.agent_settings().listen);
+    let (report, looked) = doctor::look(session.running().await, &around, &asked.path).await?;
     print::answer(session.format, &report, |r| page(r, session.format, looked.as_deref()))?;
     Ok(Exit::Done)
 }
@@ -59,7 +31,7 @@ pub async fn run(session: &Session, asked: &Doctor) -> Result<Exit> {
 fn page(report: &Report, format: Format, looked: Option<&str>) -> Page {
     let (mut capabilities, mut checks) = (Table::new(&["", "CAPABILITY", "EVIDENCE"]), Table::new(&["", "", ""]));
     for c in &report.capabilities {
-        row(&mut capabilities, format, c.state, c.name, &c.evidence, &c.next);
+        row(&mut capabilities, format, c.state, &c.name, &c.evidence, &c.next);
     }
     for Check { name, state, found, next } in &report.checks {
         row(&mut checks, format, *state, name, found, next);

@@ -6,6 +6,7 @@ mod apply;
 mod apply_cost;
 mod artifact;
 mod audit;
+mod audit_evidence;
 mod backup;
 mod change;
 mod compare;
@@ -47,6 +48,7 @@ mod ssh;
 mod status;
 mod times;
 mod token;
+mod undo;
 pub mod verbs;
 
 use std::path::PathBuf;
@@ -229,6 +231,7 @@ pub enum Verb {
     Cost(cost::Cost),
     Incident(incident::Of),
     Handover(incident::Handover),
+    Undo(undo::Undo),
     Doctor(doctor::Doctor),
     Init(init::Init),
     /// Settings, and where each value came from
@@ -308,6 +311,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Cost(asked) => cost::run(session, asked).await,
         Verb::Incident(of) => incident::run(session, of).await,
         Verb::Handover(handover) => incident::handover(session, &handover).await,
+        Verb::Undo(it) => undo::run(session, it).await,
         Verb::Doctor(doctor) => doctor::run(session, &doctor).await,
         Verb::Init(init) => init::run(session, &init),
         Verb::Import(verb) => import::run(session, verb).await,

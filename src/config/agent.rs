@@ -44,6 +44,14 @@ pub struct AgentSettings {
     pub heartbeat_url: String,
     /// Seconds between two of them.
     pub heartbeat_seconds: u64,
+    /// DogStatsD receiver of what the agent knows: `udp:HOST:PORT` or `unix:PATH`. Empty: none.
+    pub dogstatsd: String,
+    /// OTLP receiver, with its path. Empty: none.
+    pub otlp: String,
+    /// Headers for it, `NAME=VALUE`.
+    pub otlp_headers: Vec<String>,
+    /// Seconds between two tellings of these.
+    pub telemetry_seconds: u64,
     /// The rooms' own sections.
     #[serde(skip)]
     pub rooms: capability::Settings,
@@ -69,6 +77,10 @@ impl Default for AgentSettings {
             notify_host: String::new(),
             heartbeat_url: String::new(),
             heartbeat_seconds: 60,
+            dogstatsd: String::new(),
+            otlp: String::new(),
+            otlp_headers: Vec::new(),
+            telemetry_seconds: 10,
             rooms: capability::Settings::default(),
         }
     }

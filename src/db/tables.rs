@@ -196,6 +196,7 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table { name: "services", columns: &[("name", Text), ("model", Text), ("doc", Text)] },
+    Table { name: "model_servers", columns: &[("service", Text), ("version", Integer), ("doc", Text)] },
     Table { name: "rollouts", columns: &[("id", Integer), ("service", Text), ("doc", Text)] },
     Table {
         name: "forbidden_versions",

@@ -84,12 +84,15 @@ actions! {
     PlaceRegistry "place.registry" Move "Registry" "go to the Registry";
     PlaceRollouts "place.rollouts" Move "Rollouts" "go to services and rollouts";
     PlaceAudit "place.audit" Move "Audit" "go to the Audit trail";
+    PlaceCost "place.cost" Move "Cost" "go to Cost";
+    PlaceReadiness "place.readiness" Move "Readiness" "go to Readiness: what is in place and what pays next";
     PlaceData "place.data" Move "Data" "go to Data & evals";
 
     Filter "filter" Look "filter" "filter this list";
     SortPick "sort.pick" Look "sort" "sort by a column…";
     SortReverse "sort.reverse" Look "reverse" "reverse the order";
     Columns "columns" Look "columns" "choose the columns…";
+    CostBy "cost.by" Look "by" "rows of services, versions, slices or runs";
     GroupPick "group.pick" Look "group" "put runs together by experiment, parent or a param…";
     Views "views" Look "views" "saved views: show, save, forget…";
     ShowDeleted "show.deleted" Look "bin" "deleted runs instead of active ones, and back";

@@ -92,6 +92,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Incident => open_incident(state, effects),
         Action::PlaceRuns => state.go(View::Runs, effects),
         Action::PlaceRegistry => state.go(View::Registry, effects),
+        Action::PlaceCost => state.go(View::Cost, effects),
+        Action::PlaceReadiness => state.go(View::Readiness, effects),
         Action::PlaceRollouts => state.go(View::Rollouts, effects),
         Action::PlaceAudit => state.go(View::Audit, effects),
         Action::PlaceData => state.go(View::Data, effects),

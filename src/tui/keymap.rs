@@ -12,10 +12,11 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 12] = [
+pub const CONTEXTS: [Context; 13] = [
     "screen.fleet",
     "screen.incident",
     "screen.live",
+    "screen.cost",
     "screen.rollouts",
     "global",
     "screen.runs",

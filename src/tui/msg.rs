@@ -143,6 +143,10 @@ pub enum Want {
         version: String,
         column: String,
     },
+    /// What a window cost.
+    Cost(crate::capability::cost::Asked),
+    /// What is in place in the store, this folder and this machine.
+    Readiness,
     Services,
     /// One service in full, by name.
     Service(String),
@@ -251,6 +255,8 @@ pub enum Page {
     Incident(Box<IncidentView>),
     Live(Box<Live>),
     Feature(Box<Feature>),
+    Cost(Box<crate::capability::cost::CostReport>),
+    Readiness(Box<crate::local::doctor::Report>),
     Services(Vec<rollout::Standing>),
     Service(Box<rollout::ServiceView>),
     Datasets(Vec<DataRow>),

@@ -15,10 +15,12 @@ use super::overlay::Overlay;
 use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
 use super::screen::compare::Compare;
+use super::screen::cost::Cost;
 use super::screen::data::Data;
 use super::screen::fleet::Fleet;
 use super::screen::incident::IncidentScreen;
 use super::screen::live::Live;
+use super::screen::readiness::Readiness;
 use super::screen::registry::Registry;
 use super::screen::rollouts::Rollouts;
 use super::screen::run::RunDetail;
@@ -45,6 +47,10 @@ pub enum View {
     Audit,
     /// Services, and versions on their way to their callers.
     Rollouts,
+    /// What predictions, versions and runs come to.
+    Cost,
+    /// What is in place, and what pays next.
+    Readiness,
     /// Datasets, and what versions were measured on.
     Data,
     /// Two versions of a model, older number first.
@@ -57,14 +63,16 @@ pub enum View {
 
 impl View {
     /// The places with a tab: its digit, its name, its action.
-    pub const TABS: [(Self, char, &'static str, Action); 7] = [
+    pub const TABS: [(Self, char, &'static str, Action); 9] = [
         (Self::Fleet, '1', "Fleet", Action::PlaceFleet),
         (Self::Runs, '2', "Runs", Action::PlaceRuns),
         (Self::Registry, '3', "Registry", Action::PlaceRegistry),
         (Self::Live, '4', "Live", Action::PlaceLive),
         (Self::Rollouts, '5', "Rollouts", Action::PlaceRollouts),
+        (Self::Cost, '6', "Cost", Action::PlaceCost),
         (Self::Audit, '7', "Audit", Action::PlaceAudit),
         (Self::Data, '8', "Data & evals", Action::PlaceData),
+        (Self::Readiness, '9', "Readiness", Action::PlaceReadiness),
     ];
 
     pub fn context(&self) -> Context {
@@ -77,6 +85,8 @@ impl View {
             Self::Compare(_) => "screen.compare",
             Self::Registry | Self::Versus { .. } => "screen.registry",
             Self::Rollouts => "screen.rollouts",
+            Self::Cost => "screen.cost",
+            Self::Readiness => "screen.readiness",
             Self::Audit => "screen.audit",
             Self::Data => "screen.data",
         }
@@ -194,6 +204,8 @@ pub struct State {
     pub watch: Watch,
     /// A session was taken up: the room stands where somebody left it.
     pub restored: bool,
+    pub cost: Cost,
+    pub readiness: Readiness,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// Changes that were sent and not answered yet.
@@ -250,6 +262,8 @@ impl State {
             live: Live::default(),
             watch: Watch::default(),
             restored: false,
+            cost: Cost::default(),
+            readiness: Readiness::default(),
             overlay: None,
             toast: None,
             doing: BTreeMap::new(),
@@ -310,6 +324,8 @@ impl State {
             View::Compare(_) => self.compare.why_not(action, &self.registry),
             View::Registry => self.registry.why_not(action),
             View::Rollouts => self.rollouts.why_not(action),
+            View::Cost => self.cost.why_not(action),
+            View::Readiness => self.readiness.why_not(action),
             View::Audit => self.audit.why_not(action),
             View::Data => self.data.why_not(action),
             View::Versus { .. } => super::screen::registry::versus::why_not(&self.registry, action),

@@ -177,6 +177,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.rollouts.touch();
             state.fleet.page.touch();
             state.watch.touch();
+            state.cost.touch();
             state.registry.models.touch();
         }
         Changed::Everything => {
@@ -197,6 +198,8 @@ pub fn touch(state: &mut State, changed: &Changed) {
             state.fleet.touch();
             state.incident.view.touch();
             state.watch.touch();
+            state.cost.touch();
+            state.readiness.touch();
         }
     }
 }
@@ -246,6 +249,8 @@ fn lost(state: &mut State, why: &str) {
     state.fleet.stale(why);
     state.incident.view.remote.stale(why);
     state.watch.stale(why);
+    state.cost.stale(why);
+    state.readiness.stale(why);
 }
 
 /// Microseconds until the agent is asked again: soon at first, then less often.
@@ -291,6 +296,8 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
         View::Compare(_) => state.compare.rows.due_at(),
         View::Registry | View::Versus { .. } => state.registry.models.due_at(),
         View::Rollouts => state.rollouts.due_at(),
+        View::Cost => state.cost.due_at(),
+        View::Readiness => state.readiness.due_at(),
         View::Audit => state.audit.page.due_at(),
         View::Data => state.data.rows.due_at(),
     };

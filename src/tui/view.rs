@@ -36,7 +36,7 @@ pub struct Areas {
 /// The frame's parts for a screen of this size. Pure, so that moving the cursor knows the height of a page.
 pub fn areas(state: &State, area: Rect) -> Areas {
     let tabbed = area.width >= 100 && area.height >= 30;
-    let listed = matches!(state.nav.here(), View::Runs | View::Audit);
+    let listed = matches!(state.nav.here(), View::Runs | View::Audit | View::Cost);
     let filtered =
         listed || matches!(state.overlay, Some(Overlay::Filter(_))) || !screen::filter_text(state).is_empty();
     let own_status = area.height >= 30;
@@ -92,6 +92,8 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         View::Compare(_) => screen::compare::view::view(&look, buf, at.body, state, scroll),
         View::Registry => screen::registry::view::view(&look, buf, at.body, state, scroll),
         View::Rollouts => screen::rollouts::view::view(&look, buf, at.body, state, scroll),
+        View::Cost => screen::cost::view::view(&look, buf, at.body, state, scroll),
+        View::Readiness => screen::readiness::view::view(&look, buf, at.body, state, scroll),
         View::Audit => screen::audit::view::view(&look, buf, at.body, state, scroll),
         View::Data => screen::data::view::view(&look, buf, at.body, state, scroll),
         View::Versus { .. } => screen::registry::versus::view(&look, buf, at.body, state),
@@ -133,6 +135,8 @@ fn filter_note(state: &State) -> String {
         View::Audit => format!("{} records", format::count(state.audit.total() as u64)),
         View::Registry => format!("{} models", state.registry.shown().len()),
         View::Rollouts => format!("{} services", state.rollouts.shown().len()),
+        View::Cost => format!("{} rows", state.cost.shown().len()),
+        View::Readiness => format!("{} capabilities", state.readiness.shown().len()),
         View::Data => format!("{} versions", state.data.shown().len()),
         View::Fleet => format!("{} services", state.fleet.shown().len()),
         View::Live => "features".to_owned(),
@@ -223,6 +227,13 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
                 s.candidate.as_ref().map_or("steady".to_owned(), |r| format!("v{} {}", r.version, r.state.words()));
             (format!("▸ {}: {on}", s.service.name), Token::Text)
         })),
+        View::Cost => lines.extend(state.cost.report().map(|r| {
+            let unknown = if r.complete { "" } else { " of what is known" };
+            (format!("▸ {}{unknown}", crate::base::money::shown(r.total.units(), &r.currency)), Token::Text)
+        })),
+        View::Readiness => {
+            lines.extend(state.readiness.current().map(|c| (format!("▸ {}: {}", c.name, c.state.word()), Token::Text)));
+        }
         View::Audit => lines
             .extend(state.audit.current().map(|r| (format!("▸ #{} {} {}", r.seq, r.action, r.target), Token::Text))),
     }

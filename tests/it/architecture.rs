@@ -15,6 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("chart", &["base"]),
     ("client", &["base", "capability"]),
     ("local", &["base", "client", "capability"]),
+    // Of the router: what it says of itself, and the reading of its tap.
     ("agent", &["base", "db", "capability", "config", "router"]),
     // Of the rooms only the route table, the link and the event types: see `the_router_knows_two_rooms`.
     ("router", &["base", "capability"]),

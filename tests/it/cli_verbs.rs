@@ -221,6 +221,27 @@ fn the_audit_trail_holds_and_says_when_it_does_not() {
     );
     agent.cli(&["audit", "show", "99"]).expect(4);
     assert_eq!(agent.cli(&["audit", "evidence", "2", "--json"]).expect(0).json()["chain"]["ok"], true);
+    // The last decision is taken back, and what has moved on since is not.
+    agent.cli(&["model", "alias", "delay", "blue", "1", "--reason", "try"]).expect(0);
+    let back = agent.cli(&["undo", "--json"]).expect(0).json();
+    assert_eq!((back["command"].as_str(), back["to"].as_str()), (Some("set-alias"), Some("blue=none")));
+    let again = agent.cli(&["undo", "1"]).expect(3);
+    assert!(again.stderr.contains("opsroom model delete delay VERSION"), "{}", again.stderr);
+    // All that an auditor asks of one version, in one folder.
+    agent.cli(&["audit", "evidence", "delay"]).expect(2);
+    agent.cli(&["audit", "evidence", "delay", "9"]).expect(4);
+    let told = agent.cli(&["audit", "evidence", "delay", "v1", "--to", "proof", "--json"]).expect(0).json();
+    assert_eq!(told["chain_holds"], true);
+    let folder = agent.home().path().join("proof");
+    for file in
+        ["README.md", "version.json", "files.json", "training/run.json", "gates/gates.json", "audit/records.json"]
+    {
+        let digest = format!("blake3:{}", blake3::hash(&std::fs::read(folder.join(file)).unwrap()).to_hex());
+        assert_eq!(told["files"][file], digest.as_str(), "{file}");
+    }
+    let records = std::fs::read_to_string(folder.join("audit/records.json")).unwrap();
+    assert!(records.contains("register-version"), "{records}");
+    agent.cli(&["audit", "evidence", "delay", "1", "--to", "proof"]).expect(2);
     // A head that someone kept and that says otherwise.
     let heads = std::fs::read_to_string(agent.home().path().join("data/opsroom/opsroom.db.heads")).unwrap();
     let forged =

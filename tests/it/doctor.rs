@@ -12,6 +12,7 @@ fn a_newcomer_is_told_what_to_do_first() {
     assert_eq!(agent["state"], "missing");
     let agent = Agent::start_in(home, &[]);
     let report = agent.cli(&["doctor", "--json"]).expect(0).json();
+    assert_eq!(report["capabilities"].as_array().unwrap().len(), 12);
     let first = &report["capabilities"][0];
     assert_eq!((first["name"].as_str(), first["state"].as_str()), (Some("experiment tracking"), Some("missing")));
     assert!(first["next"].as_str().unwrap().contains("opsroom connect mlflow"), "{first}");

@@ -72,6 +72,7 @@ impl Place {
             hints,
             tracking,
             artifacts,
+            hours: opsroom::capability::cost::Hours::default(),
             counters,
             settings: Arc::new(settings),
         }

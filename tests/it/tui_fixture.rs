@@ -450,6 +450,7 @@ pub fn answer(want: &Want) -> Page {
         }
         Want::Services => Page::Services(Vec::new()),
         Want::Service(_) => super::tui_rollouts::answer(want).unwrap(),
+        Want::Cost(_) | Want::Readiness => super::tui_cost::answer(want).unwrap(),
         Want::Noise(_) => Page::Noise(noises()),
         Want::Around(_) => Page::Around(BTreeMap::new()),
         Want::Measured | Want::Standing => super::tui_gates::answer(want).unwrap(),

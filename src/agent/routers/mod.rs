@@ -154,8 +154,11 @@ impl Routers {
             return Ok(());
         }
         let mut tx = app.ctx().db.begin().await?;
-        monitoring::record(&mut tx, &batch.router, batch.sequence, &batch.windows, app.now()).await?;
+        let new = monitoring::record(&mut tx, &batch.router, batch.sequence, &batch.windows, app.now()).await?;
         drop(tx.commit().await?);
+        if new {
+            app.telemetry().count(&batch.windows);
+        }
         self.after = batch.sequence;
         Ok(())
     }

@@ -40,6 +40,16 @@ impl Sketch {
         }
     }
 
+    /// What came on top of an earlier state of the same sketch.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let left = |(bucket, n): (&i16, &u64)| {
+            let before = earlier.buckets.get(bucket).copied().unwrap_or(0);
+            (*n > before).then(|| (*bucket, n - before))
+        };
+        Self { zero: self.zero.saturating_sub(earlier.zero), buckets: self.buckets.iter().filter_map(left).collect() }
+    }
+
     pub fn count(&self) -> u64 {
         self.zero + self.buckets.values().sum::<u64>()
     }
@@ -120,6 +130,7 @@ mod tests {
         assert_eq!(b, both);
         assert_eq!(both.count(), 1000);
         assert_eq!(both.above(0.0), 999);
+        assert_eq!(b.since(&a).count(), 666);
     }
 
     #[test]

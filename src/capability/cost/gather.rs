@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::bill::{Piece, Use, pieces};
+use super::hours::HourOf;
 use super::rates::{self, Listed};
 use super::serving::{Budget, Placement};
 use super::store;
 use super::training::Taken;
 use crate::base::id::RunId;
 use crate::base::money::HOUR_US;
-use crate::base::stats::sketch::Sketch;
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::Ctx;
 use crate::capability::monitoring::counters::{Counters, Tally};
-use crate::capability::monitoring::{self, ArmRole, TrafficWindow};
+use crate::capability::monitoring::{self, ArmRole};
 use crate::capability::tracking::{Run, Tracking};
 use crate::db::Source;
 
@@ -101,12 +101,13 @@ pub async fn served(ctx: &Ctx, book: &Book, range: (Timestamp, Timestamp), slice
     names.extend(routed.iter().cloned());
     for service in names {
         let model = standing.iter().filter(|v| v.service == service).find_map(|v| v.model.clone());
-        let windows = if routed.contains(&service) {
-            monitoring::windows(Source::Pool(ctx.db.read()), &service, from, Timestamp(to.0 - 1)).await?
+        let span = (from.0.div_euclid(HOUR_US), (to.0 - 1).div_euclid(HOUR_US) + 1);
+        let hours = if routed.contains(&service) {
+            ctx.hours.of(ctx.db.read(), &service, span, ctx.clock.now()).await?
         } else {
             Vec::new()
         };
-        let traffic = by_piece(&served.pieces, &windows);
+        let traffic = by_piece(&served.pieces, &hours);
         told(&ctx.counters, &service, slices, &mut served).await?;
         let mine = (service.as_str(), model.as_deref());
         let uses = uses_of(mine, &served, &traffic);
@@ -115,17 +116,20 @@ pub async fn served(ctx: &Ctx, book: &Book, range: (Timestamp, Timestamp), slice
     Ok(served)
 }
 
-type Traffic = BTreeMap<(usize, String, ArmRole), (u64, u64, Sketch)>;
+/// Requests, errors, microseconds of work, and how many requests told those.
+type Traffic = BTreeMap<(usize, String, ArmRole), (u64, u64, i128, u64)>;
 
-fn by_piece(pieces: &[Piece], windows: &[TrafficWindow]) -> Traffic {
+fn by_piece(pieces: &[Piece], hours: &[HourOf]) -> Traffic {
     let mut traffic = Traffic::new();
-    for w in windows {
-        let at = Timestamp(w.minute * 60_000_000);
+    for h in hours {
+        // Pieces begin and end on the hour, but for the last one.
+        let at = Timestamp(h.hour * HOUR_US);
         let Some(piece) = pieces.iter().position(|p| p.from <= at && at < p.to) else { continue };
-        let sum = traffic.entry((piece, w.version.to_string(), w.arm)).or_default();
-        sum.0 += w.requests;
-        sum.1 += w.errors;
-        sum.2.merge(&w.latency);
+        let sum = traffic.entry((piece, h.version.to_string(), h.role)).or_default();
+        sum.0 += h.requests;
+        sum.1 += h.errors;
+        sum.2 += h.busy;
+        sum.3 += h.told;
     }
     traffic
 }
@@ -167,10 +171,10 @@ fn uses_of((service, model): (&str, Option<&str>), served: &Served, traffic: &Tr
     };
     let mut uses: Vec<Use> = traffic
         .iter()
-        .map(|((piece, version, role), (requests, errors, latency))| Use {
+        .map(|((piece, version, role), (requests, errors, work, told))| Use {
             requests: *requests,
             errors: *errors,
-            busy: busy(*requests, latency),
+            busy: busy(*requests, *work, *told),
             ..blank(*piece, version, *role)
         })
         .collect();
@@ -186,7 +190,8 @@ fn uses_of((service, model): (&str, Option<&str>), served: &Served, traffic: &Tr
         let mut of = blank(told.piece, &told.version, ArmRole::Stable);
         (of.input_tokens, of.output_tokens) = (all.input_tokens, all.output_tokens);
         if !is_routed {
-            (of.requests, of.errors, of.busy) = (all.n, all.errors, busy(all.n, &all.latency));
+            (of.requests, of.errors, of.busy) =
+                (all.n, all.errors, busy(all.n, all.latency.sum_thousandths(), all.latency.count()));
         }
         uses.push(of);
     }
@@ -194,11 +199,11 @@ fn uses_of((service, model): (&str, Option<&str>), served: &Served, traffic: &Tr
 }
 
 /// Microseconds of work of so many requests, when some of them told how long they took.
-fn busy(requests: u64, latency: &Sketch) -> Option<i128> {
-    match latency.count() {
+fn busy(requests: u64, work: i128, told: u64) -> Option<i128> {
+    match told {
         0 if requests == 0 => Some(0),
         0 => None,
-        told => Some(latency.sum_thousandths() * i128::from(requests) / i128::from(told)),
+        told => Some(work * i128::from(requests) / i128::from(told)),
     }
 }
 

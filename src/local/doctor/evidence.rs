@@ -1,12 +1,19 @@
 //! What the agent's store holds of each capability, counted.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
 use crate::base::fault::Result;
 use crate::capability::audit::AuditQuery;
+use crate::capability::monitoring::quality::Asked;
 use crate::capability::registry::{ModelVersion, Stage};
 use crate::capability::tracking::RunQuery;
 use crate::capability::training::{CAPTURED_TAG, GRADE_TAG};
 use crate::client::Client;
+
+/// Services that are looked at one by one.
+const SERVICES_MAX: usize = 50;
+const WEEK_SECONDS: u64 = 7 * 86_400;
 
 /// Counts over a whole store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +38,26 @@ pub struct Evidence {
     pub audit_records: i64,
     /// `None`: the chain could not be checked.
     pub audit_whole: Option<bool>,
+    pub services: usize,
+    /// Of those, how many a version answers for.
+    pub services_routed: usize,
+    pub rollouts_going: usize,
+    pub rollouts_ended: usize,
+    /// Of which predictions came.
+    pub services_told: usize,
+    pub versions_told: usize,
+    /// With labels in the last week.
+    pub versions_labelled: usize,
+    /// Whose features are held against training data.
+    pub versions_profiled: usize,
+    /// Columns that drift now.
+    pub drift_alarms: u64,
+    pub alerts: usize,
+    /// Not the defaults alone.
+    pub own_prices: bool,
+    /// Services of which is known what they run on.
+    pub services_placed: usize,
+    pub budgets: usize,
 }
 
 /// A version in production.
@@ -70,6 +97,7 @@ pub async fn gather(client: &Client) -> Result<Evidence> {
             });
         }
     }
+    let served = served(client).await?;
     let audit = client.audit(&AuditQuery { limit: 1, ..AuditQuery::default() }).await?;
     Ok(Evidence {
         runs: client.status().await?.runs,
@@ -88,6 +116,45 @@ pub async fn gather(client: &Client) -> Result<Evidence> {
         decisions: standing.decisions.len(),
         audit_records: audit.total,
         audit_whole: client.verify_audit(&[]).await.ok().map(|v| v.ok),
+        ..served
+    })
+}
+
+/// What is known of services: who answers, what is told of them, and what they cost.
+async fn served(client: &Client) -> Result<Evidence> {
+    let services = client.services().await?;
+    let mut rollouts_ended = 0;
+    for s in services.iter().take(SERVICES_MAX) {
+        rollouts_ended += client.service(&s.service.name).await?.history.len();
+    }
+    let versions = client.monitoring().await?.versions;
+    let names: BTreeSet<&str> = versions.iter().map(|v| v.service.as_str()).collect();
+    let asked = Asked { window: WEEK_SECONDS, ..Asked::default() };
+    let (mut labelled, mut profiled, mut alarms) = (0, 0, 0);
+    for name in names.iter().take(SERVICES_MAX) {
+        labelled += client.quality(name, &asked).await?.versions.iter().filter(|v| v.labelled > 0).count();
+        for v in client.drift(name, &asked).await?.versions {
+            profiled += usize::from(v.reference.contains('@'));
+            alarms += v.alarms;
+        }
+    }
+    let book = client.cost_book().await?;
+    let placed: BTreeSet<&str> = book.placements.iter().map(|p| p.service.as_str()).collect();
+    Ok(Evidence {
+        services: services.len(),
+        services_routed: services.iter().filter(|s| s.stable.is_some()).count(),
+        rollouts_going: services.iter().filter(|s| s.candidate.is_some()).count(),
+        rollouts_ended,
+        services_told: names.len(),
+        versions_told: versions.len(),
+        versions_labelled: labelled,
+        versions_profiled: profiled,
+        drift_alarms: alarms,
+        alerts: client.alert_rules().await?.len(),
+        own_prices: book.lists.iter().any(|l| !l.defaults),
+        services_placed: placed.len(),
+        budgets: book.budgets.len(),
+        ..Evidence::default()
     })
 }
 

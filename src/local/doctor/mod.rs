@@ -3,20 +3,24 @@
 
 mod evidence;
 mod git;
+mod look;
 mod notebooks;
 mod place;
 mod readiness;
 mod repository;
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 pub use evidence::{Evidence, gather};
+pub use look::look;
 pub use place::{Surroundings, machine, reachable};
 pub use readiness::readiness;
 pub use repository::repository;
 
 /// How well something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Good,
@@ -47,9 +51,9 @@ impl State {
 }
 
 /// One of the twelve.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Capability {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub state: State,
     /// What was seen, in words and numbers.
     pub evidence: String,
@@ -60,9 +64,9 @@ pub struct Capability {
 }
 
 /// Something about the machine, the terminal or the agent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub state: State,
     pub found: String,
     pub next: String,
@@ -70,16 +74,16 @@ pub struct Check {
 
 impl Check {
     fn good(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Good, found: found.into(), next: String::new() }
+        Self { name: name.into(), state: State::Good, found: found.into(), next: String::new() }
     }
 
     fn with(name: &'static str, state: State, found: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { name, state, found: found.into(), next: next.into() }
+        Self { name: name.into(), state, found: found.into(), next: next.into() }
     }
 }
 
 /// A habit that bites later.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     pub what: String,
     /// Where: files, versions; at most a few, and how many more.
@@ -104,7 +108,7 @@ impl Finding {
 }
 
 /// All of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub capabilities: Vec<Capability>,
     pub findings: Vec<Finding>,

@@ -26,6 +26,13 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Those of this process.
+    pub fn here(data: PathBuf, listen: String) -> Self {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+        let size = size.map(|s| (s.ws_col, s.ws_row)).filter(|s| s.0 > 0);
+        Self { variable: |name| std::env::var(name).ok(), size, data, listen }
+    }
+
     fn is(&self, name: &str) -> bool {
         (self.variable)(name).is_some_and(|v| !v.is_empty())
     }
@@ -207,7 +214,8 @@ mod tests {
     #[test]
     fn a_bare_console_gets_advice_and_a_good_one_none() {
         let bare = around(|name| (name == "TERM").then(|| "linux".to_owned()), Some((60, 16)));
-        let states: Vec<_> = machine(&bare).iter().map(|c| (c.name, c.state)).collect();
+        let told = machine(&bare);
+        let states: Vec<_> = told.iter().map(|c| (&*c.name, c.state)).collect();
         assert_eq!(
             states[..3],
             [("terminal", State::Partly), ("characters", State::Partly), ("colours", State::Partly)]

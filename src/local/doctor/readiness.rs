@@ -6,8 +6,8 @@ use super::{Capability, Evidence, State};
 /// and data versions; cost and reproducibility. Without an agent's answer all is unknown.
 pub fn readiness(evidence: Option<&Evidence>) -> Vec<Capability> {
     let Some(e) = evidence else {
-        let unknown = |(name, step)| Capability {
-            name,
+        let unknown = |(name, step): (&'static str, u8)| Capability {
+            name: name.into(),
             state: State::Unknown,
             evidence: "no agent answers".to_owned(),
             next: String::new(),
@@ -15,20 +15,36 @@ pub fn readiness(evidence: Option<&Evidence>) -> Vec<Capability> {
         };
         return NAMES.into_iter().map(unknown).collect();
     };
-    let rows = [tracking(e), registry(e), evals(e), gates(e), rollback(e), audit(e), data(e), reproducible(e)];
-    let mut rows = rows.to_vec();
+    let mut rows = vec![
+        tracking(e),
+        registry(e),
+        evals(e),
+        gates(e),
+        canary(e),
+        monitoring(e),
+        rollback(e),
+        audit(e),
+        drift(e),
+        data(e),
+        cost(e),
+        reproducible(e),
+    ];
     rows.sort_by_key(|c| c.step);
     rows
 }
 
-const NAMES: [(&str, u8); 8] = [
+const NAMES: [(&str, u8); 12] = [
     ("experiment tracking", 1),
     ("model registry", 1),
     ("eval harness", 2),
     ("pre-deploy gates", 2),
+    ("canary deployment", 3),
+    ("production monitoring", 3),
     ("rollback path", 4),
     ("audit trail", 4),
+    ("drift detection", 5),
     ("data versioning", 5),
+    ("cost", 6),
     ("reproducible training", 6),
 ];
 
@@ -44,7 +60,7 @@ fn grade(whole: bool, some: bool) -> State {
 fn row(name: &'static str, state: State, evidence: String, next: &str) -> Capability {
     let step = NAMES.iter().find(|(n, _)| *n == name).map_or(9, |(_, step)| *step);
     let next = if state == State::Good { String::new() } else { next.to_owned() };
-    Capability { name, state, evidence, next, step }
+    Capability { name: name.into(), state, evidence, next, step }
 }
 
 fn counted(n: usize, one: &str) -> String {
@@ -94,6 +110,73 @@ fn gates(e: &Evidence) -> Capability {
         evidence,
         "write a gate for every model in prod (`opsroom init`), and `opsroom apply` it",
     )
+}
+
+fn canary(e: &Evidence) -> Capability {
+    let evidence = format!(
+        "{}, {} routed, {} on their way, {} ended",
+        counted(e.services, "service"),
+        e.services_routed,
+        e.rollouts_going,
+        e.rollouts_ended
+    );
+    let next = if e.services == 0 {
+        "write [service.NAME] with its model and addresses into a file, and `opsroom apply` it"
+    } else {
+        "bring the next version by steps: `opsroom rollout start SERVICE VERSION --reason WHY`"
+    };
+    let went = e.rollouts_going + e.rollouts_ended > 0;
+    row("canary deployment", grade(e.services_routed > 0 && went, e.services > 0), evidence, next)
+}
+
+fn monitoring(e: &Evidence) -> Capability {
+    let evidence = format!(
+        "{} of {} told of, {} with labels in a week, {}",
+        counted(e.versions_told, "version"),
+        counted(e.services_told, "service"),
+        e.versions_labelled,
+        counted(e.alerts, "alert rule")
+    );
+    let next = if e.versions_told == 0 {
+        "route a service, or send what models said: `opsroom predictions add FILE`"
+    } else if e.versions_labelled == 0 {
+        "send what turned out to be true: `opsroom labels add FILE`"
+    } else {
+        "write an [[alert]] for what must not happen, and `opsroom apply` it"
+    };
+    row("production monitoring", grade(e.versions_labelled > 0 && e.alerts > 0, e.versions_told > 0), evidence, next)
+}
+
+fn drift(e: &Evidence) -> Capability {
+    let evidence = format!(
+        "{} of {} held against training data, {} alarms now",
+        e.versions_profiled,
+        counted(e.versions_told, "version"),
+        e.drift_alarms
+    );
+    let next = if e.versions_told == 0 {
+        "predictions with their features come first: `opsroom predictions add FILE`"
+    } else {
+        "give the training data a version (`opsroom data add`), and register from a run that read it"
+    };
+    row("drift detection", grade(e.versions_profiled > 0, e.versions_told > 0), evidence, next)
+}
+
+fn cost(e: &Evidence) -> Capability {
+    let prices = if e.own_prices { "your own prices" } else { "default prices" };
+    let evidence = format!(
+        "{prices}, {} of {} placed, {}",
+        e.services_placed,
+        counted(e.services_told.max(e.services), "service"),
+        counted(e.budgets, "budget")
+    );
+    let next = if e.own_prices {
+        "say what each service runs on ([[serving]]) and what may be spent ([[budget]]), and `opsroom apply` it"
+    } else {
+        "write your prices into a file like config/rates.toml, and `opsroom apply` it"
+    };
+    let whole = e.own_prices && e.services_placed > 0 && e.budgets > 0;
+    row("cost", grade(whole, e.own_prices || e.services_placed > 0 || e.budgets > 0), evidence, next)
 }
 
 fn rollback(e: &Evidence) -> Capability {
@@ -207,6 +290,19 @@ mod tests {
             decisions: 1,
             audit_records: 9,
             audit_whole: Some(true),
+            services: 1,
+            services_routed: 1,
+            rollouts_going: 0,
+            rollouts_ended: 1,
+            services_told: 1,
+            versions_told: 2,
+            versions_labelled: 1,
+            versions_profiled: 1,
+            drift_alarms: 0,
+            alerts: 1,
+            own_prices: true,
+            services_placed: 1,
+            budgets: 1,
         };
         let report = report(&evidence);
         assert!(report.capabilities.iter().all(|c| c.state == State::Good && c.next.is_empty()), "{report:?}");

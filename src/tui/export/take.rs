@@ -74,6 +74,8 @@ pub fn table(state: &State) -> Option<(String, What)> {
         View::Fleet => grid("fleet".into(), super::live::fleet(state)),
         View::Incident(_) | View::Live => super::live::table(state).and_then(|(name, of)| grid(name, of)),
         View::Rollouts => grid("services".into(), services_grid(state)),
+        View::Cost => grid("cost".into(), cost_grid(state)),
+        View::Readiness => grid("readiness".into(), readiness_grid(state)),
         View::Registry => grid("registry".into(), versions_grid(&state.registry)),
         View::Versus { model, old, new } => {
             let mut rows = Grid::new(&["name", "old", "new", "note"]);
@@ -85,6 +87,58 @@ pub fn table(state: &State) -> Option<(String, What)> {
             ("audit".to_owned(), What::Audit(want))
         }),
     }
+}
+
+fn cost_grid(state: &State) -> Grid {
+    let mut rows = Grid::new(&[
+        "what",
+        "kind",
+        "currency",
+        "total",
+        "busy",
+        "idle",
+        "tokens",
+        "candidate",
+        "shadow",
+        "served",
+        "per_prediction",
+        "per_correct",
+        "unknown",
+    ]);
+    let currency = state.cost.report().map_or("", |r| r.currency.as_str());
+    rows.rows = state
+        .cost
+        .shown()
+        .into_iter()
+        .map(|r| {
+            let (parts, correct) = (r.parts, r.per_correct.map(|c| c.value));
+            vec![
+                json!(r.what),
+                json!(r.kind),
+                json!(currency),
+                json!(r.total.map(crate::base::money::Micro::units)),
+                json!(parts.busy.units()),
+                json!(parts.idle.units()),
+                json!(parts.tokens.units()),
+                json!(r.candidate.units()),
+                json!(r.shadow.units()),
+                json!(r.served),
+                json!(r.per_prediction),
+                json!(correct),
+                json!(r.unknown.join("; ")),
+            ]
+        })
+        .collect();
+    rows
+}
+
+fn readiness_grid(state: &State) -> Grid {
+    let mut rows = Grid::new(&["capability", "state", "evidence", "next", "step"]);
+    let row = |c: &crate::local::doctor::Capability| {
+        vec![json!(c.name), json!(c.state.word()), json!(c.evidence), json!(c.next), json!(c.step)]
+    };
+    rows.rows = state.readiness.shown().into_iter().map(row).collect();
+    rows
 }
 
 fn services_grid(state: &State) -> Grid {
@@ -137,7 +191,13 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
         View::Fleet | View::Incident(_) | View::Live => return super::live::chart(state),
-        View::Registry | View::Versus { .. } | View::Rollouts | View::Audit | View::Data => return None,
+        View::Registry
+        | View::Versus { .. }
+        | View::Rollouts
+        | View::Cost
+        | View::Readiness
+        | View::Audit
+        | View::Data => return None,
     };
     let context = state.status.value().map_or("", |s| s.context.as_str());
     let title = if lines.len() == 1 { format!("{key}  {}", lines[0].run) } else { key.clone() };

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod compare;
+pub mod cost;
 pub mod curves;
 pub mod data;
 pub mod fleet;
@@ -10,6 +11,7 @@ pub mod lines;
 pub mod list;
 pub mod live;
 pub mod plot;
+pub mod readiness;
 pub mod registry;
 pub mod rollouts;
 pub mod run;
@@ -38,6 +40,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         View::Compare(_) => compare::act(state, action, effects),
         View::Registry => registry::act(state, action, effects),
         View::Rollouts => rollouts::act(state, action, effects),
+        View::Cost => cost::act(state, action, effects),
+        View::Readiness => readiness::act(state, action, effects),
         View::Audit => audit::act(state, action, effects),
         View::Data => data::act(state, action, effects),
         View::Versus { .. } => registry::versus::act(state, action, effects),
@@ -60,6 +64,8 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
             rollouts::demand(state, effects);
         }
         View::Rollouts => rollouts::demand(state, effects),
+        View::Cost => cost::demand(state, effects),
+        View::Readiness => readiness::demand(state, effects),
         View::Audit => audit::demand(state, effects),
         View::Data => data::demand(state, effects),
     }
@@ -81,6 +87,8 @@ pub fn loaded(
     registry::loaded(state, id, reply);
     data::loaded(state, id, reply);
     rollouts::loaded(state, id, reply);
+    cost::loaded(state, id, reply);
+    readiness::loaded(state, id, reply);
     audit::loaded(state, id, reply)
 }
 
@@ -111,6 +119,8 @@ pub fn filter_text(state: &State) -> &str {
         View::Incident(_) => "",
         View::Runs => &state.runs.filter_text,
         View::Rollouts => &state.rollouts.filter_text,
+        View::Cost => &state.cost.filter_text,
+        View::Readiness => &state.readiness.filter_text,
         View::Audit => &state.audit.filter_text,
         View::Data => &state.data.filter_text,
         View::Registry => &state.registry.filter_text,
@@ -127,6 +137,8 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
         View::Live => live::set_filter(state, text, query),
         View::Runs => runs::set_filter(state, text, query),
         View::Rollouts => rollouts::set_filter(state, text, query),
+        View::Cost => cost::set_filter(state, text, query),
+        View::Readiness => readiness::set_filter(state, text, query),
         View::Audit => audit::set_filter(state, text, query),
         View::Data => data::set_filter(state, text, query),
         View::Registry => registry::set_filter(state, text, query),
@@ -141,6 +153,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
 pub fn targets(state: &State) -> Vec<String> {
     match state.nav.here() {
         View::Run(id) => vec![id.clone()],
+        View::Cost => state.cost.run().into_iter().collect(),
         View::Compare(_) => state.compare.current().map(|r| r.id.clone()).into_iter().collect(),
         _ => runs::targets(&state.runs),
     }
@@ -255,6 +268,10 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
         View::Data => state.data.pane = found(&data::view::panes(state, body)).unwrap_or(state.data.pane),
         View::Rollouts => {
             state.rollouts.pane = found(&rollouts::view::panes(state, body)).unwrap_or(state.rollouts.pane);
+        }
+        View::Cost => state.cost.pane = found(&cost::view::panes(state, body)).unwrap_or(state.cost.pane),
+        View::Readiness => {
+            state.readiness.pane = found(&readiness::view::panes(state, body)).unwrap_or(state.readiness.pane);
         }
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
         View::Versus { .. } => {}

@@ -25,6 +25,8 @@ use crate::capability::access::Role;
 use crate::capability::fleet::AskedLive;
 use crate::capability::monitoring::quality::Asked;
 use crate::client::Client;
+use crate::config::Paths;
+use crate::local::doctor;
 
 /// How long the agent may take to say how it does.
 const STATUS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(4);
@@ -45,6 +47,13 @@ impl Agent {
 
     pub fn keeping(client: Client, keep: Box<dyn std::any::Any + Send + Sync>) -> Self {
         Self { client, finished: Mutex::default(), _keep: keep }
+    }
+
+    /// The store as the agent tells it, the folder that the room was opened in, and this machine.
+    async fn readiness(&self) -> Result<doctor::Report> {
+        let around = doctor::Surroundings::here(Paths::from_env().data, String::new());
+        let folder = std::env::current_dir().unwrap_or_else(|_| ".".into());
+        Ok(doctor::look(Ok(&self.client), &around, &folder).await?.0)
     }
 
     async fn answer(&self, want: Want) -> Result<Page> {
@@ -84,6 +93,8 @@ impl Agent {
                 let asked = Asked { window: of.window, to: of.to, version: Some(version), slice: None };
                 Page::Feature(Box::new(self.client.feature(&of.service, &column, &asked).await?))
             }
+            Want::Cost(asked) => Page::Cost(Box::new(self.client.cost(&asked).await?)),
+            Want::Readiness => Page::Readiness(Box::new(self.readiness().await?)),
             Want::Services => Page::Services(self.client.services().await?),
             Want::Service(name) => Page::Service(Box::new(self.client.service(&name).await?)),
             Want::Around(ids) => Page::Around(self.client.surroundings(&self.views(&ids).await?).await?),

@@ -66,6 +66,8 @@ fn crumbs(state: &State) -> Vec<String> {
             let here = state.rollouts.current().map(|s| s.service.name.clone());
             std::iter::once("rollouts".to_owned()).chain(here).collect()
         }
+        View::Cost => vec!["cost".into()],
+        View::Readiness => vec!["readiness".into()],
         View::Audit => vec!["audit".into()],
         View::Data => {
             let data = &state.data;
@@ -379,6 +381,18 @@ fn footer_actions(state: &State) -> Vec<Action> {
                 A::CopyMenu,
             ]
         }
+        View::Cost => vec![
+            A::CostBy,
+            A::StopSheet,
+            A::Open,
+            A::TimeWindow,
+            A::PaneNext,
+            A::ExportMenu,
+            A::CopyMenu,
+            A::Filter,
+            A::PaneZoom,
+        ],
+        View::Readiness => vec![A::RowNext, A::CopyMenu, A::PaneNext, A::Refresh, A::Filter, A::PaneZoom],
         View::Rollouts => vec![
             A::StartSheet,
             A::WeightSheet,

@@ -1,6 +1,6 @@
 //! The way in: a bounded queue, one writer, one commit for all that wait. What cannot be taken is refused and counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,15 @@ pub(super) struct Inner {
     pub forgotten: AtomicI64,
     pub doubt: Mutex<Option<Doubt>>,
     shed: AtomicU64,
+    /// By service and version, since the agent started.
+    since: Mutex<BTreeMap<(String, String), Since>>,
+}
+
+/// Predictions that were taken since the agent started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    pub predictions: u64,
+    pub errors: u64,
 }
 
 pub(super) enum Job {
@@ -129,6 +138,7 @@ impl Counters {
             gate: RwLock::new(()),
             doubt: Mutex::new(None),
             shed: AtomicU64::new(0),
+            since: Mutex::default(),
         });
         let (queue, jobs) = mpsc::channel(QUEUE_WRITES_MAX);
         tokio::spawn(write_in_groups(inner.clone(), jobs));
@@ -165,7 +175,20 @@ impl Counters {
                 .why(format!("{ARMS_MAX} versions of services are watched at most"))
                 .next("send stable names of services and versions"));
         }
+        let mut came: BTreeMap<(String, String), Since> = BTreeMap::new();
+        for p in &events {
+            let sum = came.entry((p.service.clone(), version_of(p).to_owned())).or_default();
+            sum.predictions += 1;
+            sum.errors += u64::from(p.error.is_some());
+        }
         self.put(Batch { seq: 0, arrived: now, predictions: events, labels: Vec::new() }, body).await?;
+        let mut since = self.inner.since.lock().unwrap_or_else(PoisonError::into_inner);
+        for (version, n) in came {
+            let sum = since.entry(version).or_default();
+            sum.predictions += n.predictions;
+            sum.errors += n.errors;
+        }
+        drop(since);
         Ok(answer)
     }
 
@@ -206,6 +229,11 @@ impl Counters {
         let (answer, wait) = oneshot::channel();
         self.queue.send(Job::Fold(now, answer)).await.map_err(|_| gone())?;
         wait.await.map_err(|_| gone())?
+    }
+
+    /// What was taken since the agent started, by service and version.
+    pub fn since_start(&self) -> BTreeMap<(String, String), Since> {
+        self.inner.since.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn standing(&self) -> Standing {

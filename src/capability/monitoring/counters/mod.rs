@@ -17,7 +17,7 @@ mod training;
 
 pub use arm::{Arm, ArmColumn, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
 pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
-pub use ingest::{Counters, Standing, VersionStanding};
+pub use ingest::{Counters, Since, Standing, VersionStanding};
 pub use read::{Counted, Recount, Stretch, together};
 pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;
