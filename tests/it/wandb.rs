@@ -111,7 +111,8 @@ fn offline(python: &str, folder: &Path, id: &str, lines: usize, more: &str) -> P
          for i in range({lines}):\n    run.log({{'x': i, 'val/y': i / 2, 'epoch': i * 10, 'z': float('nan')}})\n    print('line', i)\n\
          run.summary['best'] = 0.75\n{more}\nrun.finish()\n"
     );
-    assert!(script(python, folder, "http://127.0.0.1:1", &text).wait().unwrap().success());
+    let ended = script(python, folder, "http://127.0.0.1:1", &text).wait().unwrap();
+    assert_eq!(ended.code(), Some(if more.contains("sys.exit(3)") { 3 } else { 0 }));
     let run = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().ends_with(&format!("-{id}"));
     let entries = std::fs::read_dir(folder.join("wandb")).unwrap().map(|e| e.unwrap().path());
     entries.filter(run).max().unwrap().join(format!("run-{id}.wandb"))
@@ -122,7 +123,7 @@ fn a_folder_is_taken_in_and_nothing_is_twice() {
     let Some(python) = python() else { return };
     let (agent, work) = (Agent::start(), tempfile::tempdir().unwrap());
     offline(&python, work.path(), "a", 500, "run.log({'h': wandb.Histogram(np_histogram=([1, 2], [0, 1, 2]))})");
-    offline(&python, work.path(), "b", 3, "raise SystemExit(3)");
+    offline(&python, work.path(), "b", 3, "import sys\nsys.exit(3)");
     let path = work.path().join("wandb");
     let path = path.to_str().unwrap();
     let first = agent.cli(&["import", "wandb", path, "--json"]).expect(0).json();
