@@ -8,6 +8,7 @@ use super::telemetry::Telemetry;
 use super::wandb;
 use crate::base::Timestamp;
 use crate::capability::Ctx;
+use crate::capability::rollout::EnvoyStatus;
 use crate::capability::wire::TapCounts;
 use crate::config::AgentSettings;
 
@@ -26,6 +27,7 @@ struct Inner {
     wandb: wandb::Live,
     /// Where the router takes requests, once it does, and what its tap kept and dropped.
     router: RwLock<(String, TapCounts)>,
+    envoy: RwLock<EnvoyStatus>,
     /// Requests that the tap kept and nobody could read or count.
     unwatched: AtomicU64,
     telemetry: Telemetry,
@@ -57,6 +59,7 @@ impl App {
             stop: tokio::sync::watch::channel(false).0,
             ends_all: AtomicBool::new(false),
             router: RwLock::default(),
+            envoy: RwLock::default(),
             wandb: wandb::Live::default(),
             unwatched: AtomicU64::new(0),
             telemetry: Telemetry::default(),
@@ -128,6 +131,15 @@ impl App {
 
     pub fn set_router(&self, address: String, tap: TapCounts) {
         *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = (address, tap);
+    }
+
+    /// How far the team's Envoys have come.
+    pub fn envoy(&self) -> EnvoyStatus {
+        self.0.envoy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_envoy(&self, status: EnvoyStatus) {
+        *self.0.envoy.write().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
     pub fn add_unwatched(&self, requests: u64) {

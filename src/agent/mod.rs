@@ -2,6 +2,7 @@
 
 mod app;
 pub mod auth;
+mod envoy;
 pub mod fault;
 mod here;
 pub mod mlflow;
@@ -12,6 +13,7 @@ mod restore;
 mod routers;
 mod server;
 mod supervise;
+mod targets;
 mod telemetry;
 mod wandb;
 

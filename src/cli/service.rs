@@ -10,7 +10,7 @@ use crate::base::{Clock, Fault, Kind, Timestamp, clock::SystemClock, fault::Resu
 use crate::capability::Command;
 use crate::capability::rollout::link::{Intent, SOCKET, Wish};
 use crate::capability::rollout::service::{buckets, percent};
-use crate::capability::rollout::{Command as Rollouts, Rollout, ServiceView, Standing};
+use crate::capability::rollout::{Command as Rollouts, EnvoyStatus, Rollout, ServiceView, Standing};
 use crate::client::{Address, Client};
 
 #[derive(Debug, Subcommand)]
@@ -284,6 +284,7 @@ fn document(view: &ServiceView) -> serde_json::Value {
         "awaited": s.awaited,
         "recovery": view.recovery,
         "seen": view.seen,
+        "envoy": view.envoy_status,
         "difference": view.difference(),
         "generation": s.generation,
     })
@@ -333,8 +334,10 @@ fn shown(view: &ServiceView) -> Page {
         ));
         page = page.line(recovery.words());
     }
-    if let Some(difference) = view.difference() {
-        page = page.line(difference);
+    let envoy = view.envoy_status.as_ref().map(EnvoyStatus::words);
+    let otherwise = s.service.splits_otherwise().map(ToOwned::to_owned);
+    for line in [envoy, otherwise, view.difference()].into_iter().flatten() {
+        page = page.line(line);
     }
     if !view.servers.is_empty() {
         page = page.titled("", servers(view));

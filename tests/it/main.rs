@@ -25,6 +25,7 @@ mod data;
 mod demo;
 mod doctor;
 mod durability;
+mod envoy;
 mod harness;
 mod incidents;
 mod launch;

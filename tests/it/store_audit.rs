@@ -532,6 +532,7 @@ fn about_rollouts() -> Vec<Command> {
         launch: None,
         traffic: rollout::Traffic::Router,
         deploy: None,
+        envoy: None,
         listen: None,
         health: None,
         rollout: rollout::service::Plan::default(),

@@ -54,6 +54,7 @@ fn standing(name: &str, candidate: Option<Rollout>) -> Standing {
             launch: None,
             traffic: Traffic::Router,
             deploy: None,
+            envoy: None,
             listen: None,
             health: None,
             rollout: Plan { steps, automatic: true, shadow: false },
@@ -113,6 +114,7 @@ pub fn answer(want: &Want) -> Option<Page> {
             }),
             servers: Vec::new(),
             seen: Vec::new(),
+            envoy_status: None,
         })),
         Want::Service(_) => {
             let dropped = Rollout {
@@ -130,6 +132,7 @@ pub fn answer(want: &Want) -> Option<Page> {
                 recovery: None,
                 servers: Vec::new(),
                 seen: Vec::new(),
+                envoy_status: None,
             }))
         }
         _ => return None,
@@ -141,6 +144,42 @@ fn room(size: (u16, u16)) -> Room {
     room.keys("5 j");
     room.wait(1_000_000);
     room
+}
+
+#[test]
+fn what_the_teams_envoy_says_stands_beside_what_was_decided() {
+    use opsroom::capability::rollout::{Envoy, EnvoyStatus};
+    fn through_envoy(want: &Want) -> Page {
+        let Some(mut page) = answer(want) else { return fixture(want) };
+        let of = |s: &mut Standing| {
+            s.service.traffic = Traffic::Envoy;
+            s.service.envoy = Some(Envoy { admin: vec!["http://127.0.0.1:9901".into()] });
+            s.service.key = StickyKey::Json("/user".into());
+        };
+        match &mut page {
+            Page::Services(all) => all.iter_mut().for_each(of),
+            Page::Service(view) => {
+                of(&mut view.standing);
+                view.envoy_status = Some(EnvoyStatus {
+                    folder: "/var/lib/opsroom/envoy".into(),
+                    generation: 118,
+                    confirmed: None,
+                    problem: Some("the admin interface http://127.0.0.1:9901 does not answer".into()),
+                });
+            }
+            _ => {}
+        }
+        page
+    }
+    let mut room = Room::with((120, 40), UNICODE, through_envoy);
+    room.keys("5 j");
+    room.wait(1_000_000);
+    let going = room.text();
+    assert!(going.contains("Envoy has not confirmed generation 118: the admin interface"), "{going}");
+    room.keys("k");
+    room.wait(1_000_000);
+    let steady = room.text();
+    assert!(steady.contains("split by itself"), "{steady}");
 }
 
 #[test]

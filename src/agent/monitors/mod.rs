@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::notify::{self, Receiver};
-use super::{routers, supervise};
+use super::{envoy, routers, supervise};
 use crate::base::fault::Result;
 use crate::capability::Hint;
 
@@ -39,6 +39,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(supervise::keep(app.clone())),
         tokio::spawn(rules::keep(app.clone())),
         tokio::spawn(routers::keep(app.clone())),
+        tokio::spawn(envoy::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
         tokio::spawn(silence::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 
 use super::super::App;
 use super::super::fault::Own;
-use crate::capability::rollout::{self, Seen, ServiceView, Standing};
+use crate::capability::rollout::{self, Seen, ServiceView, Standing, Traffic};
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
@@ -20,5 +20,6 @@ pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> An
     let of = versions.into_iter().filter(|v| v.service == name);
     view.seen = of.map(|v| Seen { version: v.version, last: v.last }).collect();
     view.seen.sort_by_key(|s| std::cmp::Reverse(s.last));
+    view.envoy_status = (view.standing.service.traffic == Traffic::Envoy).then(|| app.envoy());
     Ok(Json(view))
 }

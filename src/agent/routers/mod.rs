@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use super::App;
 use super::monitors::woken;
+use super::targets::{self, TrafficTarget};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::access::Role;
 use crate::capability::audit::{Via, Who};
-use crate::capability::rollout::link::{Intent, RouterStatus, Wish};
-use crate::capability::rollout::{self, Command as Rollouts};
+use crate::capability::rollout::link::{Intent, RouterStatus, Windows, Wish};
+use crate::capability::rollout::{self, Command as Rollouts, RouteTable};
 use crate::capability::wire::TapCounts;
-use crate::capability::{Actor, Command, Envelope, Hint, monitoring, perform};
+use crate::capability::{Actor, Command, Envelope, Hint, perform};
 use crate::db::Source;
 pub use link::Link;
 
@@ -67,7 +68,7 @@ pub async fn keep(app: App) {
     }
     if app.ends_all() && routers.link.status().await.is_ok() {
         // What it counted since is taken first.
-        if let Err(fault) = routers.take_counts(&app).await {
+        if let Err(fault) = targets::record(&app, &mut routers).await {
             tracing::warn!("router: {fault}");
         }
         if let Err(fault) = routers.link.stop().await {
@@ -116,9 +117,9 @@ impl Routers {
         }
         let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
         if table.generation != status.generation {
-            self.link.put_table(&table).await?;
+            self.apply(&table).await?;
         }
-        self.take_counts(app).await
+        targets::record(app, self).await
     }
 
     /// A router of another program hands over to this one; where it does not, it goes on as it is.
@@ -144,25 +145,6 @@ impl Routers {
         }
     }
 
-    async fn take_counts(&mut self, app: &App) -> Result<()> {
-        let batch = self.link.windows(self.after).await?;
-        if batch.router != self.router {
-            // Another process counts from the beginning.
-            (self.router, self.after) = (batch.router.clone(), 0);
-        }
-        if batch.windows.is_empty() {
-            return Ok(());
-        }
-        let mut tx = app.ctx().db.begin().await?;
-        let new = monitoring::record(&mut tx, &batch.router, batch.sequence, &batch.windows, app.now()).await?;
-        drop(tx.commit().await?);
-        if new {
-            app.telemetry().count(&batch.windows);
-        }
-        self.after = batch.sequence;
-        Ok(())
-    }
-
     /// Does once more, with its record, what somebody decided at the router while no agent could be asked.
     async fn replay(&self, app: &App) -> Result<()> {
         for intent in self.link.intents().await? {
@@ -177,6 +159,25 @@ impl Routers {
             self.link.forget(&intent.id).await?;
         }
         Ok(())
+    }
+}
+
+impl TrafficTarget for Routers {
+    async fn apply(&mut self, table: &RouteTable) -> Result<()> {
+        self.link.put_table(table).await.map(drop)
+    }
+
+    async fn counts(&mut self) -> Result<Windows> {
+        let batch = self.link.windows(self.after).await?;
+        if batch.router != self.router {
+            // Another process counts from the beginning.
+            (self.router, self.after) = (batch.router.clone(), 0);
+        }
+        Ok(batch)
+    }
+
+    fn settle(&mut self, sequence: i64) {
+        self.after = sequence;
     }
 }
 

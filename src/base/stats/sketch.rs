@@ -22,13 +22,18 @@ pub struct Sketch {
 impl Sketch {
     /// Counts one value; NaN and infinities are not values and are left out.
     pub fn add(&mut self, value: f64) {
-        if !value.is_finite() {
+        self.add_many(value, 1);
+    }
+
+    /// Counts one value `n` times.
+    pub fn add_many(&mut self, value: f64, n: u64) {
+        if !value.is_finite() || n == 0 {
             return;
         }
         if value < SMALLEST {
-            self.zero += 1;
+            self.zero += n;
         } else {
-            *self.buckets.entry(bucket(value)).or_default() += 1;
+            *self.buckets.entry(bucket(value)).or_default() += n;
         }
     }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod command;
 mod external;
+mod form;
 pub mod judge;
 pub mod link;
 mod recovery;
@@ -19,12 +20,15 @@ pub mod table;
 pub use apply::{Applied, By, apply, check_served, check_stage, service as standing, stage_set};
 pub use command::Command;
 pub use external::begun as deploy_begun;
+pub use form::parse;
 pub use recovery::{Recovery, Turn};
 pub use server::{Server, ServerState};
-pub use service::{Deploy, Launch, Service, Traffic, parse};
-pub use standing::{Awaited, Rollout, Seen, ServiceView, Standing, State};
+pub use service::{Deploy, Envoy, Launch, Service, Traffic};
+pub use standing::{Awaited, EnvoyStatus, Rollout, Seen, ServiceView, Standing, State};
 pub use store::STATEMENTS;
 pub use table::{Answers, Arm, Limits, Protocol, Route, RouteTable, StickyKey};
+
+use std::collections::BTreeSet;
 
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::monitoring;
@@ -61,7 +65,7 @@ pub async fn view(mut source: Source<'_>, name: &str, now: Timestamp) -> Result<
         }
     };
     let servers = store::servers(source, Some(name)).await?;
-    Ok(ServiceView { standing, judgement, history, recovery, servers, seen: Vec::new() })
+    Ok(ServiceView { standing, judgement, history, recovery, servers, seen: Vec::new(), envoy_status: None })
 }
 
 /// What the judge says of a rollout, from its beginning to now.
@@ -96,11 +100,27 @@ pub async fn windows_of(
 ///
 /// # Errors
 /// The store's.
-pub async fn route_table(mut source: Source<'_>) -> Result<RouteTable> {
+pub async fn route_table(source: Source<'_>) -> Result<RouteTable> {
+    Ok(carried_by(source, Traffic::Router).await?.0)
+}
+
+/// What the team's Envoys serve by, and the addresses where they tell so.
+///
+/// # Errors
+/// The store's.
+pub async fn envoy_table(source: Source<'_>) -> Result<(RouteTable, Vec<String>)> {
+    let (table, standing) = carried_by(source, Traffic::Envoy).await?;
+    let envoys = standing.into_iter().filter(|s| s.service.traffic == Traffic::Envoy);
+    let admin: BTreeSet<String> = envoys.filter_map(|s| s.service.envoy).flat_map(|e| e.admin).collect();
+    Ok((table, admin.into_iter().collect()))
+}
+
+async fn carried_by(mut source: Source<'_>, by: Traffic) -> Result<(RouteTable, Vec<Standing>)> {
     let generation = store::generation(source.again()).await?;
     let servers = store::servers(source.again(), None).await?;
-    let routes = store::services(source).await?.iter().filter_map(|s| s.route(&servers)).collect();
-    Ok(RouteTable { generation, routes })
+    let standing = store::services(source).await?;
+    let routes = standing.iter().filter_map(|s| s.route(by, &servers)).collect();
+    Ok((RouteTable { generation, routes }, standing))
 }
 
 /// Every model server that the agent runs.

@@ -127,6 +127,37 @@ pub struct ServiceView {
     /// Versions that predictions name, newest first: the proof of what answers.
     #[serde(default)]
     pub seen: Vec<Seen>,
+    /// How far the team's Envoys have come, where they carry the traffic.
+    #[serde(default)]
+    pub envoy_status: Option<EnvoyStatus>,
+}
+
+/// What the team's Envoys serve by.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EnvoyStatus {
+    /// Where its clusters and routes are written.
+    pub folder: String,
+    /// The generation that was written last.
+    pub generation: i64,
+    /// All of them have said that they serve by it, and when.
+    #[serde(default)]
+    pub confirmed: Option<Timestamp>,
+    /// Why not.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+impl EnvoyStatus {
+    /// One sentence.
+    pub fn words(&self) -> String {
+        let Self { folder, generation, confirmed, problem } = self;
+        match (confirmed, problem) {
+            (None, Some(problem)) => format!("Envoy has not confirmed generation {generation}: {problem}"),
+            (Some(at), Some(problem)) => format!("Envoy confirmed generation {generation} at {at}, but now: {problem}"),
+            (Some(at), None) => format!("Envoy confirmed generation {generation} at {at} (read from {folder})"),
+            (None, None) => format!("Envoy has not yet confirmed generation {generation} (in {folder})"),
+        }
+    }
 }
 
 /// A version that predictions name.
@@ -147,9 +178,9 @@ impl Standing {
         (!urls.is_empty()).then(|| Arm { version, urls, health: self.service.health.clone() })
     }
 
-    /// What a router serves by; `None` while no version answers, or others carry the traffic.
-    pub fn route(&self, servers: &[Server]) -> Option<Route> {
-        if self.service.traffic != Traffic::Router || self.service.protocol == Protocol::None {
+    /// What this carrier serves by; `None` while no version answers, or another one carries the traffic.
+    pub fn route(&self, by: Traffic, servers: &[Server]) -> Option<Route> {
+        if self.service.traffic != by || self.service.protocol == Protocol::None {
             return None;
         }
         let stable = self.arm(self.stable?, servers)?;

@@ -9,7 +9,7 @@ use super::{GUARDS, HISTORY, PANES, Rollouts, SERVICES};
 use crate::base::{Timestamp, show};
 use crate::capability::rollout::judge::{Advice, Finding, Judgement};
 use crate::capability::rollout::service::percent;
-use crate::capability::rollout::{Recovery, Rollout, Standing, State as Standing_};
+use crate::capability::rollout::{Recovery, Rollout, Service, ServiceView, Standing, State as Standing_, Traffic};
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::screen::runs::view::failed;
@@ -137,26 +137,21 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             .map_or("nothing answered before it".to_owned(), |v| format!("before it: v{v}, R goes back"));
         let full = rollouts.full();
         let back = full.and_then(|v| v.recovery.as_ref()).map(|r| taken_back(look, state.now, r));
-        let odd = full.and_then(crate::capability::rollout::ServiceView::difference);
+        let odd = full.and_then(ServiceView::difference);
         let servers = full.map_or(&[][..], |v| v.servers.as_slice());
         let servers: Vec<String> = servers.iter().map(|s| format!("v{} {}", s.version, s.state.words())).collect();
         let servers = if servers.is_empty() { String::new() } else { format!("servers: {}", servers.join(", ")) };
         let address = state.status.value().map_or("", |s| s.router.as_str());
-        let lines = [
-            (before, Token::Muted),
-            (
-                format!("POST {}/{}/…", if address.is_empty() { "ROUTER" } else { address }, current.service.name),
-                Token::Muted,
-            ),
-            (servers, Token::Muted),
-        ];
+        let lines =
+            [(before, Token::Muted), (way_in(&current.service, address), Token::Muted), (servers, Token::Muted)];
         let awaited = current.awaited.as_ref().map(|a| match (&a.failed, a.command.as_slice()) {
             (Some(why), _) => (format!("{} v{} was not deployed: {why}", look.glyphs.fail, a.version), Token::Crit),
             (None, []) => (format!("! v{} is awaited: deploy it, then opsroom deployed", a.version), Token::Warn),
             (None, line) => (format!("! v{} is awaited; deploy it with: {}", a.version, line.join(" ")), Token::Warn),
         });
         let odd = odd.map(|words| (format!("! {words}"), Token::Warn));
-        let first = [awaited, odd].into_iter().flatten().chain(back.into_iter().flatten());
+        let envoy = full.into_iter().flat_map(|v| carried(look, v));
+        let first = [awaited, odd].into_iter().flatten().chain(envoy).chain(back.into_iter().flatten());
         let lines = first.chain(lines).filter(|(text, _)| !text.is_empty());
         for (y, (text, token)) in (inner.y..inner.bottom()).zip(lines) {
             let text = format::cut(&text, usize::from(inner.width.saturating_sub(2)), look.glyphs.ellipsis);
@@ -197,6 +192,35 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         let parts = [(label.as_str(), Token::Text), (bar.as_str(), *token), (value.as_str(), Token::Text)];
         put_all(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &parts);
     }
+    let below = first + 2;
+    let envoy = rollouts.full().into_iter().flat_map(|v| carried(look, v));
+    for (y, (text, token)) in (below..inner.bottom()).zip(envoy) {
+        let text = format::cut(&text, usize::from(inner.width.saturating_sub(2)), look.glyphs.ellipsis);
+        put(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &text, look.style(token));
+    }
+}
+
+/// Where its callers send their requests.
+fn way_in(service: &Service, router: &str) -> String {
+    let address = match service.traffic {
+        Traffic::Router if router.is_empty() => "ROUTER",
+        Traffic::Router => router,
+        Traffic::Envoy => "ENVOY",
+        Traffic::External => return "its traffic is carried by the team's own deployment".to_owned(),
+    };
+    format!("POST {address}/{}/…", service.name)
+}
+
+/// What the team's Envoys say, where they carry the traffic.
+fn carried(look: &Look<'_>, view: &ServiceView) -> Vec<(String, Token)> {
+    let Some(envoy) = &view.envoy_status else { return Vec::new() };
+    let (glyph, token) = match (&envoy.problem, envoy.confirmed) {
+        (Some(_), _) => (look.glyphs.fail, Token::Crit),
+        (None, Some(_)) => (look.glyphs.ok, Token::Ok),
+        (None, None) => ("?", Token::Unknown),
+    };
+    let otherwise = view.standing.service.splits_otherwise().map(|words| (format!("! {words}"), Token::Warn));
+    std::iter::once((format!("{glyph} {}", envoy.words()), token)).chain(otherwise).collect()
 }
 
 /// What the counts prove of the newest way back.
