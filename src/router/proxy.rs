@@ -24,20 +24,23 @@ use crate::base::id::uuid7;
 use crate::capability::monitoring::ArmRole;
 use crate::capability::rollout::{Limits, Protocol, Route, StickyKey};
 
-/// Headers between two neighbours, which are not passed on; the body is framed anew on each side.
-const HOP: [HeaderName; 11] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    header::TRANSFER_ENCODING,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-];
+/// Whether a header holds between two neighbours only and is not passed on; the body is framed anew on each side.
+fn is_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "transfer-encoding"
+            | "content-length"
+            | "expect"
+    )
+}
 
 fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
     let text = serde_json::json!({ "what": what, "next": next }).to_string();
@@ -157,7 +160,8 @@ async fn taken(route: &Route, request: Request<Incoming>, path: String, came: Ti
     Ok(Asked { id, came, method: parts.method, path, headers, body, whole })
 }
 
-/// Takes away what holds between two neighbours only, and what `Connection` names.
+/// Takes away what holds between two neighbours only, and what `Connection` names. Few requests have more than one of
+/// these, so that looking costs less than removing each.
 fn strip_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let lines = headers.get_all(header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
@@ -166,7 +170,7 @@ fn strip_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP {
+    while let Some(name) = headers.keys().find(|name| is_hop(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -305,6 +309,8 @@ fn pass(
     if let Some(length) = length.filter(|_| inner.is_end_stream()) {
         parts.headers.insert(header::CONTENT_LENGTH, length);
     }
+    let shadow_looks = shadow.is_some();
+    let length_hint = inner.size_hint().exact().map_or(0, |n| usize::try_from(n).unwrap_or(0).min(BODY_BYTES_MAX));
     let looked_at = parts.status.is_success() && told.live.route.protocol != Protocol::None;
     let mut answer = told.mark(Response::from_parts(parts, ()));
     let looking = state.clone();
@@ -317,8 +323,10 @@ fn pass(
             told.tell(&looking, kept, ms);
         }
     });
-    let mut passing =
-        Passing { kept: Some(Vec::new()), connection: Some(connection), at_end: Some(at_end), _open: open, inner };
+    // What nobody will look at is not copied; it counts as dropped at the end.
+    let looks = shadow_looks || (looked_at && !state.tap.is_full());
+    let kept = looks.then(|| Vec::with_capacity(length_hint));
+    let mut passing = Passing { kept, connection: Some(connection), at_end: Some(at_end), _open: open, inner };
     if passing.inner.is_end_stream() {
         passing.end();
     }

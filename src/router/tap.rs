@@ -2,7 +2,7 @@
 //! delays a request and counts what it drops.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::HeaderValue;
@@ -38,6 +38,8 @@ pub struct Raw {
 #[derive(Default)]
 pub struct Tap {
     queue: Mutex<Queue>,
+    /// As of the last request that was given or taken.
+    full: AtomicBool,
     dropped: AtomicU64,
     kept: AtomicU64,
     out: Mutex<Out>,
@@ -47,6 +49,12 @@ pub struct Tap {
 struct Queue {
     waiting: VecDeque<Raw>,
     bytes: usize,
+}
+
+impl Queue {
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= QUEUE_EVENTS_MAX || self.bytes >= QUEUE_BYTES_MAX
+    }
 }
 
 /// What was given and not yet acknowledged.
@@ -99,14 +107,20 @@ impl Raw {
 }
 
 impl Tap {
+    /// Whether another request would be dropped, as far as can be told without waiting.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     pub fn give(&self, raw: Raw) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.waiting.len() >= QUEUE_EVENTS_MAX || queue.bytes >= QUEUE_BYTES_MAX {
+        if queue.is_full() {
             drop(queue);
             self.drop_some(1);
         } else {
             queue.bytes += raw.bytes();
             queue.waiting.push_back(raw);
+            self.full.store(queue.is_full(), Ordering::Relaxed);
             self.kept.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -128,6 +142,7 @@ impl Tap {
     pub fn forget(&self) -> u64 {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.bytes = 0;
+        self.full.store(false, Ordering::Relaxed);
         std::mem::take(&mut queue.waiting).len() as u64
     }
 
@@ -155,6 +170,7 @@ impl Tap {
             taken.push(raw);
         }
         queue.bytes -= bytes;
+        self.full.store(queue.is_full(), Ordering::Relaxed);
         taken
     }
 }
