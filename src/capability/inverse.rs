@@ -84,6 +84,7 @@ fn of_rollout(command: &rollout::Command) -> Result<rollout::Command, String> {
         C::SwitchService { service, .. } | C::FinishRollout { service } => {
             C::Rollback { service: service.clone(), to: None }
         }
+        C::DropRollout { service } | C::Rollback { service, .. } => C::UndoRollback { service: service.clone() },
         C::ForbidVersion { model, version } => C::AllowVersion { model: model.clone(), version: *version },
         C::AllowVersion { model, version } => C::ForbidVersion { model: model.clone(), version: *version },
         _ => {

@@ -84,6 +84,9 @@ pub struct Rollback {
     /// Check everything and change nothing, and tell how long it takes
     #[arg(long)]
     drill: bool,
+    /// Take the newest rollback or drop back, within ten minutes of it
+    #[arg(long, conflicts_with_all = ["to", "drill"])]
+    undo: bool,
     #[command(flatten)]
     change: Change,
 }
@@ -161,6 +164,9 @@ pub(super) async fn rollout(session: &Session, verb: RolloutVerb) -> Result<Exit
 }
 
 pub(super) async fn roll_back(session: &Session, it: Rollback) -> Result<Exit> {
+    if it.undo {
+        return it.change.run(session, Command::Rollouts(Rollouts::UndoRollback { service: it.service })).await;
+    }
     let change = Change { dry_run: it.change.dry_run || it.drill, ..it.change };
     let Some(text) = it.to else {
         let command = Rollouts::Rollback { service: it.service.clone(), to: None };

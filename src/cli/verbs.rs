@@ -110,6 +110,7 @@ fn of_rollouts(command: &rollout::Command) -> Vec<String> {
         C::SwitchService { service, version } => words(["service", "switch", service, &version.to_string()]),
         C::Rollback { service, to: None } => words(["rollback", service]),
         C::Rollback { service, to: Some(version) } => words(["rollback", service, "--to", &version.to_string()]),
+        C::UndoRollback { service } => words(["rollback", service, "--undo"]),
         C::Deployed { service, version } => words(["deployed", service, &version.to_string()]),
         C::DeployFailed { service, version, .. } => words(["deployed", service, &version.to_string(), "--failed"]),
         C::ForbidVersion { model, version } => words(["forbid", model, &version.to_string()]),

@@ -125,7 +125,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             update::touch(state, &super::msg::Changed::Everything);
             state.say("loading again");
         }
-        Action::Undo => undo::act(state, effects),
+        Action::Undo if !matches!(state.nav.here(), View::Recovery(_)) => undo::act(state, effects),
         Action::NoteEdit if matches!(state.nav.here(), View::Incident(_)) => screen::act(state, action, effects),
         Action::NoteEdit => small::ask_note(state),
         Action::TagEdit => small::ask_tag(state),

@@ -12,9 +12,10 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 13] = [
+pub const CONTEXTS: [Context; 14] = [
     "screen.fleet",
     "screen.incident",
+    "screen.recovery",
     "screen.live",
     "screen.cost",
     "screen.rollouts",

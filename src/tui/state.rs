@@ -21,6 +21,7 @@ use super::screen::fleet::Fleet;
 use super::screen::incident::IncidentScreen;
 use super::screen::live::Live;
 use super::screen::readiness::Readiness;
+use super::screen::recovery::RecoveryScreen;
 use super::screen::registry::Registry;
 use super::screen::rollouts::Rollouts;
 use super::screen::run::RunDetail;
@@ -37,6 +38,8 @@ pub enum View {
     /// Incidents and services.
     Fleet,
     Incident(i64),
+    /// What became of the newest way back of a service.
+    Recovery(String),
     /// One service in full.
     Live,
     Runs,
@@ -79,6 +82,7 @@ impl View {
         match self {
             Self::Fleet => "screen.fleet",
             Self::Incident(_) => "screen.incident",
+            Self::Recovery(_) => "screen.recovery",
             Self::Live => "screen.live",
             Self::Runs => "screen.runs",
             Self::Run(_) => "screen.run",
@@ -99,6 +103,7 @@ impl View {
             Self::Run(_) | Self::Compare(_) => Self::Runs,
             Self::Versus { .. } => Self::Registry,
             Self::Incident(_) => Self::Fleet,
+            Self::Recovery(_) => Self::Rollouts,
             other => other.clone(),
         }
     }
@@ -199,6 +204,7 @@ pub struct State {
     pub rollouts: Rollouts,
     pub fleet: Fleet,
     pub incident: IncidentScreen,
+    pub recovery: RecoveryScreen,
     pub live: Live,
     /// The service in full that Fleet, Incident and Live show.
     pub watch: Watch,
@@ -259,6 +265,7 @@ impl State {
             rollouts: Rollouts::default(),
             fleet: Fleet::default(),
             incident: IncidentScreen::default(),
+            recovery: RecoveryScreen::default(),
             live: Live::default(),
             watch: Watch::default(),
             restored: false,
@@ -301,6 +308,7 @@ impl State {
     /// Why an action cannot be done now; the same answer for the footer, the help, the palette and the key itself.
     pub fn why_not(&self, action: Action) -> Option<String> {
         if action == Action::Undo
+            && !matches!(self.nav.here(), View::Recovery(_))
             && let Some(why) = super::undo::why_not(self)
         {
             return Some(why);
@@ -318,6 +326,7 @@ impl State {
             View::Incident(_) => {
                 self.incident.why_not(action).or_else(|| super::screen::rollouts::why_not_here(self, action))
             }
+            View::Recovery(_) => self.recovery.why_not(action, self.now),
             View::Live => super::screen::live::why_not(self, action),
             View::Runs => self.runs.why_not(action),
             View::Run(_) => self.run.why_not(action),
@@ -390,6 +399,15 @@ impl State {
             self.nav.stack.retain(|v| !matches!(v, View::Incident(_)));
             if self.nav.stack.is_empty() {
                 self.nav.stack.push(View::Fleet);
+            }
+            self.nav.stack.push(view);
+        } else if let View::Recovery(service) = &view {
+            if self.recovery.service != *service {
+                self.recovery = RecoveryScreen::open(service);
+            }
+            self.nav.stack.retain(|v| !matches!(v, View::Recovery(_)));
+            if self.nav.stack.is_empty() {
+                self.nav.stack.push(View::Rollouts);
             }
             self.nav.stack.push(view);
         } else if let View::Versus { .. } = view {

@@ -5,7 +5,7 @@ use super::ask::{self, Back};
 use super::model::{Change, Envelope, Outcome, Stage};
 use super::msg::Effect;
 use super::remote::RequestId;
-use super::state::State;
+use super::state::{State, View};
 use crate::base::{Fault, Timestamp};
 
 /// Microseconds in which a small change is taken back by one key.
@@ -19,6 +19,8 @@ pub struct Doing {
     /// What to say when it is done; `None` leaves it to the agent's words.
     pub said: Option<String>,
     pub back: Back,
+    /// The screen that opens by itself when it is done.
+    pub then: Option<View>,
 }
 
 /// The last change that can be taken back.
@@ -46,12 +48,12 @@ pub fn at_once(
         idempotency_key: format!("tui-{}-s{}", state.session, state.ids),
         dry_run: false,
     };
-    state.doing.insert(state.ids, Doing { said: Some(said), back });
+    state.doing.insert(state.ids, Doing { said: Some(said), back, then: None });
     effects.push(Effect::Perform(state.ids, envelope));
 }
 
 /// Tells what came of a change, and remembers how it is taken back.
-pub fn told(state: &mut State, id: RequestId, answer: &Result<Outcome, Fault>) {
+pub fn told(state: &mut State, id: RequestId, answer: &Result<Outcome, Fault>, effects: &mut Vec<Effect>) {
     let doing = state.doing.remove(&id);
     let outcome = match answer {
         Ok(outcome) => outcome,
@@ -59,6 +61,9 @@ pub fn told(state: &mut State, id: RequestId, answer: &Result<Outcome, Fault>) {
     };
     let audit = outcome.audit.map_or(String::new(), |n| format!("  audit #{n}"));
     let Some(doing) = doing else { return state.say(format!("{}{audit}", outcome.said)) };
+    if let Some(view) = doing.then {
+        state.go(view, effects);
+    }
     let what = doing.said.unwrap_or_else(|| outcome.said.clone());
     let back = match doing.back {
         Back::ArchiveNew { model } => outcome

@@ -31,7 +31,7 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Loaded(id, page) => loaded(state, id, *page, &mut effects),
         Msg::Performed(id, answer) => {
             notify(state, &answer, &mut effects);
-            performed(state, id, &answer);
+            performed(state, id, &answer, &mut effects);
         }
         Msg::Restore(session) => session.restore(state),
         Msg::Said(Ok(text)) => state.say(text),
@@ -117,12 +117,19 @@ fn ripen(state: &mut State, effects: &mut Vec<Effect>) {
     if let Some(envelope) = sheet.ripe(state.now) {
         state.ids += 1;
         sheet.phase = Phase::Sent { request: state.ids, dry_run: false };
-        state.doing.insert(state.ids, undo::Doing { said: None, back: sheet.ask.way().back.clone() });
+        state
+            .doing
+            .insert(state.ids, undo::Doing { said: None, back: sheet.ask.way().back.clone(), then: sheet.ask.then() });
         effects.push(Effect::Perform(state.ids, envelope));
     }
 }
 
-fn performed(state: &mut State, id: RequestId, answer: &Result<super::model::Outcome, Fault>) {
+fn performed(
+    state: &mut State,
+    id: RequestId,
+    answer: &Result<super::model::Outcome, Fault>,
+    effects: &mut Vec<Effect>,
+) {
     touch(state, &Changed::Everything);
     if let Some(Overlay::Sheet(sheet)) = &mut state.overlay
         && sheet.awaits(id)
@@ -134,7 +141,7 @@ fn performed(state: &mut State, id: RequestId, answer: &Result<super::model::Out
         state.overlay = None;
     }
     // Also where the sheet was closed while the agent worked: its answer must still be heard.
-    undo::told(state, id, answer);
+    undo::told(state, id, answer, effects);
 }
 
 fn events_up(state: &mut State) {
@@ -290,6 +297,7 @@ pub fn due_times(state: &State) -> Vec<Timestamp> {
     let here = match state.nav.here() {
         View::Fleet => [state.fleet.due_at(), state.watch.due_at()].into_iter().flatten().min(),
         View::Incident(_) => [state.incident.due_at(), state.watch.due_at()].into_iter().flatten().min(),
+        View::Recovery(_) => [state.recovery.due_at(), state.watch.due_at()].into_iter().flatten().min(),
         View::Live => super::screen::live::due_at(state),
         View::Runs => state.runs.due_at(),
         View::Run(_) => state.run.row.due_at(),

@@ -86,6 +86,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
     match state.nav.here() {
         View::Fleet => screen::fleet::view::view(&look, buf, at.body, state, scroll),
         View::Incident(_) => screen::incident::view::view(&look, buf, at.body, state, scroll),
+        View::Recovery(_) => screen::recovery::view::view(&look, buf, at.body, state),
         View::Live => screen::live::view::view(&look, buf, at.body, state, scroll),
         View::Runs => screen::runs::view::view(&look, buf, at.body, state, scroll),
         View::Run(_) => screen::run::view::view(&look, buf, at.body, state, scroll),
@@ -140,7 +141,7 @@ fn filter_note(state: &State) -> String {
         View::Data => format!("{} versions", state.data.shown().len()),
         View::Fleet => format!("{} services", state.fleet.shown().len()),
         View::Live => "features".to_owned(),
-        View::Run(_) | View::Incident(_) => String::new(),
+        View::Run(_) | View::Incident(_) | View::Recovery(_) => String::new(),
         View::Compare(_) | View::Versus { .. } => String::new(),
     };
     note + &window
@@ -203,6 +204,10 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             let open = state.fleet.open_count().map_or("? open".to_owned(), |n| format!("{n} open incidents"));
             lines.push((open, Token::Text));
             lines.extend(state.fleet.current().map(|r| (format!("▸ {}", r.service), Token::Text)));
+        }
+        View::Recovery(service) => {
+            let words = state.recovery.recovery().map(crate::capability::rollout::Recovery::words);
+            lines.push((format!("▸ {service}: {}", words.unwrap_or_default()), Token::Text));
         }
         View::Incident(id) => {
             let known = state.incident.known().map(|v| crate::capability::monitoring::incident::headline(&v.incident));

@@ -158,6 +158,12 @@ fn a_good_version_goes_step_by_step_to_prod_and_can_be_taken_back() {
     stage.agent.cli(&["rollback", "delay", "--reason", "quality fell"]).expect(0);
     eventually("the one before answers", || ask(&mut client, &request("u")).unwrap().2.contains("[1]"));
     assert_eq!((stage.prod(), stage.show()["previous"].as_u64()), (1, Some(2)));
+    // It can be taken back for a while, and that is a decision of its own; a second time there is nothing.
+    stage.agent.cli(&["rollback", "delay", "--undo", "--reason", "it was the network"]).expect(0);
+    assert_eq!((stage.prod(), stage.show()["previous"].as_u64()), (2, Some(1)));
+    stage.agent.cli(&["rollback", "delay", "--undo", "--reason", "once more"]).expect(3);
+    stage.agent.cli(&["rollback", "delay", "--reason", "quality fell all the same"]).expect(0);
+    assert_eq!(stage.prod(), 1);
     // Once more takes it back; a forbidden version stays away.
     stage.agent.cli(&["forbid", "flight-delay", "2", "--reason", "it leaks"]).expect(0);
     stage.agent.cli(&["rollback", "delay", "--reason", "forth again"]).expect(3);
@@ -189,6 +195,13 @@ fn a_version_that_fails_is_dropped_by_the_judge() {
     assert_eq!(stage.show()["weight"], 30.0);
     stage.agent.cli(&["rollout", "drop", "delay", "--reason", "enough"]).expect(0);
     stage.agent.cli(&["rollout", "drop", "delay", "--reason", "twice"]).expect(3);
+    // Dropped by mistake: the same callers get it again, and it waits there.
+    let salt = |shown: &Value| shown["rollout"]["salt"].as_str().map(ToOwned::to_owned);
+    stage.agent.cli(&["undo", "--reason", "the wrong one"]).expect(0);
+    let again = stage.show();
+    assert_eq!((&again["candidate"], &again["weight"], &again["state"]), (&json!(2), &json!(30.0), &json!("held")));
+    assert_eq!(salt(&again), salt(&held));
+    stage.agent.cli(&["rollout", "drop", "delay", "--reason", "enough"]).expect(0);
     assert!(stage.servers[1].answered.load(Ordering::SeqCst) < 1_000_000);
 }
 

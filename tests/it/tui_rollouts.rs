@@ -8,8 +8,9 @@ use opsroom::capability::rollout::{
     Traffic, Turn,
 };
 use opsroom::capability::{Command, rollout};
-use opsroom::tui::model::Change;
-use opsroom::tui::msg::{Page, Want};
+use opsroom::tui::model::{Change, Outcome};
+use opsroom::tui::msg::{Msg, Page, Want};
+use opsroom::tui::state::View;
 
 use super::tui_fixture::{ASCII, NOW, Room, UNICODE, answer as fixture};
 use super::tui_screens::snapshot;
@@ -91,22 +92,32 @@ fn judgement() -> Judgement {
     }
 }
 
+/// The judge took v43 back four minutes ago.
+fn turn() -> Turn {
+    Turn {
+        at: ago(240),
+        from: 43,
+        to: 42,
+        by: "judge".into(),
+        reason: "errors: 31 errors hit the candidate, 2 the stable version".into(),
+        rollout: Some(Box::new(on_its_way())),
+    }
+}
+
+fn churn() -> Standing {
+    Standing { turned: Some(turn()), ..standing("churn", None) }
+}
+
 pub fn answer(want: &Want) -> Option<Page> {
     let flight = || standing("flight-delay", Some(on_its_way()));
     Some(match want {
-        Want::Services => Page::Services(vec![standing("churn", None), flight()]),
+        Want::Services => Page::Services(vec![churn(), flight()]),
         Want::Service(name) if name == "churn" => Page::Service(Box::new(ServiceView {
-            standing: standing("churn", None),
+            standing: churn(),
             judgement: None,
             history: Vec::new(),
             recovery: Some(Recovery {
-                turn: Turn {
-                    at: ago(240),
-                    from: 43,
-                    to: 42,
-                    by: "judge".into(),
-                    reason: "errors: 31 errors hit the candidate, 2 the stable version".into(),
-                },
+                turn: turn(),
                 answered: 212,
                 failed: 31,
                 last: Some(opsroom::base::Timestamp(ago(240).0 + 12_000)),
@@ -180,6 +191,28 @@ fn what_the_teams_envoy_says_stands_beside_what_was_decided() {
     room.wait(1_000_000);
     let steady = room.text();
     assert!(steady.contains("split by itself"), "{steady}");
+}
+
+#[test]
+fn after_a_way_back_its_proof_opens_by_itself() {
+    for (width, height) in [(120, 40), (80, 24)] {
+        let mut room = room((width, height));
+        // The steady service was turned lately: Enter shows what became of it.
+        room.keys("k enter");
+        room.wait(1_000_000);
+        snapshot(&format!("recovery_{width}x{height}"), &room.text());
+    }
+    let mut room = room((120, 40));
+    room.keys("0");
+    room.look_at_sheet();
+    room.keys("1");
+    room.look_at_sheet();
+    room.keys("y");
+    room.wait(1_000_000);
+    let outcome = Outcome { said: "v43 dropped".into(), audit: Some(9), version: None };
+    room.give(Msg::Performed(room.last_request, Ok(outcome)));
+    let here = room.state.nav.here().clone();
+    assert_eq!(here, View::Recovery("flight-delay".into()), "{}", room.text());
 }
 
 #[test]

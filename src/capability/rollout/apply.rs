@@ -1,5 +1,6 @@
 //! The rules of services and rollouts: what each command does, within its transaction.
 
+use super::back::{roll_back, turn, undo};
 use super::command::Command;
 use super::external::{self, deploy_failed, deployed};
 use super::recovery::Turn;
@@ -54,6 +55,7 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
         Command::FinishRollout { service } => end(tx, service, State::Promoted, by).await?,
         Command::SwitchService { service, version } => switch(tx, service, *version, by).await?,
         Command::Rollback { service, to } => roll_back(tx, service, *to, by).await?,
+        Command::UndoRollback { service } => undo(tx, service, by).await?,
         Command::Deployed { service, version } => deployed(tx, service, *version).await?,
         Command::DeployFailed { service, version, why } => deploy_failed(tx, service, *version, why).await?,
         Command::ForbidVersion { model, version } => forbid(tx, model, *version, by).await?,
@@ -177,7 +179,7 @@ async fn start(tx: &mut Tx, name: &str, version: u32, by: By<'_>) -> Result<Appl
 }
 
 /// A version that exists, has an address, and is not forbidden.
-async fn may_answer(tx: &mut Tx, standing: &Standing, version: u32) -> Result<()> {
+pub(super) async fn may_answer(tx: &mut Tx, standing: &Standing, version: u32) -> Result<()> {
     let (name, model) = (&standing.service.name, &standing.service.model);
     let view = registry::model(Source::Tx(tx), model, None).await?;
     if view.version(version).is_none() {
@@ -262,10 +264,11 @@ fn resume(service: &Service, rollout: &mut Rollout, now: Timestamp) -> Result<()
     Ok(())
 }
 
-async fn end(tx: &mut Tx, name: &str, state: State, by: By<'_>) -> Result<Applied> {
+pub(super) async fn end(tx: &mut Tx, name: &str, state: State, by: By<'_>) -> Result<Applied> {
     let mut standing = service(Source::Tx(tx), name).await?;
     let rollout = standing.candidate.take().ok_or_else(|| nothing_on_its_way(name))?;
     let before = format!("v{} at {} %", rollout.version, percent(rollout.weight));
+    let as_it_was = rollout.clone();
     let weight = if state == State::Promoted { BUCKETS } else { 0 };
     let ended = Rollout { state, weight, shadow: false, ended: Some(by.now), why: by.reason.to_owned(), ..rollout };
     store::put_rollout(tx, &ended).await?;
@@ -273,7 +276,7 @@ async fn end(tx: &mut Tx, name: &str, state: State, by: By<'_>) -> Result<Applie
     if state == State::Dropped
         && let Some(stable) = standing.stable
     {
-        standing.turned = Some(turn(by, ended.version, stable));
+        standing.turned = Some(Turn { rollout: Some(Box::new(as_it_was)), ..turn(by, ended.version, stable) });
     }
     if state == State::Promoted {
         applied.to_prod = Some((standing.service.model.clone(), ended.version));
@@ -297,7 +300,7 @@ async fn switch(tx: &mut Tx, name: &str, version: u32, by: By<'_>) -> Result<App
     move_to(tx, standing, version, by).await
 }
 
-async fn move_to(tx: &mut Tx, mut standing: Standing, version: u32, by: By<'_>) -> Result<Applied> {
+pub(super) async fn move_to(tx: &mut Tx, mut standing: Standing, version: u32, by: By<'_>) -> Result<Applied> {
     let before = standing.stable.map_or("no version".to_owned(), |v| format!("v{v}"));
     if standing.stable == Some(version) {
         return Err(Fault::refused(format!("v{version} answers for {} already", standing.service.name)));
@@ -312,30 +315,6 @@ async fn move_to(tx: &mut Tx, mut standing: Standing, version: u32, by: By<'_>) 
     applied.to_prod = Some((standing.service.model.clone(), version));
     keep(tx, standing).await?;
     Ok(applied)
-}
-
-/// With a rollout under way the version before is the stable one: the candidate goes. Else the arms change places.
-async fn roll_back(tx: &mut Tx, name: &str, to: Option<u32>, by: By<'_>) -> Result<Applied> {
-    let standing = service(Source::Tx(tx), name).await?;
-    if standing.candidate.is_some() {
-        let applied = end(tx, name, State::Dropped, by).await?;
-        if to.is_none_or(|to| Some(to) == standing.stable) {
-            return Ok(applied);
-        }
-    }
-    let standing = service(Source::Tx(tx), name).await?;
-    let target = to.or(standing.previous).ok_or_else(|| {
-        Fault::refused(format!("no version of {name} answered before this one"))
-            .why("there is nothing to go back to")
-            .next(format!("name one with --to, or stop the service: opsroom service remove {name}"))
-    })?;
-    may_answer(tx, &standing, target).await?;
-    let turned = standing.stable.map(|from| turn(by, from, target));
-    move_to(tx, Standing { turned, ..standing }, target, by).await
-}
-
-fn turn(by: By<'_>, from: u32, to: u32) -> Turn {
-    Turn { at: by.now, from, to, by: by.name.to_owned(), reason: by.reason.to_owned() }
 }
 
 /// All callers go only to a server that is there.

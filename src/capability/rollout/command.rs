@@ -55,6 +55,10 @@ pub enum Command {
         #[serde(default)]
         to: Option<u32>,
     },
+    /// Takes the newest rollback or drop back, within ten minutes of it.
+    UndoRollback {
+        service: String,
+    },
     /// The team's deployment has brought a version: it is the stable one, and prod.
     Deployed {
         service: String,
@@ -92,6 +96,7 @@ impl Command {
             Self::FinishRollout { .. } => "finish-rollout",
             Self::SwitchService { .. } => "switch-service",
             Self::Rollback { .. } => "rollback",
+            Self::UndoRollback { .. } => "undo-rollback",
             Self::Deployed { .. } => "deployed",
             Self::DeployFailed { .. } => "deploy-failed",
             Self::ForbidVersion { .. } => "forbid-version",
@@ -113,6 +118,7 @@ impl Command {
             Self::FinishRollout { .. } => "Makes the candidate the stable version, and prod.",
             Self::SwitchService { .. } => "Makes a version the stable one and prod at once.",
             Self::Rollback { .. } => "Brings the version before back.",
+            Self::UndoRollback { .. } => "Takes the newest rollback or drop back, within ten minutes.",
             Self::Deployed { .. } => "Says that the team's deployment has brought a version.",
             Self::DeployFailed { .. } => "Says that the team's deployment of a version did not work.",
             Self::ForbidVersion { .. } => "Forbids a version to be rolled out.",
@@ -138,6 +144,7 @@ impl Command {
             | Self::ResumeRollout { service }
             | Self::DropRollout { service }
             | Self::FinishRollout { service }
+            | Self::UndoRollback { service }
             | Self::Rollback { service, to: None } => service.clone(),
             Self::ForbidVersion { model, version } | Self::AllowVersion { model, version } => {
                 format!("{model} v{version}")

@@ -4,6 +4,7 @@
 //! a weight moves nobody back; a rollout's number is never given twice.
 
 mod apply;
+mod back;
 mod command;
 mod external;
 mod form;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::standing::Rollout;
 use crate::base::Timestamp;
 use crate::capability::monitoring::{ArmRole, TrafficWindow};
 
@@ -13,7 +14,13 @@ pub struct Turn {
     pub to: u32,
     pub by: String,
     pub reason: String,
+    /// The rollout that ended with it, as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Box<Rollout>>,
 }
+
+/// For how long a way back can be taken back, microseconds.
+pub const UNDO_US: i64 = 600_000_000;
 
 /// What became of it. A request that was under way is answered by the version that took it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,11 @@ impl Recovery {
     /// Milliseconds from the decision to its last answer; negative when that was before.
     pub fn last_after_ms(&self) -> Option<f64> {
         self.last.map(|last| (last.0 - self.turn.at.0) as f64 / 1e3)
+    }
+
+    /// Until when it can be taken back.
+    pub fn undo_until(&self) -> Timestamp {
+        Timestamp(self.turn.at.0 + UNDO_US)
     }
 
     /// One sentence.
@@ -81,7 +93,14 @@ mod tests {
             differing: 0,
             last: Timestamp(last),
         };
-        let turn = Turn { at: Timestamp(120_000_000), from: 2, to: 1, by: "kim".into(), reason: "worse".into() };
+        let turn = Turn {
+            at: Timestamp(120_000_000),
+            from: 2,
+            to: 1,
+            by: "kim".into(),
+            reason: "worse".into(),
+            rollout: None,
+        };
         let windows = [
             window(2, 1, 10, 3, 119_000_000),
             window(2, 2, 2, 1, 120_012_000),

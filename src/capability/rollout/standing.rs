@@ -81,7 +81,7 @@ impl State {
 }
 
 /// A version on its way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
     pub id: i64,
     pub service: String,

@@ -16,7 +16,7 @@ pub use register::sources_of;
 use super::model::{Change, Stage};
 use super::overlay::{Overlay, Sheet};
 use super::remote::Remote;
-use super::state::State;
+use super::state::{State, View};
 use crate::capability::gates::Verdict;
 
 /// Fewest characters of a reason that touches production.
@@ -74,6 +74,10 @@ pub enum Topic {
     RollbackService {
         service: String,
     },
+    /// Takes a rollback or drop back.
+    UndoRollback {
+        service: String,
+    },
     Forbid {
         service: String,
     },
@@ -111,6 +115,18 @@ pub struct Ask {
     pub facts: Vec<(String, String)>,
     /// The agent refuses when the model has moved past it.
     pub generation: Option<i64>,
+}
+
+impl Ask {
+    /// The screen that shows what comes of it.
+    pub fn then(&self) -> Option<View> {
+        match &self.topic {
+            Topic::RollbackService { service } | Topic::DropRollout { service } => {
+                Some(View::Recovery(service.clone()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One thing that can be done.
@@ -199,6 +215,7 @@ pub fn make(state: &State, topic: &Topic) -> Result<Ask, String> {
         Topic::DropRollout { service } => traffic::drop_it(state, service),
         Topic::FinishRollout { service } => traffic::finish(state, service),
         Topic::RollbackService { service } => traffic::roll_back(state, service),
+        Topic::UndoRollback { service } => traffic::undo(state, service),
         Topic::Forbid { service } => traffic::forbid(state, service),
         Topic::StopRuns(runs) => stop::ask(state, runs),
         Topic::DeleteRuns(runs) => delete::ask(state, runs, true),

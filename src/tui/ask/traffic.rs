@@ -203,7 +203,8 @@ pub fn drop_it(state: &State, service: &str) -> Result<Ask, String> {
     impact.extend(measured(state, service));
     let command = Rollouts::DropRollout { service: service.to_owned() };
     let cli = format!("rollout drop {}", shell_word(service));
-    let ways = vec![way("0 %", impact, (command, cli), format!("drop v{}", on.version), true)];
+    let way = way("0 %", impact, (command, cli), format!("drop v{}", on.version), true);
+    let ways = vec![Way { back: Back::Sheet(Topic::UndoRollback { service: service.to_owned() }), ..way }];
     let subject = vec![("to".into(), format!("v{} at {} %", on.version, percent(on.weight)))];
     let topic = Topic::DropRollout { service: service.to_owned() };
     Ok(sheet(s, topic, format!("DROP  {service} v{}", on.version), subject, ways, 0))
@@ -238,16 +239,41 @@ pub fn roll_back(state: &State, service: &str) -> Result<Ask, String> {
     let to = to.ok_or_else(|| format!("no version of {service} answered before this one"))?;
     let mut impact = vec![format!("v{to} answers everybody, at once")];
     if s.candidate.is_none() {
-        impact.push(format!("v{to} is prod again, and {from} is archived; R takes it back"));
+        impact.push(format!("v{to} is prod again, and {from} is archived"));
     }
     impact.push("also without the agent: opsroom rollback goes to the router then".to_owned());
     impact.extend(measured(state, service));
     let command = Rollouts::Rollback { service: service.to_owned(), to: None };
     let cli = format!("rollback {}", shell_word(service));
-    let ways = vec![way(format!("v{to}"), impact, (command, cli), format!("roll back to v{to}"), true)];
+    impact.push("u takes it back for ten minutes".to_owned());
+    let way = way(format!("v{to}"), impact, (command, cli), format!("roll back to v{to}"), true);
+    let ways = vec![Way { back: Back::Sheet(Topic::UndoRollback { service: service.to_owned() }), ..way }];
     let subject = vec![("from".into(), from), ("to".into(), format!("v{to}"))];
     let topic = Topic::RollbackService { service: service.to_owned() };
     Ok(sheet(s, topic, format!("ROLL BACK  {service} to v{to}"), subject, ways, 0))
+}
+
+/// # Errors
+/// Nothing was taken back.
+pub fn undo(state: &State, service: &str) -> Result<Ask, String> {
+    let s = find(state, service)?;
+    let turn = s.turned.as_ref().ok_or_else(|| format!("nothing of {service} was taken back"))?;
+    let from = turn.from;
+    let mut impact = match &turn.rollout {
+        Some(on) => vec![
+            format!("v{from} answers {} % of callers again, the same ones, and is held there", percent(on.weight)),
+            "what the judge saw before is not held against it again".to_owned(),
+        ],
+        None => vec![format!("v{from} answers everybody again and is prod; v{} is kept for the way back", turn.to)],
+    };
+    impact.push(format!("it was taken back by {}: {}", turn.by, turn.reason));
+    let command = Rollouts::UndoRollback { service: service.to_owned() };
+    let cli = format!("rollback {} --undo", shell_word(service));
+    let way = way(format!("v{from}"), impact, (command, cli), format!("bring v{from} again"), false);
+    let ways = vec![Way { word: Some(format!("v{from}")), ..way }];
+    let subject = vec![("from".into(), named(s.stable)), ("to".into(), format!("v{from}"))];
+    let topic = Topic::UndoRollback { service: service.to_owned() };
+    Ok(sheet(s, topic, format!("UNDO  {service} to v{from}"), subject, ways, 0))
 }
 
 /// # Errors
@@ -255,7 +281,9 @@ pub fn roll_back(state: &State, service: &str) -> Result<Ask, String> {
 pub fn forbid(state: &State, service: &str) -> Result<Ask, String> {
     let s = find(state, service)?;
     let on = s.candidate.as_ref().map(|r| r.version);
-    let version = on.or(s.previous).ok_or_else(|| format!("no version of {service} could come back"))?;
+    // The one that was just taken back, so that nobody rolls it out again.
+    let taken_back = s.turned.as_ref().filter(|t| s.stable == Some(t.to)).map(|t| t.from);
+    let version = on.or(taken_back).or(s.previous).ok_or_else(|| format!("no version of {service} could come back"))?;
     let model = s.service.model.clone();
     let mut impact = vec![format!("v{version} of {model} cannot be rolled out until somebody allows it again")];
     impact.extend(on.map(|v| format!("v{v} is dropped from {service} now")));

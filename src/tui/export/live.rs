@@ -71,6 +71,10 @@ fn shown(state: &State) -> Option<(&Live, &Watched)> {
             let page = state.watch.about(&state.incident.known()?.incident.service)?;
             Some((page, incident::arm(state)?))
         }
+        View::Recovery(service) => {
+            let page = state.watch.about(service)?;
+            Some((page, watch::arm(page, None)?))
+        }
         _ => Some((state.watch.about(live::service(state)?)?, live::arm(state)?)),
     }
 }
@@ -173,6 +177,7 @@ pub(super) fn chart(state: &State) -> Option<(String, Chart)> {
     let (service, asked) = match state.nav.here() {
         View::Fleet => (state.fleet.current()?.service.clone(), None),
         View::Incident(_) => (state.incident.known()?.incident.service.clone(), None),
+        View::Recovery(service) => (service.clone(), None),
         _ => (live::service(state)?.to_owned(), state.live.arm.as_deref()),
     };
     let page = state.watch.about(&service)?;

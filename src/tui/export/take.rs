@@ -72,7 +72,9 @@ pub fn table(state: &State) -> Option<(String, What)> {
         }
         View::Data => super::data::table(&state.data).and_then(|(name, of)| grid(name, of)),
         View::Fleet => grid("fleet".into(), super::live::fleet(state)),
-        View::Incident(_) | View::Live => super::live::table(state).and_then(|(name, of)| grid(name, of)),
+        View::Incident(_) | View::Live | View::Recovery(_) => {
+            super::live::table(state).and_then(|(name, of)| grid(name, of))
+        }
         View::Rollouts => grid("services".into(), services_grid(state)),
         View::Cost => grid("cost".into(), cost_grid(state)),
         View::Readiness => grid("readiness".into(), readiness_grid(state)),
@@ -190,7 +192,7 @@ pub fn chart(state: &State) -> Option<(String, Chart)> {
             let lines = compare::view::plotted(&state.compare);
             (format!("compare-{}-{key}", ids.len()), key, lines, state.compare.look, command)
         }
-        View::Fleet | View::Incident(_) | View::Live => return super::live::chart(state),
+        View::Fleet | View::Incident(_) | View::Live | View::Recovery(_) => return super::live::chart(state),
         View::Registry
         | View::Versus { .. }
         | View::Rollouts

@@ -12,6 +12,7 @@ pub mod list;
 pub mod live;
 pub mod plot;
 pub mod readiness;
+pub mod recovery;
 pub mod registry;
 pub mod rollouts;
 pub mod run;
@@ -34,6 +35,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match state.nav.here() {
         View::Fleet => fleet::act(state, action, effects),
         View::Incident(_) => incident::act(state, action, effects),
+        View::Recovery(_) => recovery::act(state, action, effects),
         View::Live => live::act(state, action, effects),
         View::Runs => runs::act(state, action, effects),
         View::Run(_) => run::act(state, action, effects),
@@ -54,6 +56,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     match state.nav.here() {
         View::Fleet => fleet::demand(state, effects),
         View::Incident(_) => incident::demand(state, effects),
+        View::Recovery(_) => recovery::demand(state, effects),
         View::Live => live::demand(state, effects),
         View::Runs => runs::demand(state, effects),
         View::Run(_) => run::demand(state, effects),
@@ -81,6 +84,7 @@ pub fn loaded(
     fleet::loaded(state, id, reply, effects);
     incident::loaded(state, id, reply);
     watch::loaded(state, id, reply);
+    recovery::loaded(state, id, reply);
     runs::loaded(state, id, reply);
     run::loaded(state, id, reply);
     compare::loaded(state, id, reply);
@@ -116,7 +120,7 @@ pub fn filter_text(state: &State) -> &str {
         View::Fleet => &state.fleet.filter_text,
         View::Live => &state.live.filter_text,
         // An incident is shown as a whole.
-        View::Incident(_) => "",
+        View::Incident(_) | View::Recovery(_) => "",
         View::Runs => &state.runs.filter_text,
         View::Rollouts => &state.rollouts.filter_text,
         View::Cost => &state.cost.filter_text,
@@ -144,7 +148,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query, effects: &mut Vec
         View::Registry => registry::set_filter(state, text, query),
         View::Run(_) => run::set_filter(state, text, query),
         View::Compare(_) => compare::set_filter(state, text, query),
-        View::Versus { .. } | View::Incident(_) => {}
+        View::Versus { .. } | View::Incident(_) | View::Recovery(_) => {}
     }
     demand(state, effects);
 }
@@ -181,6 +185,7 @@ pub fn service_here(state: &State) -> Option<String> {
     match state.nav.here() {
         View::Fleet => state.fleet.current().map(|r| r.service.clone()),
         View::Incident(_) => state.incident.known().map(|v| v.incident.service.clone()),
+        View::Recovery(service) => Some(service.clone()),
         View::Live => live::service(state).map(ToOwned::to_owned),
         View::Rollouts => state.rollouts.current().map(|s| s.service.name.clone()),
         _ => None,
@@ -274,7 +279,7 @@ pub fn focus_at(state: &mut State, at: ratatui::layout::Position) {
             state.readiness.pane = found(&readiness::view::panes(state, body)).unwrap_or(state.readiness.pane);
         }
         View::Audit => state.audit.pane = found(&audit::view::panes(state, body)).unwrap_or(state.audit.pane),
-        View::Versus { .. } => {}
+        View::Versus { .. } | View::Recovery(_) => {}
     }
 }
 

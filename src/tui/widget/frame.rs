@@ -46,6 +46,7 @@ fn crumbs(state: &State) -> Vec<String> {
             let of = state.incident.known().map(|v| format!(" {}", v.incident.service)).unwrap_or_default();
             vec!["fleet".into(), format!("INC-{id}{of}")]
         }
+        View::Recovery(service) => vec!["rollouts".into(), service.clone(), "recovery".into()],
         View::Live => {
             let here = crate::tui::screen::live::service(state).map(ToOwned::to_owned);
             let arm = state.live.arm.as_ref().map(|v| crate::tui::screen::watch::words::version(v));
@@ -293,6 +294,9 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::PaneZoom,
             A::StepOut,
         ],
+        View::Recovery(_) => {
+            vec![A::Undo, A::ForbidSheet, A::RollbackSheet, A::CopyMenu, A::ExportMenu, A::TimeWindow, A::StepOut]
+        }
         View::Live => vec![
             A::PaneNext,
             A::Open,

@@ -12,7 +12,7 @@ use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
 use crate::tui::screen::{copy_list, give, list, open};
-use crate::tui::state::State;
+use crate::tui::state::{State, View};
 
 /// The panes, in the order of Tab.
 pub const SERVICES: usize = 0;
@@ -113,7 +113,7 @@ pub fn why_not_of(current: &Standing, action: Action) -> Option<String> {
     }
 }
 
-pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
+pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(state.size.1 / 2);
     let rollouts = &mut state.rollouts;
     if let Some(pane) = list::next_pane(action, rollouts.pane, PANES) {
@@ -133,6 +133,13 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
     }
     let Some(service) = rollouts.current().map(|s| s.service.name.clone()) else { return };
     match action {
+        // Where nothing is on its way there is nothing to judge; what became of the newest way back is of more use.
+        Action::Open
+            if rollouts.pane == SERVICES
+                && rollouts.current().is_some_and(|s| s.candidate.is_none() && s.turned.is_some()) =>
+        {
+            state.go(View::Recovery(service), effects);
+        }
         Action::Open => rollouts.pane = if rollouts.pane == SERVICES { GUARDS } else { HISTORY },
         Action::StartSheet => ask::open(state, &Topic::StartRollout { service }),
         Action::WeightSheet => ask::open(state, &Topic::Weight { service }),
