@@ -22,27 +22,22 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State) {
     let top = body.height.saturating_sub(next + traffic);
     quality(look, buf, row(body.y, top), state);
     let below = body.y + top;
-    match (state.recovery.known(), state.recovery.recovery()) {
-        (Some(view), Some(recovery)) => {
-            counts(look, buf, row(below, traffic), state, view, recovery);
-            what_next(look, buf, row(below + traffic, next), state, recovery);
-        }
-        _ => {
-            let inner = pane(look, buf, row(below, traffic + next), false, "TRAFFIC", "");
-            match &state.recovery.view.remote {
-                Remote::Failed(fault) => failed(look, buf, inner, fault),
-                Remote::Fresh(..) | Remote::Stale(..) => empty(
-                    look,
-                    buf,
-                    inner,
-                    &[
-                        (&format!("No version of {} was taken back.", state.recovery.service), Token::Text),
-                        ("R rolls back; what the counts prove of it stands here then.", Token::Muted),
-                    ],
-                ),
-                _ => empty(look, buf, inner, &[("asking the agent…", Token::Muted)]),
-            }
-        }
+    let (Some(view), Some(recovery)) = (state.recovery.known(), state.recovery.recovery()) else {
+        return nothing(look, buf, row(below, traffic + next), state);
+    };
+    counts(look, buf, row(below, traffic), state, view, recovery);
+    what_next(look, buf, row(below + traffic, next), state, recovery);
+}
+
+fn nothing(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
+    let inner = pane(look, buf, area, false, "TRAFFIC", "");
+    let none = format!("No version of {} was taken back.", state.recovery.service);
+    let teaches =
+        [(&*none, Token::Text), ("R rolls back; what the counts prove of it stands here then.", Token::Muted)];
+    match &state.recovery.view.remote {
+        Remote::Failed(fault) => failed(look, buf, inner, fault),
+        Remote::Fresh(..) | Remote::Stale(..) => empty(look, buf, inner, &teaches),
+        _ => empty(look, buf, inner, &[("asking the agent…", Token::Muted)]),
     }
 }
 
