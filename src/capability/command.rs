@@ -11,7 +11,7 @@ use super::judged::{house, judged_for, refuse_import_past_gates};
 use super::monitoring::incident;
 use super::registry::Stage;
 use super::tracking::Staged;
-use super::{Ctx, access, cost, datasets, evals, gates, registry, rollout, tracking, training};
+use super::{Ctx, access, cost, datasets, evals, gates, keeping, registry, rollout, tracking, training};
 use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::db::{Source, Tx};
 
@@ -30,6 +30,7 @@ pub enum Command {
     Rollouts(rollout::Command),
     Incidents(incident::Command),
     Cost(cost::Command),
+    Keeping(keeping::Command),
 }
 
 impl Command {
@@ -45,6 +46,7 @@ impl Command {
             Self::Rollouts(c) => c.name(),
             Self::Incidents(c) => c.name(),
             Self::Cost(c) => c.name(),
+            Self::Keeping(c) => c.name(),
         }
     }
 
@@ -60,6 +62,7 @@ impl Command {
             Self::Rollouts(c) => c.help(),
             Self::Incidents(c) => c.help(),
             Self::Cost(c) => c.help(),
+            Self::Keeping(c) => c.help(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Command {
             Self::Rollouts(c) => c.target(),
             Self::Incidents(c) => c.target(),
             Self::Cost(c) => c.target(),
+            Self::Keeping(c) => c.target(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Command {
     pub fn role(&self) -> Role {
         match self {
             Self::Tracking(_) | Self::Registry(_) | Self::Datasets(_) => Role::Client,
-            Self::Access(_) => Role::Admin,
+            Self::Access(_) | Self::Keeping(_) => Role::Admin,
             Self::Evals(c) if c.runs_programs() => Role::Admin,
             // Asking for a verdict moves nothing; what verdicts are made from does.
             Self::Gates(gates::Command::CheckGates { .. }) => Role::Client,
@@ -104,6 +108,7 @@ struct Done {
     thawed: Vec<String>,
     /// Models that look otherwise now.
     models: Vec<String>,
+    kept: Option<keeping::Prepared>,
 }
 
 /// Performs a command: authorises, applies, records, commits, hints. A refused one changes nothing and is recorded.
@@ -167,6 +172,7 @@ async fn attempt(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<Outcom
         Command::Datasets(c) => Prepared::Datasets(datasets::prepare(ctx.artifacts.blobs(), c).await?),
         Command::Training(c) => Prepared::Training(training::prepare(&ctx.tracking, &ctx.artifacts, c).await?),
         Command::Evals(c) => Prepared::Evals(evals::prepare(&ctx.artifacts, ctx.db.read(), c).await?),
+        Command::Keeping(c) => Prepared::Keeping(keeping::prepare(ctx, c).await?),
         _ => Prepared::Nothing,
     };
     let froze = prepared.froze();
@@ -184,6 +190,7 @@ enum Prepared {
     Datasets(datasets::Prepared),
     Training(training::Prepared),
     Evals(evals::Prepared),
+    Keeping(keeping::Prepared),
     Nothing,
 }
 
@@ -260,6 +267,10 @@ async fn in_transaction(
         ctx.hints.give(Hint::Incidents);
     }
     ctx.hints.give(Hint::Audit);
+    if let Some(kept) = done.kept {
+        keeping::carry_out(ctx, &kept).await?;
+        ctx.hints.give(Hint::Everything);
+    }
     Ok(done.outcome)
 }
 
@@ -350,9 +361,18 @@ async fn apply(
         }
         (Command::Evals(c), Prepared::Evals(p)) => changed(evals::apply(tx, c, p, &actor.who, now).await?),
         (Command::Training(c), Prepared::Training(p)) => graded(ctx, tx, c, p, &actor.who).await,
-        (Command::Registry(_) | Command::Datasets(_) | Command::Training(_) | Command::Evals(_), _) => {
-            Err(Fault::bug("a command came unprepared"))
+        (Command::Keeping(c), Prepared::Keeping(p)) => {
+            let (from, to) = keeping::apply(tx, c, &p, now).await?;
+            Ok(Done { outcome: Outcome { from, to, ..Outcome::default() }, kept: Some(p), ..Done::default() })
         }
+        (
+            Command::Registry(_)
+            | Command::Datasets(_)
+            | Command::Training(_)
+            | Command::Evals(_)
+            | Command::Keeping(_),
+            _,
+        ) => Err(Fault::bug("a command came unprepared")),
         // The verdict was made already; keeping it is all there is to do.
         (Command::Gates(gates::Command::CheckGates { .. }), _) => Ok(Done::default()),
         (Command::Gates(c), _) => {

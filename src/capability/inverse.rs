@@ -22,6 +22,9 @@ pub fn inverse(command: &Command, from: &str) -> Result<Command, String> {
         }
         Command::Access(_) => Err("a revoked token stays revoked: `opsroom token create` makes another".to_owned()),
         Command::Cost(_) | Command::Evals(_) => Err("apply the file as it was before: `opsroom apply`".to_owned()),
+        Command::Keeping(_) => {
+            Err("what was collected or erased is gone; a backup has it: `opsroom restore`".to_owned())
+        }
         Command::Datasets(_) => Err("a version of data stays; nothing has to use it".to_owned()),
         Command::Training(_) => Err("a grade is a finding: a further repetition makes another".to_owned()),
         Command::Incidents(_) => Err("an incident keeps what was done: add a note, `opsroom incident note`".to_owned()),

@@ -15,6 +15,7 @@ pub mod form;
 pub mod gates;
 pub mod inverse;
 mod judged;
+pub mod keeping;
 pub mod monitoring;
 pub mod registry;
 pub mod rollout;
@@ -50,4 +51,5 @@ pub struct Ctx {
 pub struct Settings {
     pub registry: registry::Settings,
     pub gates: gates::Settings,
+    pub retention: keeping::Settings,
 }

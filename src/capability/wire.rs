@@ -121,6 +121,20 @@ pub enum BackupStep {
     Failed { fault: Fault },
 }
 
+/// A table of the store and its columns: name, and integer, real, text, bytes or truth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportTable {
+    pub name: String,
+    pub columns: Vec<(String, String)>,
+}
+
+/// A file of the artifact store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportFile {
+    pub path: String,
+    pub bytes: u64,
+}
+
 /// What was restored, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {

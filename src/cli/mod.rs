@@ -8,6 +8,7 @@ mod artifact;
 mod audit;
 mod audit_evidence;
 mod backup;
+mod carry;
 mod change;
 mod compare;
 mod config;
@@ -19,12 +20,15 @@ mod data_show;
 mod demo;
 mod detach;
 mod doctor;
+mod erase;
 mod eval;
 mod exit;
 mod experiment;
 mod export;
+mod export_all;
 mod gate;
 mod gate_report;
+mod gc;
 mod guide;
 pub mod import;
 mod incident;
@@ -232,6 +236,9 @@ pub enum Verb {
     Incident(incident::Of),
     Handover(incident::Handover),
     Undo(undo::Undo),
+    Gc(gc::Gc),
+    Export(export_all::ExportAll),
+    Erase(erase::Erase),
     Doctor(doctor::Doctor),
     Init(init::Init),
     /// Settings, and where each value came from
@@ -312,6 +319,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Incident(of) => incident::run(session, of).await,
         Verb::Handover(handover) => incident::handover(session, &handover).await,
         Verb::Undo(it) => undo::run(session, it).await,
+        Verb::Gc(it) => gc::run(session, it).await,
+        Verb::Export(it) => export_all::run(session, it).await,
+        Verb::Erase(it) => erase::run(session, it).await,
         Verb::Doctor(doctor) => doctor::run(session, &doctor).await,
         Verb::Init(init) => init::run(session, &init),
         Verb::Import(verb) => import::run(session, verb).await,

@@ -8,18 +8,25 @@ use serde_json::json;
 
 use super::change::Change;
 use super::print::{self, Page};
-use super::{Exit, Session, model_change};
+use super::{Exit, Session, carry, model_change};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Fault, fault::Result};
 use crate::capability::Command;
-use crate::capability::registry::Command as Registry;
+use crate::capability::registry::{Command as Registry, Stage};
 use crate::client::Client;
 
-/// Upload a file or a folder of this machine and register it as a version.
+/// Upload a file or a folder of this machine and register it; or carry a version to another agent.
 #[derive(Debug, Args)]
 pub struct Push {
     model: String,
+    /// The file or folder; with --to, the version: 3, v3 or @alias
     path: PathBuf,
+    /// Carry a version that is registered here, with its evidence, to the agent of this context
+    #[arg(long, value_name = "CONTEXT")]
+    to: Option<String>,
+    /// And ask that agent for this stage: its gates decide
+    #[arg(long, requires = "to", value_parser = model_change::stage_named)]
+    stage: Option<Stage>,
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
     /// KEY=VALUE; may be given several times
@@ -30,6 +37,11 @@ pub struct Push {
 }
 
 pub(super) async fn run(session: &Session, it: Push) -> Result<Exit> {
+    if let Some(context) = &it.to {
+        let version = it.path.to_string_lossy();
+        let to = carry::To { model: &it.model, version: &version, context, stage: it.stage, change: &it.change };
+        return carry::run(session, to).await;
+    }
     session.check_writable()?;
     let files = files(&it.path)?;
     if it.change.dry_run {
@@ -54,10 +66,10 @@ pub(super) async fn run(session: &Session, it: Push) -> Result<Exit> {
         .await
 }
 
-struct Home {
-    id: String,
+pub(super) struct Home {
+    pub id: String,
     /// Path of its artifacts in the agent's artifact store.
-    artifacts: String,
+    pub artifacts: String,
 }
 
 /// The files, and how they are called below the version.
@@ -92,7 +104,7 @@ fn files(path: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-async fn create_run(client: &Client, model: &str) -> Result<Home> {
+pub(super) async fn create_run(client: &Client, model: &str) -> Result<Home> {
     let now = SystemClock.now().millis();
     let tags = json!([{ "key": "mlflow.source.name", "value": "opsroom model push" }]);
     let body = json!({ "experiment_id": "0", "run_name": format!("push {model}"), "start_time": now, "tags": tags });

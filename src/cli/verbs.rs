@@ -2,7 +2,7 @@
 //! be which cannot be reached from a shell.
 
 use crate::capability::monitoring::incident;
-use crate::capability::{Command, access, cost, datasets, evals, gates, registry, rollout, tracking};
+use crate::capability::{Command, access, cost, datasets, evals, gates, keeping, registry, rollout, tracking};
 
 /// Arguments after `opsroom`, each one word of the shell once it is quoted.
 pub fn arguments(command: &Command) -> Vec<String> {
@@ -18,6 +18,7 @@ pub fn arguments(command: &Command) -> Vec<String> {
         Command::Incidents(c) => of_incidents(c),
         Command::Rollouts(c) => of_rollouts(c),
         Command::Cost(c) => of_cost(c),
+        Command::Keeping(c) => of_keeping(c),
     }
 }
 
@@ -165,6 +166,15 @@ fn of_cost(command: &cost::Command) -> Vec<String> {
     }
 }
 
+fn of_keeping(command: &keeping::Command) -> Vec<String> {
+    use keeping::Command as C;
+    match command {
+        C::CollectGarbage { unreferenced: true } => words(["gc"]),
+        C::CollectGarbage { unreferenced: false } => words(["gc", "--retention-only"]),
+        C::ErasePerson { digest } => words(["erase", "--digest", digest]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -254,6 +264,9 @@ mod tests {
             cost::Command::RemoveBudget { name: text() },
         ];
         let incidents = incidents.chain(cost.into_iter().map(Command::Cost));
+        let gc = [true, false].map(|unreferenced| keeping::Command::CollectGarbage { unreferenced });
+        let erase = keeping::Command::ErasePerson { digest: "blake3:ab".to_owned() };
+        let incidents = incidents.chain(gc.into_iter().chain([erase]).map(Command::Keeping));
         let all = tracking.into_iter().map(Command::Tracking);
         all.chain(registry.into_iter().map(Command::Registry)).chain(access).chain(judged).chain(incidents).collect()
     }

@@ -157,6 +157,21 @@ impl Client {
         response.bytes().await.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))
     }
 
+    /// All bytes of a version's file as they come.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn version_bytes(
+        &self,
+        model: &str,
+        version: u32,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes>> + use<>> {
+        let route = format!("/api/v1/models/{}/versions/{version}/file", encode(model));
+        let bytes = self.send(self.request(Method::GET, &route).query(&[("path", path)])).await?.bytes_stream();
+        Ok(bytes.map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))))
+    }
+
     /// # Errors
     /// `Unavailable`.
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage> {

@@ -84,6 +84,16 @@ impl Client {
         self.get(&format!("/api/v1/gates/decisions/{id}"), &NOTHING).await
     }
 
+    /// Packed labels or predictions by their digest.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn examples(&self, digest: &str) -> Result<bytes::Bytes> {
+        let response =
+            self.send(self.request(Method::GET, &format!("/api/v1/evals/examples/{}", encode(digest)))).await?;
+        response.bytes().await.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))
+    }
+
     /// Every file beneath a folder of the artifact store: its whole path, and how it is called below the folder.
     ///
     /// # Errors

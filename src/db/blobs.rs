@@ -11,7 +11,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::base::{Fault, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result};
 
 /// Where blobs are kept.
 #[derive(Debug, Clone)]
@@ -32,6 +32,14 @@ pub struct Entry {
     pub is_dir: bool,
     /// Bytes; 0 for a folder.
     pub size: u64,
+}
+
+/// A file with its age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aged {
+    pub path: String,
+    pub bytes: u64,
+    pub written: Timestamp,
 }
 
 /// Bytes of an object from `start` on, with its whole size.
@@ -197,6 +205,29 @@ impl Blobs {
             .map_err(|e| fault(folder, &e))?;
         files.retain(|(path, _)| !path.is_empty());
         files.sort();
+        Ok(files)
+    }
+
+    /// Every file of the store with its size and when it was written.
+    ///
+    /// # Errors
+    /// `Unavailable` when the place does not answer.
+    pub async fn aged(&self) -> Result<Vec<Aged>> {
+        let root = self.key("")?;
+        let mut files: Vec<Aged> = self
+            .store
+            .list(Some(&root))
+            .map_ok(|o| {
+                let below = o.location.prefix_match(&root);
+                let parts = below.map(|parts| parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
+                let written = Timestamp(o.last_modified.timestamp_micros());
+                Aged { path: parts.unwrap_or_default(), bytes: o.size, written }
+            })
+            .try_collect()
+            .await
+            .map_err(|e| fault("", &e))?;
+        files.retain(|f| !f.path.is_empty());
+        files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
     }
 

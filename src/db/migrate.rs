@@ -24,6 +24,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("cost", include_str!("migrations/0041_cost.sql")),
     ("servers", include_str!("migrations/0042_servers.sql")),
     ("collections", include_str!("migrations/0040_collections.sql")),
+    ("keeping", include_str!("migrations/0043_keeping.sql")),
 ];
 
 /// What this binary reads and writes.

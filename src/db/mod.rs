@@ -134,6 +134,51 @@ impl Db {
         self.turn().await.begin().await
     }
 
+    /// As [`Self::begin`], and what is deleted or overwritten is wiped in the file as well.
+    ///
+    /// # Errors
+    /// As [`Turn::begin`].
+    pub async fn begin_erasing(&self) -> Result<Tx> {
+        let mut turn = self.turn().await;
+        if let Pool::Sqlite(p) = turn.pool() {
+            sqlx::query("pragma secure_delete = on").execute(p).await.map_err(fault)?;
+        }
+        turn.begin().await
+    }
+
+    /// Rewrites what holds earlier states of rows: what was deleted or overwritten long ago still lies in free pages. Writers
+    /// wait meanwhile, and the disk needs room for the tables once more.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store refuses.
+    pub async fn wipe(&self, tables: &[&'static str]) -> Result<()> {
+        let mut turn = self.turn().await;
+        match turn.pool() {
+            Pool::Sqlite(p) => sqlx::query("vacuum").execute(p).await.map(drop).map_err(fault),
+            Pool::Postgres(p) => {
+                for table in tables {
+                    let full = sqlx::AssertSqlSafe(format!("vacuum full {table}"));
+                    sqlx::query(full).execute(p).await.map_err(fault)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// After erasing: the write-ahead log lets go of what was overwritten.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store refuses.
+    pub async fn end_erasing(&self) -> Result<()> {
+        let mut turn = self.turn().await;
+        if let Pool::Sqlite(p) = turn.pool() {
+            for end in ["pragma secure_delete = off", "pragma wal_checkpoint(truncate)"] {
+                sqlx::query(end).execute(p).await.map_err(fault)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Closes all connections; on `SQLite` this also folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.turn.lock().await.give_back();

@@ -4,9 +4,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, SqlitePool, Transaction};
 
-use super::{Tx, fault};
+use super::{Pool, Tx, fault};
 use crate::base::{Fault, fault::Result};
-use crate::on_tx;
+use crate::{on_db, on_tx};
 
 /// What a column holds. All columns are read and written as nullable; the schema says which are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +238,18 @@ pub const TABLES: &[Table] = &[
         name: "collection_versions",
         columns: &[("id", Text), ("experiment", Integer), ("collection", Text), ("version", Integer), ("doc", Text)],
     },
+    Table {
+        name: "erasures",
+        columns: &[
+            ("digest", Text),
+            ("at", Integer),
+            ("state", Text),
+            ("kind", Text),
+            ("subject", Text),
+            ("doc", Text),
+        ],
+    },
+    Table { name: "backups_made", columns: &[("made", Integer), ("place", Text), ("bytes", Integer)] },
 ];
 
 /// A value of a row on its way.
@@ -248,6 +260,33 @@ enum Value {
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
     Truth(Option<bool>),
+}
+
+impl Value {
+    /// In JSON: bytes in base64, and a number that JSON has none for as its word.
+    fn json(self) -> serde_json::Value {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        match self {
+            Self::Integer(v) => v.into(),
+            Self::Real(Some(v)) if !v.is_finite() => v.to_string().into(),
+            Self::Real(v) => v.into(),
+            Self::Text(v) => v.into(),
+            Self::Bytes(v) => v.map(|b| BASE64_STANDARD.encode(b)).into(),
+            Self::Truth(v) => v.into(),
+        }
+    }
+}
+
+impl Holds {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Real => "real",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Truth => "truth",
+        }
+    }
 }
 
 type Values = sqlx::Result<Vec<Value>>;
@@ -305,6 +344,28 @@ pub(super) async fn copy_from_sqlite(from: &SqlitePool, to: &mut Tx) -> Result<u
         rows += copy(table, read.map(|row| row.and_then(|row| values!(table, row))).boxed(), to).await?;
     }
     Ok(rows)
+}
+
+/// Tells every row of a table, a JSON array each, until nobody listens.
+///
+/// # Errors
+/// `Unavailable` when the store refuses.
+pub async fn read(
+    pool: &Pool,
+    table: &'static Table,
+    tell: &tokio::sync::mpsc::Sender<serde_json::Value>,
+) -> Result<()> {
+    on_db!(pool, p => {
+        let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(p);
+        while let Some(row) = rows.try_next().await.map_err(fault)? {
+            let values = values!(table, row).map_err(fault)?;
+            let row = serde_json::Value::Array(values.into_iter().map(Value::json).collect());
+            if tell.send(row).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    })
 }
 
 async fn copy(table: &Table, mut from: BoxStream<'_, Values>, to: &mut Tx) -> Result<u64> {

@@ -43,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cost", &["tracking", "registry", "monitoring"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
     ("rollout", &["registry", "gates", "monitoring"]),
+    ("keeping", &["audit", "tracking", "datasets", "training", "registry", "evals", "monitoring"]),
     ("fleet", &["audit", "registry", "monitoring", "drift", "rollout"]),
 ];
 

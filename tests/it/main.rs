@@ -13,6 +13,7 @@
 )]
 
 mod architecture;
+mod carry;
 mod cli_access;
 mod cli_config;
 mod cli_detached;
@@ -28,6 +29,7 @@ mod durability;
 mod envoy;
 mod harness;
 mod incidents;
+mod keeping;
 mod launch;
 mod local_import;
 mod local_open;

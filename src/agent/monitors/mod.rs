@@ -2,10 +2,12 @@
 //! the happy case, a restart and a crash are one path.
 
 mod deploy;
+mod erasures;
 mod heads;
 mod idle;
 mod metadata;
 mod policy;
+mod retention;
 mod rollout;
 mod rules;
 mod silence;
@@ -34,6 +36,8 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(heads::keep(app.clone(), heads)),
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(policy::keep(app.clone())),
+        tokio::spawn(retention::keep(app.clone())),
+        tokio::spawn(erasures::keep(app.clone())),
         tokio::spawn(rollout::keep(app.clone())),
         tokio::spawn(deploy::keep(app.clone())),
         tokio::spawn(supervise::keep(app.clone())),

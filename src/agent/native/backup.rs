@@ -13,9 +13,9 @@ use super::super::App;
 use super::super::fault::Own;
 use super::reads::Body as Json;
 use crate::base::Fault;
-use crate::capability::Actor;
 use crate::capability::access::Role;
 use crate::capability::wire::{BackupRequest, BackupStep};
+use crate::capability::{Actor, keeping};
 use crate::db::backup::{self, Progress};
 
 pub(super) async fn make(
@@ -39,11 +39,14 @@ pub(super) async fn make(
         let progress = move |progress| drop(told.send(step(progress)));
         let made = backup::make(&app.ctx().db, app.ctx().artifacts.blobs(), &to, app.now(), &progress).await;
         let last = match made {
-            Ok(manifest) => BackupStep::Done {
-                files: manifest.artifacts.len() as u64,
-                bytes: manifest.store.bytes + manifest.artifacts.iter().map(|f| f.bytes).sum::<u64>(),
-                digest: manifest.store.digest,
-            },
+            Ok(manifest) => {
+                let bytes = manifest.store.bytes + manifest.artifacts.iter().map(|f| f.bytes).sum::<u64>();
+                let place = to.to_string_lossy();
+                if let Err(fault) = keeping::backed_up(&app.ctx().db, manifest.made, &place, bytes).await {
+                    tracing::warn!("that a backup was made at {place}: {fault}");
+                }
+                BackupStep::Done { files: manifest.artifacts.len() as u64, bytes, digest: manifest.store.digest }
+            }
             Err(fault) => BackupStep::Failed { fault },
         };
         drop(tell.send(last));

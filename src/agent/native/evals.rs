@@ -94,3 +94,8 @@ pub(super) async fn decision(State(app): State<App>, Path(id): Path<i64>) -> Ans
     let same = gates::judged_anew(&app.ctx().artifacts, &decision).await?;
     Ok(Json(Judged { decision, same }))
 }
+
+/// Packed examples, for whoever carries a result elsewhere.
+pub(super) async fn fetch_examples(State(app): State<App>, Path(digest): Path<String>) -> Result<Bytes, Own> {
+    Ok(evals::fetch(app.ctx().artifacts.blobs(), &digest).await?)
+}

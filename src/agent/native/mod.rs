@@ -7,9 +7,11 @@ mod cost;
 mod data;
 mod evals;
 mod events;
+mod export;
 mod fleet;
 mod imports;
 mod incidents;
+mod keeping;
 mod openapi;
 mod predictions;
 mod reads;
@@ -57,6 +59,13 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/monitoring/{service}/recount", get(predictions::recount))
         .route("/api/v1/cost", get(cost::report))
         .route("/api/v1/cost/book", get(cost::book))
+        .route("/api/v1/garbage", get(keeping::garbage))
+        .route("/api/v1/export", get(export::tables))
+        .route("/api/v1/export-files", get(export::files))
+        .route("/api/v1/export/{table}", get(export::rows))
+        .route("/api/v1/evals/examples/{digest}", get(evals::fetch_examples))
+        .route("/api/v1/erase", post(keeping::erase))
+        .route("/api/v1/erasures", get(keeping::erasures))
         .route("/api/v1/fleet", get(fleet::overview))
         .route("/api/v1/monitoring/{service}/live", get(fleet::live))
         .route("/api/v1/monitoring/{service}/feature", get(fleet::feature))

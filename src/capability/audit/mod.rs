@@ -263,3 +263,11 @@ pub async fn by_key(source: Source<'_>, key: &str) -> Result<Option<Record>> {
 pub async fn tip(pool: &Pool) -> Result<Option<(i64, String)>> {
     store::tip(Source::Pool(pool)).await
 }
+
+/// When each target last had a command of this name done to it.
+///
+/// # Errors
+/// The store's.
+pub async fn last(pool: &Pool, command: &str) -> Result<Vec<(String, Timestamp)>> {
+    Ok(store::last(pool, command).await?.into_iter().map(|(target, at)| (target, Timestamp(at))).collect())
+}

@@ -39,9 +39,11 @@ const ONWARD: &str = "select c.seq, c.at, c.actor, c.verified, c.via, c.command,
      c.idempotency_key, c.detail_digest, c.previous, c.digest, d.salt, d.detail \
      from audit_chain c left join audit_details d on d.seq = c.seq where c.seq > $1 order by c.seq limit 1000";
 const COUNT: &str = "select count(*) from audit_chain";
+const LAST: &str =
+    "select target, cast(max(at) as bigint) from audit_chain where command = $1 and outcome = 'ok' group by target";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[TIP, PUT, PUT_DETAIL, LIST, MATCHED, ONE, BY_KEY, ONWARD, COUNT];
+pub const STATEMENTS: &[&str] = &[TIP, PUT, PUT_DETAIL, LIST, MATCHED, ONE, BY_KEY, ONWARD, COUNT, LAST];
 
 row_struct! {
     /// A link with what is needed to check its texts.
@@ -150,4 +152,9 @@ pub(super) async fn by_key(source: Source<'_>, key: &str) -> Result<Option<Recor
 /// The next thousand links after `seq`, oldest first.
 pub(super) async fn onward(pool: &Pool, seq: i64) -> Result<Vec<Row>> {
     on_db!(pool, p => sqlx::query_as(ONWARD).bind(seq).fetch_all(p).await).map_err(fault)
+}
+
+/// When each target last had a command done to it.
+pub(super) async fn last(pool: &Pool, command: &str) -> Result<Vec<(String, i64)>> {
+    on_db!(pool, p => sqlx::query_as(LAST).bind(command).fetch_all(p).await).map_err(fault)
 }

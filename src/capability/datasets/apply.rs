@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::types::{DatasetVersion, VersionDoc};
-use super::{store, stored};
+use super::{Digest, store, stored};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::blobs::Blobs;
 use crate::db::{Source, Tx};
@@ -11,6 +11,8 @@ use crate::db::{Source, Tx};
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub command: Command,
+    /// Packs that its manifest names.
+    packs: Vec<Digest>,
 }
 
 /// What a command did.
@@ -39,7 +41,7 @@ pub async fn prepare(blobs: &Blobs, command: &Command) -> Result<Prepared> {
     }
     stored::read_profile(blobs, doc).await?;
     let doc = VersionDoc { files: manifest.files.len() as u64, bytes: manifest.bytes(), ..doc.clone() };
-    Ok(Prepared { command: Command::AddVersion { dataset: dataset.clone(), doc } })
+    Ok(Prepared { command: Command::AddVersion { dataset: dataset.clone(), doc }, packs: manifest.packs })
 }
 
 /// Writes the version. The newest version again is no new version.
@@ -52,6 +54,12 @@ pub async fn apply(tx: &mut Tx, prepared: &Prepared, actor: &str, now: Timestamp
     let from = newest.as_ref().map_or_else(|| "none".to_owned(), |v| format!("v{}", v.version));
     if let Some(same) = newest.filter(|v| v.doc.digest == doc.digest) {
         return Ok(Applied { from, to: "unchanged".to_owned(), version: same.version });
+    }
+    for pack in &prepared.packs {
+        // Packs that nothing refers to are collected from time to time.
+        if !store::has_pack(tx, pack).await? {
+            return Err(Fault::conflict(format!("pack {pack} was collected meanwhile")).next("add the data again"));
+        }
     }
     let version = store::next_version(tx, dataset, now).await?;
     let doc = VersionDoc { user: actor.to_owned(), ..doc.clone() };

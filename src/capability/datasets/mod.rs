@@ -22,11 +22,11 @@ pub use command::Command;
 pub use diff::{Diff, FileChange, Named, diff};
 pub use digest::Digest;
 pub use manifest::{Chunk, FileEntry, Manifest};
-pub use read::{PINNED_SOURCE, dataset, datasets, meant_by, missing, missing_version, version};
+pub use read::{PINNED_SOURCE, all, dataset, datasets, meant_by, missing, missing_version, version};
 pub use store::STATEMENTS;
 pub use stored::{
-    check_pack, locate, manifest_bytes, pack_bytes, profile_bytes, put_manifest, put_pack, put_profile, read_manifest,
-    read_profile,
+    check_pack, folder, locate, manifest_bytes, pack_bytes, profile_bytes, put_manifest, put_pack, put_profile,
+    read_manifest, read_profile, referenced, remove,
 };
 pub use types::{
     DatasetVersion, DatasetView, Located, LoggedDataset, PackCheck, PinnedRun, Stored, TableSummary, VersionDoc,

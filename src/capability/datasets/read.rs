@@ -71,6 +71,14 @@ pub async fn meant_by(pool: &Pool, digest: &str) -> Result<Option<DatasetVersion
     Ok(all.into_iter().max_by_key(|v| v.created))
 }
 
+/// Every version of every dataset.
+///
+/// # Errors
+/// The store's.
+pub async fn all(pool: &Pool) -> Result<Vec<DatasetVersion>> {
+    store::versions(Source::Pool(pool), None).await
+}
+
 pub fn missing(name: &str) -> Fault {
     Fault::not_found(format!("no dataset {name}")).next("see `opsroom data list`")
 }

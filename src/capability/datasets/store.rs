@@ -23,10 +23,24 @@ const PUT_PACK: &str =
     "insert into dataset_packs (pack, bytes, chunks) values ($1, $2, $3) on conflict (pack) do nothing";
 const PACK: &str = "select chunks from dataset_packs where pack = $1";
 const PACKS: &str = "select pack, chunks from dataset_packs order by pack";
+const HAS_PACK: &str = "select bytes from dataset_packs where pack = $1";
+const REMOVE_PACK: &str = "delete from dataset_packs where pack = $1";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] =
-    &[DATASETS, DATASET, VERSIONS, VERSIONS_OF, PUT_DATASET, NEXT_VERSION, PUT_VERSION, PUT_PACK, PACK, PACKS];
+pub const STATEMENTS: &[&str] = &[
+    DATASETS,
+    DATASET,
+    VERSIONS,
+    VERSIONS_OF,
+    PUT_DATASET,
+    NEXT_VERSION,
+    PUT_VERSION,
+    PUT_PACK,
+    PACK,
+    PACKS,
+    HAS_PACK,
+    REMOVE_PACK,
+];
 
 row_struct! {
     struct VersionRow {
@@ -98,6 +112,17 @@ pub(super) async fn pack(pool: &Pool, name: &Digest) -> Result<Option<Index>> {
     let row: Option<Vec<u8>> =
         on_db!(pool, p => sqlx::query_scalar(PACK).bind(name.to_string()).fetch_optional(p).await).map_err(fault)?;
     Ok(row.map(Index::from_entries))
+}
+
+pub(super) async fn has_pack(tx: &mut Tx, name: &Digest) -> Result<bool> {
+    let bytes: Option<i64> =
+        on_tx!(tx, t => sqlx::query_scalar(HAS_PACK).bind(name.to_string()).fetch_optional(&mut *t).await)
+            .map_err(fault)?;
+    Ok(bytes.is_some())
+}
+
+pub(super) async fn remove_pack(tx: &mut Tx, name: &Digest) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_PACK).bind(name.to_string()).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
 /// Looks at every pack's index, until `take` has seen enough.

@@ -1,6 +1,6 @@
 //! Bytes of datasets in the blob store: packs of chunks, manifests and profiles, each under the digest of what it holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use object_store::GetRange;
@@ -12,7 +12,7 @@ use super::types::{Located, PackCheck, Stored, VersionDoc};
 use super::{Digest, store};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::db::blobs::{Blobs, Content, hidden};
-use crate::db::{Db, Pool};
+use crate::db::{Db, Pool, Source};
 
 fn place(kind: &str, name: &Digest) -> String {
     let name = name.to_string();
@@ -200,4 +200,46 @@ pub async fn check_pack(pool: &Pool, blobs: &Blobs, name: &Digest) -> Result<Pac
         .await
         .map_err(|e| Fault::bug("the check of a pack broke off").why(e.to_string()))?;
     Ok(PackCheck { bytes, damaged, unreadable: None })
+}
+
+/// What versions refer to, and the folder of all that is stored: for whoever collects the rest.
+#[derive(Debug, Default)]
+pub struct Referenced {
+    /// Files in the artifact store: packs, manifests and profiles.
+    pub paths: HashSet<String>,
+}
+
+/// Beneath this lie all packs, manifests and profiles.
+pub fn folder() -> String {
+    hidden("data")
+}
+
+/// All that some version stands on.
+///
+/// # Errors
+/// The store's: with one manifest unread, nothing is known to be without use.
+pub async fn referenced(pool: &Pool, blobs: &Blobs) -> Result<Referenced> {
+    let mut known = Referenced::default();
+    for version in store::versions(Source::Pool(pool), None).await? {
+        known.paths.insert(place("manifests", &version.doc.manifest));
+        known.paths.extend(version.doc.profile.map(|p| place("profiles", &p)));
+        let manifest = read_manifest(blobs, &version.doc.manifest).await?;
+        known.paths.extend(manifest.packs.iter().map(|p| place("packs", p)));
+    }
+    Ok(known)
+}
+
+/// Forgets a file of [`folder`] that no version refers to, then removes it: what the table names is there.
+///
+/// # Errors
+/// The store's.
+pub async fn remove(db: &Db, blobs: &Blobs, path: &str) -> Result<()> {
+    if path.starts_with(&hidden("data/packs/"))
+        && let Some(name) = path.rsplit('/').next().and_then(|n| n.parse::<Digest>().ok())
+    {
+        let mut tx = db.begin().await?;
+        store::remove_pack(&mut tx, &name).await?;
+        tx.commit().await?;
+    }
+    blobs.delete(path).await
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod command;
 pub mod compare;
+mod erase;
 pub mod metric;
 pub mod rows;
 mod store;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::{Prepared, apply, fetch, prepare, upload};
 pub use command::{Command, Report};
+pub use erase::{ERASED_ENDING, erase};
 pub use rows::{Predicted, Sample, Slices, Task, Truth};
 pub use store::STATEMENTS;
 pub use suite::{Custom, Endpoint, Limit, Protocol, Suite, parse, unknown_metric};
@@ -129,4 +131,20 @@ pub async fn newest(source: Source<'_>, suite: &Suite, version: &ModelVersion) -
 /// The store's.
 pub async fn renamed(tx: &mut Tx, from: &str, to: &str) -> Result<()> {
     store::rename(tx, from, to).await
+}
+
+/// Every result of every model, oldest first.
+///
+/// # Errors
+/// The store's.
+pub async fn all(source: Source<'_>) -> Result<Vec<Evidence>> {
+    store::all(source).await
+}
+
+/// Where the packed examples of a digest lie in the artifact store.
+///
+/// # Errors
+/// `Invalid` for what is no digest.
+pub fn place_of_examples(digest: &str) -> Result<String> {
+    apply::place(digest)
 }

@@ -16,10 +16,13 @@ const OF_MODEL: &str = "select id, model, doc from eval_results where model = $1
 const OF_SUBJECT: &str =
     "select id, model, doc from eval_results where suite = $1 and subject = $2 order by id desc limit 100";
 const ONE: &str = "select id, model, doc from eval_results where id = $1";
+const REWRITE: &str = "update eval_results set doc = $2 where id = $1";
+const ALL: &str = "select id, model, doc from eval_results order by id";
 const RENAME: &str = "update eval_results set model = $2 where model = $1";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[SUITES, PUT_SUITE, REMOVE_SUITE, NEXT, ADD, OF_MODEL, OF_SUBJECT, ONE, RENAME];
+pub const STATEMENTS: &[&str] =
+    &[SUITES, PUT_SUITE, REMOVE_SUITE, NEXT, ADD, OF_MODEL, OF_SUBJECT, ONE, ALL, REWRITE, RENAME];
 
 fn corrupt(e: &serde_json::Error) -> Fault {
     Fault::bug("the store's evals cannot be read").why(e.to_string()).next("restore the last backup")
@@ -76,6 +79,18 @@ pub(super) async fn of_subject(source: Source<'_>, suite: &str, subject: &str) -
     let rows: Vec<Row> =
         on_source!(source, e => sqlx::query_as(OF_SUBJECT).bind(suite).bind(subject).fetch_all(e).await)
             .map_err(fault)?;
+    rows.iter().map(evidence).collect()
+}
+
+/// A result in other words; its figures stay.
+pub(super) async fn rewrite(tx: &mut Tx, evidence: &Evidence) -> Result<()> {
+    let doc = text(evidence)?;
+    on_tx!(tx, t => sqlx::query(REWRITE).bind(evidence.id).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+/// Oldest first.
+pub(super) async fn all(source: Source<'_>) -> Result<Vec<Evidence>> {
+    let rows: Vec<Row> = on_source!(source, e => sqlx::query_as(ALL).fetch_all(e).await).map_err(fault)?;
     rows.iter().map(evidence).collect()
 }
 

@@ -53,3 +53,20 @@ pub async fn windows(source: Source<'_>, service: &str, from: Timestamp, to: Tim
 pub async fn routed(source: Source<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<String>> {
     store::routed(source, from.0.div_euclid(MINUTE_US), to.0.div_euclid(MINUTE_US) + 1).await
 }
+
+/// Number and bytes of routers' counts before a moment.
+///
+/// # Errors
+/// The store's.
+pub async fn traffic_before(source: Source<'_>, before: Timestamp) -> Result<(u64, u64)> {
+    let (windows, bytes) = store::before(source, before.0.div_euclid(MINUTE_US)).await?;
+    Ok((u64::try_from(windows).unwrap_or(0), u64::try_from(bytes).unwrap_or(0)))
+}
+
+/// Takes them away.
+///
+/// # Errors
+/// The store's.
+pub async fn remove_traffic_before(tx: &mut Tx, before: Timestamp) -> Result<()> {
+    store::remove_before(tx, before.0.div_euclid(MINUTE_US)).await
+}

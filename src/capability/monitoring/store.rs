@@ -17,9 +17,12 @@ const WINDOWS: &str = "select doc from traffic_windows \
      where service = $1 and minute >= $2 and minute < $3 order by minute, version";
 
 const ROUTED: &str = "select distinct service from traffic_windows where minute >= $1 and minute < $2 order by service";
+const BEFORE: &str =
+    "select count(*), cast(coalesce(sum(length(doc)), 0) as bigint) from traffic_windows where minute < $1";
+const REMOVE_BEFORE: &str = "delete from traffic_windows where minute < $1";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[SEQUENCE, PUT_SEQUENCE, WINDOW, PUT_WINDOW, WINDOWS, ROUTED];
+pub const STATEMENTS: &[&str] = &[SEQUENCE, PUT_SEQUENCE, WINDOW, PUT_WINDOW, WINDOWS, ROUTED, BEFORE, REMOVE_BEFORE];
 
 fn arm(role: ArmRole) -> &'static str {
     match role {
@@ -75,4 +78,13 @@ pub(super) async fn windows(source: Source<'_>, service: &str, from: i64, to: i6
 
 pub(super) async fn routed(source: Source<'_>, from: i64, to: i64) -> Result<Vec<String>> {
     on_source!(source, e => sqlx::query_scalar(ROUTED).bind(from).bind(to).fetch_all(e).await).map_err(fault)
+}
+
+/// Number and bytes of the windows before a minute.
+pub(super) async fn before(source: Source<'_>, minute: i64) -> Result<(i64, i64)> {
+    on_source!(source, e => sqlx::query_as(BEFORE).bind(minute).fetch_one(e).await).map_err(fault)
+}
+
+pub(super) async fn remove_before(tx: &mut Tx, minute: i64) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_BEFORE).bind(minute).execute(&mut *t).await.map(drop)).map_err(fault)
 }

@@ -115,7 +115,7 @@ impl Documents {
         Ok(())
     }
 
-    fn change<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 

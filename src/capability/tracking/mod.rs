@@ -22,6 +22,7 @@ pub mod models;
 pub mod outputs;
 pub mod parts;
 pub mod points;
+mod purge;
 pub mod query;
 mod question;
 pub mod rules;

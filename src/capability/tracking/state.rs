@@ -1,6 +1,6 @@
 //! All documents of tracking in memory, and the staging of a group of writes that may still fail.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use super::columns::Columns;
@@ -142,6 +142,21 @@ impl State {
         self.runs_of.entry(run.experiment).or_default().push(place);
         self.columns.set(place, &run);
         self.runs.push(run);
+    }
+
+    /// Takes documents out that the store has no more. Places move up, so everything that counts by them is made anew.
+    pub(super) fn remove(&mut self, runs: &HashSet<RunId>, models: &HashSet<ModelId>) {
+        self.models.retain(|id, _| !models.contains(id));
+        if runs.is_empty() {
+            return;
+        }
+        let all = std::mem::take(&mut self.runs);
+        self.run_places = HashMap::new();
+        self.runs_of = HashMap::new();
+        self.columns = Columns::default();
+        for run in all.into_iter().filter(|r| !runs.contains(&r.id)) {
+            self.put_run(run);
+        }
     }
 
     pub fn put_model(&mut self, model: Arc<LoggedModel>) {

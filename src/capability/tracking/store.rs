@@ -32,6 +32,10 @@ const PUT_CHUNK: &str = "insert into metric_chunks \
      value_max = excluded.value_max, step_min = excluded.step_min, step_max = excluded.step_max, \
      payload = excluded.payload";
 const CHUNKS: &str = "select payload from metric_chunks where run_id = $1 and key = $2 order by seq";
+const RUN_BYTES: &str = "select cast(coalesce(sum(length(payload)), 0) as bigint) from metric_chunks where run_id = $1";
+const REMOVE_CHUNKS: &str = "delete from metric_chunks where run_id = $1";
+const REMOVE_RUN: &str = "delete from runs where run_id = $1";
+const REMOVE_MODEL: &str = "delete from logged_models where model_id = $1";
 const FROZEN: &str = "select prefix, why from frozen_artifacts";
 const FREEZE: &str = "insert into frozen_artifacts (prefix, why) values ($1, $2) \
      on conflict (prefix) do update set why = excluded.why";
@@ -51,6 +55,10 @@ pub const STATEMENTS: &[&str] = &[
     LAST_CHUNK,
     PUT_CHUNK,
     CHUNKS,
+    RUN_BYTES,
+    REMOVE_CHUNKS,
+    REMOVE_RUN,
+    REMOVE_MODEL,
     FROZEN,
     FREEZE,
     THAW,
@@ -279,6 +287,22 @@ pub(super) async fn points(db: &Db, run: &str, key: &str) -> Result<Vec<Point>> 
         all.extend(points::unpack(&payload).map_err(|e| corrupt("metric points", &e))?);
     }
     Ok(all)
+}
+
+/// Bytes of a run's chunks.
+pub(super) async fn run_bytes(pool: &Pool, run: &str) -> Result<i64> {
+    on_db!(pool, p => sqlx::query_scalar(RUN_BYTES).bind(run).fetch_one(p).await).map_err(fault)
+}
+
+pub(super) async fn remove_run(tx: &mut Tx, run: &str) -> Result<()> {
+    for remove in [REMOVE_CHUNKS, REMOVE_RUN] {
+        on_tx!(tx, t => sqlx::query(remove).bind(run).execute(&mut *t).await.map(drop)).map_err(fault)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn remove_model(tx: &mut Tx, model: &str) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_MODEL).bind(model).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
 pub(super) async fn frozen(pool: &Pool) -> Result<Vec<(String, String)>> {

@@ -76,6 +76,15 @@ impl Unfolded {
         self.changed.add(more);
     }
 
+    /// Whether a fold has yet to write something of a run.
+    pub fn holds_run(&self, run: RunId) -> bool {
+        self.changed.runs.contains(&run) || self.tail.keys().any(|(of, _)| *of == run)
+    }
+
+    pub fn holds_model(&self, model: ModelId) -> bool {
+        self.changed.models.contains(&model)
+    }
+
     /// Begins a fold of all groups up to `seq`: answers what has changed, and the tails.
     pub fn begin(&mut self, seq: i64, journal_bytes: usize) -> (Changed, Vec<(SeriesId, Vec<Point>)>) {
         // One that was given up before its commit.

@@ -3,6 +3,7 @@
 mod column;
 mod csv;
 mod parquet;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

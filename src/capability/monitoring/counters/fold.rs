@@ -65,6 +65,18 @@ pub(super) async fn settle(inner: &Inner) -> Result<()> {
 /// # Errors
 /// `Unavailable` when the store refuses.
 pub(super) async fn fold(inner: &Inner, now: Timestamp) -> Result<()> {
+    fold_if(inner, now, false).await
+}
+
+/// The same also where nothing was counted, for what the journal is to forget.
+///
+/// # Errors
+/// As [`fold`].
+pub(super) async fn fold_all(inner: &Inner, now: Timestamp) -> Result<()> {
+    fold_if(inner, now, true).await
+}
+
+async fn fold_if(inner: &Inner, now: Timestamp, anyway: bool) -> Result<()> {
     settle(inner).await?;
     if !inner.state().cells.is_empty() {
         evict(inner).await?;
@@ -85,13 +97,14 @@ pub(super) async fn fold(inner: &Inner, now: Timestamp) -> Result<()> {
     }
     let before = (now.0.div_euclid(60_000_000) - MINUTES_KEPT).div_euclid(HOUR) * HOUR;
     let rolled = store::roll_up(&mut tx, before).await?;
-    if cells.is_empty() && arms.is_empty() && rolled == 0 {
+    if cells.is_empty() && arms.is_empty() && rolled == 0 && !anyway {
         tx.rollback().await;
         return Ok(());
     }
     let forgotten = inner.forgotten.load(Ordering::Relaxed);
     store::forget(&mut tx, forgotten).await?;
-    store::put_position(&mut tx, seq, &Position { odd, forgotten }).await?;
+    let erased = u64::try_from(inner.erased.load(Ordering::Relaxed)).unwrap_or(0);
+    store::put_position(&mut tx, seq, &Position { odd, forgotten, erased }).await?;
     if let Err(fault) = tx.commit().await {
         *inner.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Doubt::Fold(seq));
         return Err(fault);

@@ -11,10 +11,11 @@ use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
 use super::super::{Label, Prediction};
 use super::arm::{Arm, Task};
 use super::check::{Accepted, Parsed};
+use super::erase::{Erased, Person};
 use super::fold::{self, Doubt};
 use super::state::{Batch, Oddities, State, version_of};
 use super::store::{self, Row};
-use super::training;
+use super::{erase, keep, training};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::Db;
 use crate::db::blobs::Blobs;
@@ -34,7 +35,7 @@ const FOLD_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Counters {
     pub(super) inner: Arc<Inner>,
-    queue: mpsc::Sender<Job>,
+    pub(super) queue: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
 }
 
@@ -48,6 +49,8 @@ pub(super) struct Inner {
     /// Number of the newest row that is counted; what failed has a number, too.
     pub counted: AtomicI64,
     pub forgotten: AtomicI64,
+    /// Events that were taken out of the journal.
+    pub erased: AtomicI64,
     pub doubt: Mutex<Option<Doubt>>,
     shed: AtomicU64,
     /// By service and version, since the agent started.
@@ -64,6 +67,10 @@ pub struct Since {
 pub(super) enum Job {
     Write(Write),
     Fold(Timestamp, oneshot::Sender<Result<()>>),
+    /// Up to a row of the journal.
+    Forget(i64, Timestamp, oneshot::Sender<Result<()>>),
+    /// Whom, and whether really.
+    Erase(Person, bool, Timestamp, oneshot::Sender<Result<Erased>>),
 }
 
 pub(super) struct Write {
@@ -132,6 +139,7 @@ impl Counters {
             seq: AtomicI64::new(after.max(position)),
             counted: AtomicI64::new(after.max(position)),
             forgotten: AtomicI64::new(kept.forgotten),
+            erased: AtomicI64::new(i64::try_from(kept.erased).unwrap_or(i64::MAX)),
             db,
             blobs,
             state: Mutex::new(state),
@@ -281,7 +289,7 @@ async fn write_in_groups(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
         while let Some(job) = next.take() {
             match job {
                 Job::Write(write) => writes.push(write),
-                Job::Fold(now, answer) => after = Some((now, answer)),
+                other => after = Some(other),
             }
             if after.is_none() && writes.len() < GROUP_WRITES_MAX {
                 next = jobs.try_recv().ok();
@@ -290,9 +298,13 @@ async fn write_in_groups(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
         if !writes.is_empty() {
             commit(&inner, writes).await;
         }
-        if let Some((now, answer)) = after {
-            let done = fold::fold(&inner, now).await;
-            let _ = answer.send(done);
+        match after {
+            Some(Job::Fold(now, answer)) => drop(answer.send(fold::fold(&inner, now).await)),
+            Some(Job::Forget(seq, now, answer)) => drop(answer.send(keep::forget(&inner, seq, now).await)),
+            Some(Job::Erase(person, really, now, answer)) => {
+                drop(answer.send(erase::erase(&inner, &person, really, now).await));
+            }
+            Some(Job::Write(_)) | None => {}
         }
     }
 }

@@ -136,6 +136,14 @@ impl Ledger {
         }
     }
 
+    /// Takes an id out, with whatever waits for it.
+    pub fn remove(&mut self, id: &str) {
+        for place in self.of(id) {
+            self.entries.remove(&place);
+        }
+        self.early.remove(&key(id, 0));
+    }
+
     /// A label whose prediction has not come.
     pub fn put_early(&mut self, id: &str, label: Value, at: Timestamp) {
         let place = key(id, 0);

@@ -6,8 +6,10 @@
 
 mod arm;
 mod check;
+mod erase;
 mod fold;
 mod ingest;
+mod keep;
 mod ledger;
 mod read;
 mod state;
@@ -17,7 +19,9 @@ mod training;
 
 pub use arm::{Arm, ArmColumn, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
 pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
+pub use erase::{ERASED, Erased, Person};
 pub use ingest::{Counters, Since, Standing, VersionStanding};
+pub use keep::OldEvents;
 pub use read::{Counted, Recount, Stretch, together};
 pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;

@@ -216,6 +216,12 @@ impl Counters {
             let none = String::new;
             return Ok(Recount { same: None, cells: 0, events: 0, kept: none(), anew: none(), why });
         }
+        let erased = self.inner.erased.load(Ordering::Relaxed);
+        if erased > 0 {
+            let why = format!("{erased} events of persons were erased: what they were counted in stays");
+            let none = String::new;
+            return Ok(Recount { same: None, cells: 0, events: 0, kept: none(), anew: none(), why });
+        }
         let mut fresh = State::default();
         for arm in &self.inner.state().arms {
             fresh.add_arm(arm.unborn());

@@ -27,6 +27,13 @@ const CELLS: &str = "select slice, minute, span, doc from monitor_cells \
      where arm = $1 and minute >= $2 and minute < $3 and ($4 = 1 or slice = $5) order by minute, span, slice";
 const OLD: &str =
     "select arm, slice, minute from monitor_cells where span = 1 and minute < $1 order by minute limit 5000";
+const EVENTS_BEFORE: &str = "select coalesce(max(seq), cast(0 as bigint)), cast(coalesce(sum(count), 0) as bigint), \
+     cast(coalesce(sum(length(body)), 0) as bigint) from monitor_journal where arrived < $1";
+const CELLS_BEFORE: &str = "select count(*), cast(coalesce(sum(length(doc)), 0) as bigint) from monitor_cells \
+     where minute + span <= $1";
+const REMOVE_CELLS_BEFORE: &str = "delete from monitor_cells where minute + span <= $1";
+const REWRITE: &str = "update monitor_journal set count = $2, body = $3 where seq = $1";
+const REMOVE_SLICE: &str = "delete from monitor_cells where slice = $1";
 const REMOVE_CELL: &str = "delete from monitor_cells where arm = $1 and slice = $2 and minute = $3 and span = $4";
 
 /// Every statement, for the test that prepares each on both engines.
@@ -44,6 +51,11 @@ pub const STATEMENTS: &[&str] = &[
     PUT_CELL,
     CELLS,
     OLD,
+    EVENTS_BEFORE,
+    CELLS_BEFORE,
+    REMOVE_CELLS_BEFORE,
+    REWRITE,
+    REMOVE_SLICE,
     REMOVE_CELL,
 ];
 
@@ -99,6 +111,30 @@ pub(super) async fn forget(tx: &mut Tx, up_to: i64) -> Result<()> {
     on_tx!(tx, t => sqlx::query(FORGET).bind(up_to).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
+/// Newest row, events and bytes of what arrived before a moment.
+pub(super) async fn events_before(pool: &Pool, before: i64) -> Result<(i64, i64, i64)> {
+    on_db!(pool, p => sqlx::query_as(EVENTS_BEFORE).bind(before).fetch_one(p).await).map_err(fault)
+}
+
+/// Number and bytes of the cells that end before a minute.
+pub(super) async fn cells_before(pool: &Pool, minute: i64) -> Result<(i64, i64)> {
+    on_db!(pool, p => sqlx::query_as(CELLS_BEFORE).bind(minute).fetch_one(p).await).map_err(fault)
+}
+
+pub(super) async fn remove_cells_before(tx: &mut Tx, minute: i64) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_CELLS_BEFORE).bind(minute).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+/// Puts what is left of a row in its place.
+pub(super) async fn rewrite(tx: &mut Tx, seq: i64, count: i64, body: &[u8]) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REWRITE).bind(seq).bind(count).bind(body).execute(&mut *t).await.map(drop))
+        .map_err(fault)
+}
+
+pub(super) async fn remove_slice(tx: &mut Tx, slice: &str) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(REMOVE_SLICE).bind(slice).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
 pub(super) async fn newest(pool: &Pool) -> Result<i64> {
     on_db!(pool, p => sqlx::query_scalar(NEWEST).fetch_one(p).await).map_err(fault)
 }
@@ -110,6 +146,9 @@ pub(super) struct Position {
     pub odd: Oddities,
     #[serde(default)]
     pub forgotten: i64,
+    /// Events that were taken out of the journal because they were a person's.
+    #[serde(default)]
+    pub erased: u64,
 }
 
 pub(super) async fn position(pool: &Pool) -> Result<(i64, Position)> {

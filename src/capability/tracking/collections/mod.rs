@@ -296,3 +296,11 @@ pub async fn named(source: Source<'_>, experiment: ExperimentId, name: &str) -> 
 pub fn missing(id: &str) -> Fault {
     Fault::not_found(format!("no artifact {id}")).next("log it first, or look at its name and alias")
 }
+
+/// Every version of every collection.
+///
+/// # Errors
+/// The store's.
+pub async fn all(source: Source<'_>) -> Result<Vec<Version>> {
+    store::all(source).await
+}

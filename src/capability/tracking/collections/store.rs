@@ -10,9 +10,10 @@ const PUT: &str = "insert into collection_versions (id, experiment, collection, 
      values ($1, $2, $3, $4, $5) on conflict (id) do update set doc = excluded.doc";
 const BY_ID: &str = "select doc from collection_versions where id = $1";
 const OF: &str = "select doc from collection_versions where experiment = $1 and collection = $2 order by version";
+const ALL: &str = "select doc from collection_versions order by id";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[PUT, BY_ID, OF];
+pub const STATEMENTS: &[&str] = &[PUT, BY_ID, OF, ALL];
 
 fn number(experiment: ExperimentId) -> i64 {
     i64::try_from(experiment.0).unwrap_or(i64::MAX)
@@ -43,5 +44,10 @@ pub(super) async fn of(source: Source<'_>, experiment: ExperimentId, collection:
     let docs: Vec<String> = on_source!(source, e => sqlx::query_scalar(OF)
         .bind(number(experiment)).bind(collection).fetch_all(e).await)
     .map_err(fault)?;
+    docs.iter().map(|d| read(d)).collect()
+}
+
+pub(super) async fn all(source: Source<'_>) -> Result<Vec<Version>> {
+    let docs: Vec<String> = on_source!(source, e => sqlx::query_scalar(ALL).fetch_all(e).await).map_err(fault)?;
     docs.iter().map(|d| read(d)).collect()
 }
