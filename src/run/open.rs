@@ -9,12 +9,14 @@ use crate::agent;
 use crate::base::id::random_u128;
 use crate::base::{Fault, fault::Result, show};
 use crate::capability::access::{self, Role};
+use crate::capability::tracking::RunQuery;
 use crate::capability::{Command, Envelope};
 use crate::cli::{Exit, Session, import::progress};
 use crate::client::{Address, Client};
 use crate::config::AgentSettings;
 use crate::local::found::Damage;
 use crate::local::{Files, Follow, Store, wandb};
+use crate::tui::state::View;
 
 /// Between two looks at the files.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -49,7 +51,7 @@ async fn show_it(session: &Session, source: Source, folder: &Path, address: Addr
     };
     client.perform(&Envelope::new(Command::Access(token), "the room over files may only look")).await?;
     let (place, kind) = (source.path().display().to_string(), source.kind());
-    let mut level = Level::new(client, source, Files::Link(folder.join("artifacts")));
+    let mut level = Level::new(client.clone(), source, Files::Link(folder.join("artifacts")));
     let bar = progress();
     let told = |done, of| {
         bar.set_length(of);
@@ -71,11 +73,21 @@ async fn show_it(session: &Session, source: Source, folder: &Path, address: Addr
         }
     });
     let mut options = super::room_options(session);
+    options.place = only_run(&client).await;
     options.context = format!("open {place}");
     options.read_only = Some(format!("{place} is only looked at; `opsroom import {kind}` takes it in"));
     let ended = super::open_room(Client::new(address, Some(secret), "tui")?, options).await;
     following.abort();
     ended
+}
+
+/// Where there is one run, the room opens on it.
+async fn only_run(client: &Client) -> Option<View> {
+    let found = client.search_runs(&RunQuery { limit: 2, ..RunQuery::default() }).await.ok()?;
+    match found.runs.as_slice() {
+        [only] => Some(View::Run(only.id.to_string())),
+        _ => None,
+    }
 }
 
 /// What is looked at.

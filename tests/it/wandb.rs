@@ -24,7 +24,7 @@ fn python() -> Option<String> {
     found
 }
 
-fn script(python: &str, folder: &Path, url: &str, text: &str) -> Child {
+pub fn script(python: &str, folder: &Path, url: &str, text: &str) -> Child {
     let mut command = Command::new(python);
     for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("WANDB_")) {
         command.env_remove(name);
@@ -186,4 +186,38 @@ fn what_is_no_folder_of_wandb_is_said() {
     std::fs::write(&log, b"no log at all").unwrap();
     let taken = agent.cli(&["import", "wandb", log.to_str().unwrap(), "--json"]).expect(0).json();
     assert!(taken["skipped"][0].as_str().unwrap().contains("no .wandb file"), "{taken}");
+}
+
+/// Offline scripts leave artifacts and alerts in their logs; both come with an import, once.
+#[test]
+fn artifacts_and_alerts_of_files_come_along() {
+    let Some(python) = python() else { return };
+    let (agent, work) = (Agent::start(), tempfile::tempdir().unwrap());
+    let more = "import os\nos.makedirs('d/deep')\nopen('d/a.txt', 'w').write('one')\nopen('d/deep/b.bin', 'wb').write(b'x' * 70000)\n\
+                art = wandb.Artifact('weights', type='model', metadata={'of': 1}, description='first')\nart.add_dir('d')\n\
+                art.add_reference('https://example.org/far.csv', 'far', checksum=False)\nrun.log_artifact(art, aliases=['best'])\n\
+                run.alert('loss is odd', text='look', level='ERROR')";
+    offline(&python, work.path(), "withart", 3, more);
+    let path = work.path().join("wandb");
+    let path = path.to_str().unwrap();
+    let first = agent.cli(&["import", "wandb", path, "--json"]).expect(0).json();
+    assert_eq!((&first["artifacts"], &first["alerts"], &first["skipped"]), (&json!(1), &json!(1), &json!([])));
+    agent.cli(&["import", "wandb", path, "--json"]).expect(0);
+    let run = wait(agent.client().run(run_id("p", "withart"))).unwrap();
+    assert_eq!(run.models.len(), 1, "a model once");
+    // An alert of long ago stands on its run and wakes nobody.
+    assert_eq!(run.tags["wandb.alert.loss is odd"], "ERROR loss is odd: look");
+    assert!(wait(agent.client().incidents(None)).unwrap().is_empty());
+    let id = run.id.to_string();
+    agent.cli(&["model", "register", "net", "--run", &id, "--reason", "a test"]).expect(0);
+    let shown = agent.cli(&["model", "show", "net", "--json"]).expect(0).json();
+    assert_eq!(shown["versions"][0]["artifact"]["files"], json!(2));
+    assert_eq!(shown["versions"][0]["artifact"]["bytes"], json!(70003));
+    // With the client's copies gone it is said which file is missing, and the rest comes.
+    let other = Agent::start();
+    std::fs::remove_dir_all(work.path().join("data")).unwrap();
+    let taken = other.cli(&["import", "wandb", path, "--json"]).expect(0).json();
+    assert_eq!((&taken["runs_new"], &taken["artifacts"]), (&json!(1), &json!(0)));
+    let said = taken["skipped"][0].as_str().unwrap();
+    assert!(said.contains("artifact weights") && said.contains("not on this machine"), "{said}");
 }

@@ -1,5 +1,6 @@
 //! Folders that W&B's clients write, read without W&B and without a network: the log of each run, and its files.
 
+mod artifact;
 mod columns;
 mod console;
 mod log;
@@ -34,6 +35,9 @@ pub struct Taken {
     pub points: u64,
     pub files: u64,
     pub bytes: u64,
+    /// Versions of artifacts that the logs hold, new or known.
+    pub artifacts: u64,
+    pub alerts: u64,
     pub damaged_blocks: u64,
     /// What could not be read or taken, and why.
     #[serde(serialize_with = "super::import::lines")]

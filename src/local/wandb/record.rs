@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::artifact::{Alert, Artifact};
 use super::columns::{Columns, Names};
 use super::console::Console;
 use super::proto::{Field, fields, last};
@@ -17,6 +18,8 @@ mod kind {
     pub const SUMMARY: u32 = 3;
     pub const CONFIG: u32 = 5;
     pub const STATS: u32 = 7;
+    pub const ARTIFACT: u32 = 8;
+    pub const ALERT: u32 = 10;
     pub const METRIC: u32 = 12;
     pub const OUTPUT: u32 = 13;
     pub const RUN: u32 = 17;
@@ -45,6 +48,9 @@ pub struct Story {
     pub media: Vec<(i64, String, Value)>,
     pub exit: Option<i64>,
     pub console: Console,
+    /// What has not been brought to the agent yet.
+    pub artifacts: Vec<Artifact>,
+    pub alerts: Vec<Alert>,
     config: Map<String, Value>,
     summary: Names<Vec<u8>>,
     metrics: Vec<Value>,
@@ -69,6 +75,8 @@ impl Story {
                 kind::SUMMARY => self.summary(body),
                 kind::CONFIG => self.config(body),
                 kind::STATS => self.stats(body),
+                kind::ARTIFACT => self.artifacts.extend(Artifact::read(body)),
+                kind::ALERT => self.alerts.push(Alert::read(body)),
                 kind::METRIC => self.metric(body),
                 kind::OUTPUT => self.output(body),
                 kind::RUN => self.run(body),

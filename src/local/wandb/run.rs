@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::Taken;
+use super::artifact::Home;
 use super::log::Log;
 use super::record::Story;
-use crate::base::Timestamp;
-use crate::base::fault::Result;
+use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::tracking::RunStatus;
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::tracking::wandb::{Batch, NO_PROJECT, Value};
@@ -19,7 +19,7 @@ use crate::local::import::{Files, link};
 use crate::local::mlruns::files_beneath;
 
 /// Points that are sent at once: this bounds the memory that reading takes.
-const POINTS_AT_ONCE: usize = 200_000;
+const POINTS_AT_ONCE: usize = 65_536;
 /// A log without an end that nobody has written to for so long belongs to a script that died.
 const DEAD_AFTER: Duration = Duration::from_mins(5);
 /// A script that was interrupted from its keyboard ends with this.
@@ -41,6 +41,23 @@ pub struct Following {
     files: BTreeMap<String, u64>,
     told_damage: u64,
     ended: bool,
+    /// Lines on their way while the next ones are read.
+    on_the_way: Option<Sending>,
+}
+
+/// Lines on their way to the agent.
+struct Sending(tokio::task::JoinHandle<Result<()>>);
+
+impl Sending {
+    async fn arrived(mut self) -> Result<()> {
+        (&mut self.0).await.unwrap_or_else(|e| Err(Fault::bug("lines were not sent").why(e.to_string())))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Following {
@@ -56,14 +73,31 @@ impl Following {
             files: BTreeMap::new(),
             told_damage: 0,
             ended: false,
+            on_the_way: None,
         }
     }
 
-    /// Takes in what has come since the last look. `lines` counts the lines of each run over its logs.
+    /// Takes in what has come since the last look. `lines` counts the lines of each run over its logs. After a failure the
+    /// next look reads anew: the agent knows which lines it has.
     ///
     /// # Errors
     /// `Conflict` when a live script was quicker; `Invalid` when it is no log; `Unavailable`.
     pub async fn look(
+        &mut self,
+        client: &Client,
+        files: &Files,
+        lines: &mut BTreeMap<(String, String), (u64, u64)>,
+        taken: &mut Taken,
+    ) -> Result<()> {
+        let looked = self.read_on(client, files, lines, taken).await;
+        if looked.is_err() {
+            let brought = std::mem::take(&mut self.files);
+            *self = Self { files: brought, ..Self::new(self.path.clone()) };
+        }
+        looked
+    }
+
+    async fn read_on(
         &mut self,
         client: &Client,
         files: &Files,
@@ -94,8 +128,12 @@ impl Following {
                 break;
             }
         }
+        self.arrived().await?;
         self.count(lines);
         self.bring(client, files, taken).await?;
+        if matches!(files, Files::Copy) {
+            self.bring_artifacts(client, dead, taken).await?;
+        }
         self.tell_damage(seen, dead, taken);
         self.seen = seen;
         Ok(())
@@ -164,10 +202,22 @@ impl Following {
             return Ok(());
         }
         let points = series.iter().map(|(_, p)| p.len() as u64).sum::<u64>();
-        client.import_wandb_lines(run.id, batch.written(&series)?).await?;
+        let (id, client) = (run.id, client.clone());
+        // In order: lines must go on where the run's lines are.
+        self.arrived().await?;
+        let sending = async move { client.import_wandb_lines(id, batch.written(&series)?).await.map(drop) };
+        self.on_the_way = Some(Sending(tokio::spawn(sending)));
         self.sent = to;
         taken.points += points;
         Ok(())
+    }
+
+    /// Waits for the lines that are on their way.
+    async fn arrived(&mut self) -> Result<()> {
+        match self.on_the_way.take() {
+            Some(sending) => sending.arrived().await,
+            None => Ok(()),
+        }
     }
 
     /// Brings the files of the run, and the objects that its lines hold whole.
@@ -209,6 +259,29 @@ impl Following {
         }
         if !console && run.progress.output == 0 && std::mem::take(&mut self.story.console.changed) {
             client.put_artifact(&format!("{place}/output.log"), self.story.console.text()).await?;
+        }
+        Ok(())
+    }
+
+    /// Artifacts that the log holds go to the agent as their client would have sent them. Alerts are told while the script is at
+    /// work; those of a run that is over stand on it, and wake nobody.
+    async fn bring_artifacts(&mut self, client: &Client, dead: bool, taken: &mut Taken) -> Result<()> {
+        if self.run.is_none() {
+            return Ok(());
+        }
+        let upsert = &self.story.upsert;
+        let home = Home { project: upsert.project.clone(), run: upsert.id.clone() };
+        for artifact in std::mem::take(&mut self.story.artifacts) {
+            match artifact.bring(client, &home).await {
+                Ok(files) => (taken.artifacts, taken.files) = (taken.artifacts + 1, taken.files + files),
+                Err(fault) if fault.kind == crate::base::Kind::Unavailable => return Err(fault),
+                Err(fault) => taken.skipped.push(Damage::new(format!("artifact {}", artifact.name), fault)),
+            }
+        }
+        let over = dead || self.story.exit.is_some();
+        for alert in std::mem::take(&mut self.story.alerts) {
+            alert.bring(client, &home, over).await?;
+            taken.alerts += 1;
         }
         Ok(())
     }
