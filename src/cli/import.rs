@@ -111,7 +111,9 @@ async fn mirror(session: &Session, wanted: &Mirror) -> Result<Exit> {
     let mut follow = Follow::new(client.clone(), store, Files::Copy);
     begin(session, &mut follow).await?;
     // What goes on there since an earlier time is gone on with once in any case.
-    follow.look().await?;
+    if follow.has_going() {
+        follow.look().await?;
+    }
     if wanted.write_back {
         let told = follow.store().write_back(client).await?;
         eprintln!("opsroom: {} told {told} stages, aliases and verdicts", wanted.url);
@@ -209,10 +211,11 @@ async fn wandb(session: &Session, path: &Path, follow: bool, dry_run: bool) -> R
 
 fn wandb_page(taken: &Taken) -> Page {
     let page = Page::default().line(format!(
-        "{} runs new, {} here already; {} metric points, {} files ({})",
+        "{} runs new, {} here already; {} metric points, {} artifacts, {} files ({})",
         show::count(taken.runs_new),
         show::count(taken.runs_known),
         show::count(taken.points),
+        show::count(taken.artifacts),
         show::count(taken.files),
         show::bytes(taken.bytes)
     ));

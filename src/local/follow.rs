@@ -20,6 +20,7 @@ struct Sent {
     points: BTreeMap<String, usize>,
     params: HashSet<String>,
     tags: BTreeMap<String, String>,
+    models: HashSet<String>,
 }
 
 /// Keeps an agent level with a store.
@@ -30,6 +31,8 @@ pub struct Follow {
     /// Runs that are over, or have been given up.
     settled: HashSet<RunKey>,
     going: HashMap<RunKey, Sent>,
+    /// Logged models that have been taken.
+    models: HashSet<String>,
     /// Of the whole, where that is cheap to know.
     mark: Option<u128>,
     looks: u64,
@@ -43,7 +46,8 @@ const TEXTS_A_REQUEST: usize = 100;
 
 impl Follow {
     pub fn new(client: Client, store: Store, files: Files) -> Self {
-        Self { client, store, files, settled: HashSet::new(), going: HashMap::new(), mark: None, looks: 0 }
+        let (settled, going, models) = (HashSet::new(), HashMap::new(), HashSet::new());
+        Self { client, store, files, settled, going, models, mark: None, looks: 0 }
     }
 
     /// Everything as it stands, which is also how following begins.
@@ -51,14 +55,17 @@ impl Follow {
     /// # Errors
     /// `Unavailable`.
     pub async fn begin(&mut self, told: &(dyn Fn(u64, u64) + Sync)) -> Result<Report> {
-        let before = self.store.experiments(&mut Vec::new()).await?;
+        let mut damage = Vec::new();
+        let before = self.store.experiments(&mut damage).await?;
         let import = Import::new(&self.client, &self.store, self.files.clone(), told);
-        let report = import.all().await?;
+        import.skip(damage);
+        let report = import.listed(&before).await?;
         // They may have grown since: no mark is 0, so the first look sends the difference.
         self.going = import.into_going().into_iter().map(|(key, run)| (key, sent(&run, 0))).collect();
         if matches!(self.store, Store::Server(_)) {
             self.take_up(&before).await?;
         }
+        self.models = before.iter().flat_map(|e| e.models.iter().cloned()).collect();
         let over = before.into_iter().flat_map(|e| e.runs).filter(|key| !self.going.contains_key(key));
         self.settled = over.collect();
         // What could not be read is asked for again.
@@ -94,6 +101,11 @@ impl Follow {
         Ok(())
     }
 
+    /// Whether there are runs that go on.
+    pub fn has_going(&self) -> bool {
+        !self.going.is_empty()
+    }
+
     /// What is looked at.
     pub fn store(&self) -> &Store {
         &self.store
@@ -111,6 +123,7 @@ impl Follow {
         let mut ignored = Vec::new();
         let mut missed = false;
         for experiment in self.store.experiments(&mut ignored).await? {
+            self.take_models(&experiment).await?;
             for key in &experiment.runs {
                 if self.settled.contains(key) {
                     continue;
@@ -136,6 +149,21 @@ impl Follow {
         registry::all(&import).await
     }
 
+    /// Models come before the runs that name them.
+    async fn take_models(&mut self, experiment: &Experiment) -> Result<()> {
+        let new: Vec<&String> = experiment.models.iter().filter(|id| !self.models.contains(*id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let import = Import::new(&self.client, &self.store, self.files.clone(), &|_, _| {});
+        let home = import.home(experiment).await?;
+        for id in new {
+            import.model(experiment, id, &home).await?;
+            self.models.insert(id.clone());
+        }
+        Ok(())
+    }
+
     async fn take_new(&mut self, experiment: &Experiment, key: &RunKey, mark: u128) -> Result<()> {
         let import = Import::new(&self.client, &self.store, self.files.clone(), &|_, _| {});
         let home = import.home(experiment).await?;
@@ -155,6 +183,12 @@ impl Follow {
         for batch in batches(&run, before) {
             let body = with_run(batch, &key.id);
             self.client.mlflow(Method::POST, "/api/2.0/mlflow/runs/log-batch", &body).await?;
+        }
+        let models = run.run.model_outputs.iter().filter(|o| !before.models.contains(&o.model_id.to_string()));
+        let models: Vec<_> = models.map(|o| json!({ "model_id": o.model_id.to_string(), "step": o.step })).collect();
+        if !models.is_empty() {
+            let body = json!({ "run_id": key.id, "models": models });
+            self.client.mlflow(Method::POST, "/api/2.0/mlflow/runs/outputs", &body).await?;
         }
         if goes_on(&run) {
             self.going.insert(key.clone(), sent(&run, mark));
@@ -179,6 +213,7 @@ fn sent(run: &TakenRun, mark: u128) -> Sent {
         points: run.series.iter().map(|(k, p)| (k.clone(), p.len())).collect(),
         params: run.run.params.iter().map(|(k, _)| k.to_string()).collect(),
         tags: run.run.tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+        models: run.run.model_outputs.iter().map(|o| o.model_id.to_string()).collect(),
     }
 }
 
@@ -190,6 +225,7 @@ fn sent_before(run: &RunView) -> Sent {
         points: run.metrics.iter().map(|(k, m)| (k.clone(), m.count as usize)).collect(),
         params: run.params.keys().cloned().collect(),
         tags: run.tags.clone(),
+        models: run.models.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -92,9 +92,17 @@ impl<'a> Import<'a> {
         let mut damage = Vec::new();
         let experiments = self.store.experiments(&mut damage).await?;
         self.skip(damage);
+        self.listed(&experiments).await
+    }
+
+    /// Takes in what has been listed, and the registry.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) async fn listed(&self, experiments: &[Experiment]) -> Result<Report> {
         let of = experiments.iter().map(|e| e.runs.len() as u64).sum();
         self.progress(0, of);
-        for experiment in &experiments {
+        for experiment in experiments {
             self.experiment(experiment).await?;
         }
         registry::all(self).await?;
@@ -198,7 +206,7 @@ impl<'a> Import<'a> {
         Ok(Some(taken))
     }
 
-    async fn model(&self, experiment: &Experiment, key: &str, home: &Home) -> Result<()> {
+    pub(super) async fn model(&self, experiment: &Experiment, key: &str, home: &Home) -> Result<()> {
         let path = format!("/api/2.0/mlflow/logged-models/{key}");
         if key.starts_with("m-") && self.client.mlflow(Method::GET, &path, &serde_json::Value::Null).await.is_ok() {
             self.note(|r| r.models_known += 1);

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use opsroom::capability::tracking::RunQuery;
 use serde_json::json;
 
+use crate::fault_proxy::{Fault, Proxy};
 use crate::support::{Agent, eventually, wait};
 
 /// A Python that can serve MLflow.
-fn python() -> Option<String> {
+pub fn python() -> Option<String> {
     let python = std::env::var("OPSROOM_TEST_PYTHON").ok();
     let serves = |python: &String| {
         Command::new(python).args(["-c", "import mlflow.server, uvicorn"]).output().unwrap().status.success()
@@ -22,13 +24,13 @@ fn python() -> Option<String> {
     found
 }
 
-struct Server {
+pub struct Server {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Server {
-    fn start(python: &str, folder: &Path) -> Self {
+    pub fn start(python: &str, folder: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         // Its workers end with it: they are in its group.
@@ -62,7 +64,7 @@ impl Drop for Server {
     }
 }
 
-fn script(python: &str, url: &str, text: &str) {
+pub fn script(python: &str, url: &str, text: &str) {
     let head = format!("import mlflow\nc = mlflow.MlflowClient('{url}')\n");
     let done = Command::new(python).args(["-c", &format!("{head}{text}")]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -123,4 +125,89 @@ fn a_live_server_is_mirrored_and_told_only_what_is_decided() {
     eventually("the server's end", || std::net::TcpStream::connect(address.trim_start_matches("http://")).is_err());
     let said = agent.cli(&["import", "mlflow", &address]).expect(5).stderr;
     assert!(said.contains("does not answer") && said.contains("nothing is lost or doubled"), "{said}");
+}
+
+/// What is here of a mirrored run: its points of `loss`, and how it stands.
+fn here(agent: &Agent) -> Vec<(String, String, u32)> {
+    let runs = wait(agent.client().search_runs(&RunQuery::default())).unwrap().runs;
+    let mut all: Vec<_> = runs
+        .iter()
+        .map(|r| (r.name.clone(), r.status.name().to_owned(), r.metrics.get("loss").map_or(0, |m| m.count)))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_server_that_is_slow_busy_cut_or_away_costs_nothing_but_time() {
+    let Some(python) = python() else { return };
+    let (folder, agent) = (tempfile::tempdir().unwrap(), Agent::start());
+    let server = Server::start(&python, folder.path());
+    script(&python, &server.url, FILL);
+    let proxy = Proxy::start(&server.url);
+    let import = || agent.cli(&["import", "mlflow", &proxy.url, "--json"]);
+    // The line breaks somewhere in the middle: what failed is said, and nothing is half here.
+    for after in [1, 3, 6] {
+        proxy.set(Fault::Cut(after));
+        let said = import();
+        assert!(said.code == 5 || said.json()["skipped"] != json!([]), "{said:?}");
+        assert!(here(&agent).iter().all(|(_, _, points)| *points == 10), "{:?}", here(&agent));
+    }
+    proxy.set(Fault::Away);
+    let said = import().expect(5).stderr;
+    assert!(said.contains("does not answer") && said.contains("nothing is lost or doubled"), "{said}");
+    // A restart behind a proxy answers 503 for a while, and is waited for.
+    proxy.set(Fault::Busy(2));
+    import().expect(0);
+    assert!(proxy.seen() > 2);
+    let all = |state: &str| {
+        (0..3).map(|n| (format!("r{n}"), if n < 2 { "FINISHED" } else { state }.to_owned(), 10)).collect::<Vec<_>>()
+    };
+    assert_eq!(here(&agent), all("RUNNING"));
+    proxy.set(Fault::Slow(Duration::from_millis(150)));
+    script(
+        &python,
+        &server.url,
+        "r = c.search_runs(['1'], \"attributes.status = 'RUNNING'\")[0].info.run_id\nc.set_terminated(r)\n",
+    );
+    let slow = import().expect(0).json();
+    assert_eq!((&slow["runs_new"], &slow["points"]), (&json!(0), &json!(0)));
+    assert_eq!(here(&agent), all("FINISHED"));
+    // A second pass with nothing new asks for little.
+    proxy.set(Fault::None);
+    import().expect(0);
+    assert!(proxy.seen() < 30, "{} requests", proxy.seen());
+}
+
+#[test]
+fn a_server_that_loses_runs_takes_none_from_here() {
+    let Some(python) = python() else { return };
+    let (folder, agent) = (tempfile::tempdir().unwrap(), Agent::start());
+    let server = Server::start(&python, folder.path());
+    script(&python, &server.url, FILL);
+    let import =
+        |url: &str, more: &[&str]| agent.cli(&[&["import", "mlflow", url, "--json"], more].concat()).expect(0).json();
+    import(&server.url, &[]);
+    let before = here(&agent);
+    // Deleted there, one and all; then the same address with an empty store, as after an upgrade that went wrong.
+    script(
+        &python,
+        &server.url,
+        "for r in c.search_runs(['1']): c.delete_run(r.info.run_id)\nc.delete_registered_model('net')\n",
+    );
+    let again = import(&server.url, &["--full"]);
+    assert_eq!((&again["runs_new"], &again["skipped"]), (&json!(0), &json!([])));
+    assert_eq!(here(&agent), before);
+    drop(server);
+    let empty = tempfile::tempdir().unwrap();
+    let other = Server::start(&python, empty.path());
+    script(&python, &other.url, "e = c.create_experiment('flights')\nr = c.create_run(e, run_name='begun anew')\n");
+    let new = import(&other.url, &[]);
+    assert_eq!((&new["runs_new"], &new["skipped"]), (&json!(1), &json!([])));
+    let now = here(&agent);
+    assert_eq!(now.len(), before.len() + 1);
+    assert!(before.iter().all(|run| now.contains(run)));
+    let versions =
+        agent.cli(&["model", "show", "net", "--json"]).expect(0).json()["versions"].as_array().unwrap().len();
+    assert_eq!(versions, 2, "the registry stays too");
 }

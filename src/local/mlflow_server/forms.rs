@@ -180,6 +180,11 @@ struct Output {
 }
 
 impl RunForm {
+    /// Ids of the models that it logged.
+    pub fn models(&self) -> impl Iterator<Item = String> {
+        self.outputs.model_outputs.iter().map(|o| o.model_id.clone()).filter(|id| !id.is_empty())
+    }
+
     /// Beginning and end.
     pub fn span(&self) -> (i64, i64) {
         (self.info.start_time, self.info.end_time)
@@ -197,6 +202,7 @@ impl RunForm {
             part(&format!("{} {} {} {:x}", m.key, m.step, m.timestamp, m.value.to_bits()));
         }
         self.data.params.iter().chain(&self.data.tags).for_each(|p| part(&format!("{}={}", p.key, p.value)));
+        self.models().for_each(|id| part(&id));
         let mut half = [0; 16];
         half.copy_from_slice(&mark.finalize().as_bytes()[..16]);
         u128::from_be_bytes(half)

@@ -135,11 +135,14 @@ impl Server {
             for filter in questions(newest) {
                 for run in self.runs(&id, &filter).await? {
                     if seen.insert(run.info.run_id.clone()) {
+                        experiment.models.extend(run.models());
                         experiment.runs.push(RunKey { id: run.info.run_id.clone(), folder: PathBuf::new() });
                         documents.insert(run.info.run_id.clone(), run);
                     }
                 }
             }
+            experiment.models.sort_unstable();
+            experiment.models.dedup();
             let begun = |id: &RunKey| documents.get(&id.id).map_or((0, 0), RunForm::span);
             let all = experiment.runs.iter().map(begun);
             let newest = all.chain(newest).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)));
