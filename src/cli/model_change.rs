@@ -12,6 +12,7 @@ use crate::base::{Fault, fault::Result};
 use crate::capability::Command;
 use crate::capability::registry::{Command as Registry, Stage, VersionDoc};
 use crate::capability::{rollout, tracking};
+use crate::client::Client;
 
 pub(super) fn stage_named(text: &str) -> Result<Stage, String> {
     Stage::parse(text).ok_or_else(|| "one of dev, staging, prod, archived".to_owned())
@@ -42,9 +43,9 @@ pub struct Register {
     /// The run that logged it
     #[arg(long, required_unless_present = "source")]
     run: Option<String>,
-    /// Folder among the run's artifacts
-    #[arg(long, default_value = "model", conflicts_with = "source")]
-    path: String,
+    /// Folder among the run's artifacts; without it the model that the run logged, of MLflow's or of W&B's, else `model`
+    #[arg(long, conflicts_with = "source")]
+    path: Option<String>,
     /// Another URI: runs:/RUN/PATH, models:/m-ID, or models:/NAME/VERSION
     #[arg(long, value_name = "URI")]
     source: Option<String>,
@@ -71,13 +72,31 @@ pub(super) async fn register(session: &Session, it: Register) -> Result<Exit> {
     };
     let source = match (&it.source, &run) {
         (Some(source), _) => source.clone(),
-        (None, Some(run)) => format!("runs:/{run}/{}", it.path.trim_matches('/')),
+        (None, Some(run)) => logged_by(client, run, it.path.as_deref()).await?,
         (None, None) => return Err(Fault::invalid("give --run or --source")),
     };
     let doc = version_doc(session, it.description, &it.tag, source, run).await?;
     it.change
         .run(session, Command::Registry(Registry::RegisterVersion { model: it.model, create: true, import: None, doc }))
         .await
+}
+
+/// Where the model of a run lies: in the folder that is named, in the one model that it logged, else in the usual folder.
+async fn logged_by(client: &Client, run: &str, folder: Option<&str>) -> Result<String> {
+    if let Some(folder) = folder {
+        return Ok(format!("runs:/{run}/{}", folder.trim_matches('/')));
+    }
+    let models = client.run(run.parse().map_err(|()| Fault::invalid(format!("no id of a run: {run}")))?).await?.models;
+    match models.as_slice() {
+        [] => Ok(format!("runs:/{run}/model")),
+        [one] => Ok(format!("models:/{one}")),
+        several => {
+            let ids = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(Fault::invalid(format!("this run logged {} models", several.len()))
+                .why(ids)
+                .next("name one: --source models:/m-…"))
+        }
+    }
 }
 
 /// What is known of a version before it is registered.

@@ -6,9 +6,10 @@ use futures::{Stream, StreamExt};
 use reqwest::Method;
 
 use super::Client;
+use super::mirrored::Place;
 use crate::base::fault::Result;
 use crate::base::id::{ExperimentId, RunId};
-use crate::base::{Fault, Timestamp};
+use crate::base::{Fault, Kind, Timestamp};
 use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::{ModelView, VersionFile};
@@ -97,9 +98,19 @@ impl Client {
     }
 
     /// # Errors
-    /// `NotFound`, also when the artifacts lie elsewhere.
+    /// `NotFound`, also when the artifacts lie where nobody can look from here.
     pub async fn artifacts(&self, id: RunId, path: &str) -> Result<Vec<ArtifactEntry>> {
-        self.get(&format!("/api/v1/runs/{id}/artifacts"), &[("path", path)]).await
+        let here = self.get(&format!("/api/v1/runs/{id}/artifacts"), &[("path", path)]).await;
+        match self.elsewhere(id, &here).await {
+            Some(place) => place.list(path).await,
+            None => here,
+        }
+    }
+
+    /// Where a mirrored run's artifacts are, when the agent has answered that they are not kept there.
+    async fn elsewhere<T>(&self, id: RunId, here: &Result<T>) -> Option<Place> {
+        let Err(Fault { kind: Kind::NotFound, .. }) = here else { return None };
+        Place::of(&self.run(id).await.ok()?.artifact_uri)
     }
 
     /// The bytes of an artifact as they come; with `first_bytes`, only so many.
@@ -114,11 +125,15 @@ impl Client {
     ) -> Result<impl Stream<Item = Result<bytes::Bytes>> + use<>> {
         let mut query = vec![("path", path.to_owned())];
         query.extend(first_bytes.map(|n| ("first_bytes", n.to_string())));
-        let response =
-            self.send(self.request(Method::GET, &format!("/api/v1/runs/{id}/artifact")).query(&query)).await?;
-        Ok(response
+        let here = self.send(self.request(Method::GET, &format!("/api/v1/runs/{id}/artifact")).query(&query)).await;
+        let response = match self.elsewhere(id, &here).await {
+            Some(place) => place.get(path).await?,
+            None => here?,
+        };
+        let parts = response
             .bytes_stream()
-            .map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string()))))
+            .map(|part| part.map_err(|e| Fault::unavailable("the download broke off").why(e.to_string())));
+        Ok(first_of(parts, first_bytes))
     }
 
     /// Every registered model, now or as it stood at a moment.
@@ -295,6 +310,22 @@ impl Client {
         let lines = Lines { body: response.bytes_stream().boxed(), buffer: Vec::new() };
         Ok(Box::pin(futures::stream::unfold(lines, next_hint)))
     }
+}
+
+/// No more than the first bytes, also of a sender that gives all.
+fn first_of<S: Stream<Item = Result<bytes::Bytes>>>(
+    parts: S,
+    first_bytes: Option<u64>,
+) -> impl Stream<Item = Result<bytes::Bytes>> + use<S> {
+    let most = first_bytes.filter(|n| *n > 0).map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    parts.scan(most, |left, part| {
+        let part = part.map(|mut bytes| {
+            bytes.truncate(*left);
+            *left -= bytes.len();
+            bytes
+        });
+        std::future::ready(if matches!(&part, Ok(b) if b.is_empty()) { None } else { Some(part) })
+    })
 }
 
 fn as_of_query(as_of: Option<Timestamp>) -> Vec<(&'static str, String)> {

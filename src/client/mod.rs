@@ -8,6 +8,7 @@ mod export;
 mod incidents;
 mod keeping;
 pub mod locate;
+mod mirrored;
 mod monitoring;
 mod services;
 mod stop;

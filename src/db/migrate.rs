@@ -25,6 +25,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("servers", include_str!("migrations/0042_servers.sql")),
     ("collections", include_str!("migrations/0040_collections.sql")),
     ("keeping", include_str!("migrations/0043_keeping.sql")),
+    ("sweeps", include_str!("migrations/0047_sweeps.sql")),
 ];
 
 /// What this binary reads and writes.

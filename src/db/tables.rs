@@ -250,6 +250,7 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table { name: "backups_made", columns: &[("made", Integer), ("place", Text), ("bytes", Integer)] },
+    Table { name: "sweeps", columns: &[("id", Text), ("experiment", Integer), ("doc", Text)] },
 ];
 
 /// A value of a row on its way.

@@ -201,6 +201,10 @@ def test_an_offline_run_is_sent_later_and_twice_is_once(tmp_path, client):
             for i in range(50):
                 run.log({{"loss": 1.0 / (i + 1)}})
                 print("line", i)
+            art = wandb.Artifact("rows", type="dataset")
+            with art.new_file("a.txt") as f:
+                f.write("hello")
+            run.log_artifact(art)
         """,
     )
     folder = next(tmp_path.glob("wandb/offline-run-*"))
@@ -211,6 +215,8 @@ def test_an_offline_run_is_sent_later_and_twice_is_once(tmp_path, client):
     assert (run.info.run_name, run.info.status, run.data.params) == ("away", "FINISHED", {"lr": "1"})
     console = [line.split(" ", 1)[-1] for line in text_of(run, "output.log").splitlines()]
     assert [c for c in console if c.startswith("line")] == [f"line {i}" for i in range(50)]
+    assert text_of(run, "dataset/rows/v0/a.txt") == "hello"
+    assert not client.list_artifacts(run.info.run_id, "dataset/rows/v1"), "sent twice it is one version"
 
 
 def test_a_large_artifact_is_streamed(tmp_path, client):

@@ -21,6 +21,7 @@ async fn every_statement_prepares() {
         let rooms = [
             tracking::STATEMENTS,
             tracking::collections::STATEMENTS,
+            tracking::sweeps::STATEMENTS,
             registry::STATEMENTS,
             datasets::STATEMENTS,
             training::STATEMENTS,

@@ -509,6 +509,7 @@ fn groups(want: &opsroom::tui::msg::GroupsWant) -> opsroom::capability::tracking
             GroupBy::Experiment => Some(run.experiment.as_str()),
             GroupBy::Parent => run.tags.get("mlflow.parentRunId").map(String::as_str),
             GroupBy::Param(key) => run.params.get(key).map(String::as_str),
+            GroupBy::Tag(key) => run.tags.get(key).map(String::as_str),
         };
         let group = grouping.add(value, run.status, run.started);
         for key in &want.metrics {

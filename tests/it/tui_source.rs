@@ -24,7 +24,8 @@ async fn filled(agent: &Agent) -> (Arc<dyn Source>, Vec<String>) {
     let mut ids: Vec<String> = Vec::new();
     for i in 0..6_u32 {
         let parent = ids.first().filter(|_| i % 2 == 1).map(|id| json!({"key": "mlflow.parentRunId", "value": id}));
-        let tags: Vec<Value> = parent.into_iter().collect();
+        let sweep = (i < 5).then(|| json!({"key": "wandb.sweep", "value": if i < 2 { "s1" } else { "s2" }}));
+        let tags: Vec<Value> = parent.into_iter().chain(sweep).collect();
         let body = json!({"experiment_id": "0", "start_time": 1_700_000_000_000_u64 + u64::from(i), "run_name": format!("run-{i}"), "tags": tags});
         let made = post("runs/create", body).await;
         let id = made["run"]["info"]["run_id"].as_str().unwrap().to_owned();
@@ -99,6 +100,9 @@ fn runs_are_put_together_with_mean_and_spread_over_all_that_match() {
         let by_parent = groups(&source, GroupBy::Parent, "").await;
         assert_eq!(shown(&by_parent)[0], ("run-0", 3, 3.0), "a parent has its name");
         assert_eq!(by_parent.groups[1].value, None);
+        let sweep = || GroupBy::Tag("wandb.sweep".into());
+        assert_eq!(shown(&groups(&source, sweep(), "").await), [("s2", 3, 3.0), ("s1", 2, 0.5), ("none", 1, 5.0)]);
+        assert_eq!(runs(&source, false, Some((sweep(), Some("s1".into())))).await.len(), 2);
         assert_eq!(shown(&groups(&source, GroupBy::Experiment, "metrics.auc>2").await), [("Default", 3, 4.0)]);
         // A filter that the agent's grammar cannot say is sifted, and means the same.
         let sifted = groups(&source, GroupBy::Param("lr".into()), "name=run-0 OR metrics.auc>4").await;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::artifact::experiment;
 use super::call::Call;
+use super::link;
 use super::manifest::Manifest;
 use super::shape;
 use super::signed::{self, Use};
@@ -15,6 +16,9 @@ use crate::db::Source;
 const PAGE_FILES_MAX: usize = 5000;
 
 async fn named(call: &Call<'_>, name: &str) -> Result<Option<Version>> {
+    if link::is_registry(&call.project()) {
+        return link::named(call, name).await;
+    }
     // A project that is not here has none.
     let Ok(experiment) = experiment(call) else { return Ok(None) };
     collections::named(Source::Pool(call.app.ctx().db.read()), experiment, name).await
@@ -26,8 +30,12 @@ pub(super) async fn by_id(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) async fn by_name(call: &Call<'_>) -> Result<Value> {
-    let found = named(call, &call.required(&["name"])?).await?;
-    let membership = found.map_or(Value::Null, |v| shape::membership(call, &v));
+    let name = call.required(&["name"])?;
+    let membership = if link::is_registry(&call.project()) {
+        link::by_name(call, &name).await?
+    } else {
+        named(call, &name).await?.map_or(Value::Null, |v| shape::membership(call, &v))
+    };
     Ok(json!({ "project": { "artifactCollectionMembership": membership } }))
 }
 

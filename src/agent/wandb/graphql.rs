@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::{alert, artifact, artifact_read, run, storage};
+use super::{alert, artifact, artifact_lists, artifact_read, history, link, reads, run, storage, sweep};
 use crate::agent::{App, fault, here};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::Actor;
@@ -55,6 +55,7 @@ pub(super) async fn answer(
     tracing::debug!("graphql {name} {variables}");
     match handle(&call, &name, &asked.query).await {
         Ok(data) => Json(json!({ "data": data })).into_response(),
+        Err(fault) if sweep::is_gone(&name, &fault) => (StatusCode::NOT_FOUND, errors(&fault)).into_response(),
         Err(fault) => refused(&fault),
     }
 }
@@ -65,11 +66,12 @@ fn read(body: &Bytes) -> Result<Asked, serde_json::Error> {
 
 async fn handle(call: &Call<'_>, name: &str, query: &str) -> Result<Value> {
     match name {
-        "Viewer" => Ok(run::viewer(call)),
+        "Viewer" | "GetViewer" | "GetDefaultEntity" => Ok(run::viewer(call)),
         // A key check of older clients has no name.
         "" if query.contains("viewer") => Ok(run::viewer(call)),
         "ServerFeaturesQuery" => Ok(json!({ "serverInfo": { "features": [] } })),
         "OrganizationCoreWeaveOrganizationID" => Ok(json!({ "entity": { "organization": null } })),
+        "FetchOrgInfoFromEntity" | "FetchOrgEntityFromEntity" => Ok(link::organization(call)),
         "ServerInfo" => Ok(run::server_info()),
         "UpsertBucket" => run::upsert(call).await,
         "RunResumeStatus" => Ok(run::resume_status(call)),
@@ -87,12 +89,40 @@ async fn handle(call: &Call<'_>, name: &str, query: &str) -> Result<Value> {
         "UpdateArtifact" => artifact::update(call).await,
         "AddAliases" => artifact::change_aliases(call, true).await,
         "DeleteAliases" => artifact::change_aliases(call, false).await,
+        "LinkArtifact" => link::link(call).await,
         "ArtifactType" => artifact_read::kind(call).await,
         "ArtifactByID" => artifact_read::by_id(call).await,
         "ArtifactMembershipByName" => artifact_read::by_name(call).await,
         "FetchArtifactManifest" => artifact_read::manifest(call).await,
         "GetArtifactMembershipFileUrls" | "ArtifactMembershipFiles" => artifact_read::file_urls(call).await,
-        _ if query.contains("__type") => Ok(probes(query)),
+        _ if is_probe(query) => Ok(probes(query)),
+        _ => asked_by_api(call, name, query).await,
+    }
+}
+
+/// Sweeps, and what `wandb.Api` reads.
+async fn asked_by_api(call: &Call<'_>, name: &str, query: &str) -> Result<Value> {
+    match name {
+        "UpsertSweep" => sweep::upsert(call).await,
+        "UpsertSweepState" => sweep::set_state(call).await,
+        "CreateAgent" => sweep::create_agent(call).await,
+        "Heartbeat" => sweep::heartbeat(call).await,
+        "GetSweep" | "GetSweepLegacy" | "GetSweepState" | "SweepWithRuns" | "SweepConfig" => sweep::get(call).await,
+        "GetSweeps" => sweep::list(call).await,
+        "Run" | "RunState" | "RunHistoryKeys" | "QueryRunInfo" => Ok(reads::run(call)),
+        "Runs" => reads::runs(call),
+        "RunFiles" => reads::files(call).await,
+        "RunFullHistory" => history::whole(call, query).await,
+        "RunSampledHistory" | "SampledHistoryPage" => history::sampled(call).await,
+        "HistoryPage" => history::page(call).await,
+        "RunParquetHistory" => Ok(history::exports(call)),
+        "GetProject" | "IsProjectReadOnly" => Ok(reads::project(call)),
+        "GetProjects" => Ok(reads::projects(call)),
+        "CreateProject" => reads::create_project(call).await,
+        "RunOutputArtifacts" => artifact_lists::made(call).await,
+        "RunInputArtifacts" => artifact_lists::used(call).await,
+        "ProjectArtifacts" | "ProjectArtifactCollection" => artifact_lists::of_collection(call).await,
+        "ArtifactCreatedBy" => artifact_lists::maker(call).await,
         _ => Err(unknown(name)),
     }
 }
@@ -106,7 +136,11 @@ fn refused(fault: &Fault) -> Response {
         }
         _ => StatusCode::OK,
     };
-    (status, Json(json!({ "errors": [{ "message": fault.to_string() }], "data": null }))).into_response()
+    (status, errors(fault)).into_response()
+}
+
+fn errors(fault: &Fault) -> Json<Value> {
+    Json(json!({ "errors": [{ "message": fault.to_string() }], "data": null }))
 }
 
 /// Kind and name of the operation, by the first `query NAME` or `mutation NAME`.
@@ -123,6 +157,11 @@ fn operation(query: &str) -> (&'static str, String) {
         return (kind, if named { words.next().unwrap_or_default().to_owned() } else { String::new() });
     }
     ("query", String::new())
+}
+
+/// Whether the schema is asked about, which `__typename` is not.
+fn is_probe(query: &str) -> bool {
+    query.match_indices("__type").any(|(at, found)| query[at + found.len()..].trim_start().starts_with('('))
 }
 
 /// Questions of older clients about the schema: this server has none of the optional fields.
@@ -170,6 +209,8 @@ mod tests {
 
     #[test]
     fn probes_are_answered_by_their_aliases() {
+        assert!(is_probe("query P { A: __type (name: \"X\") { fields { name } } }"));
+        assert!(!is_probe("query GetSweep { sweep { __typename id } }"));
         let query = "query P { A: __type(name: \"X\") { fields { name } } __type(name: \"Y\") { fields { name } } }";
         let keys: Vec<_> = probes(query).as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["A", "__type"]);

@@ -5,18 +5,23 @@
 
 mod alert;
 mod artifact;
+mod artifact_lists;
 mod artifact_read;
 mod call;
 mod console;
 mod graphql;
+mod history;
+mod link;
 mod live;
 mod manifest;
 mod media;
+mod reads;
 mod run;
 mod shape;
 mod signed;
 mod storage;
 mod stream;
+mod sweep;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path};

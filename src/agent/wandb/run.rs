@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::call::{Call, ENTITY, project_shape};
 use crate::base::fault::Result;
 use crate::capability::tracking::rules::STOP_TAG;
-use crate::capability::tracking::wandb::{CONFIG_TAG, LABELS_TAG, Progress, Upsert, json as lenient, progress, run_id};
+use crate::capability::tracking::wandb::{
+    ID_TAG, Progress, SWEEP_TAG, Upsert, config_of, json as lenient, labels_of, progress, run_id,
+};
 use crate::capability::tracking::{Lifecycle, Run, rules};
 
 /// Who is asking.
@@ -30,8 +32,7 @@ pub(super) fn server_info() -> Value {
 pub(super) async fn upsert(call: &Call<'_>) -> Result<Value> {
     let given = |name: &str| call.text(&[name]);
     let config = given("config").map(|text| object(&text));
-    let (entity, project) = (call.entity(), call.project());
-    let id = call.text(&["name", "id"]).unwrap_or_default();
+    let (entity, project, id) = (call.entity(), run_project(call), run_name(call));
     let upsert = Upsert {
         project: project.clone(),
         id: id.clone(),
@@ -62,10 +63,30 @@ pub(super) async fn upsert(call: &Call<'_>) -> Result<Value> {
     Ok(json!({ "upsertBucket": {
         "bucket": {
             "id": opened.id.to_string(), "name": id, "displayName": opened.name, "description": null, "config": "{}",
-            "sweepName": null, "project": project_shape(&entity, &project), "historyLineCount": lines.history,
+            "sweepName": run.as_deref().and_then(|r| r.tags.get(SWEEP_TAG)).map(|t| t.as_str()), "project": project_shape(&entity, &project), "historyLineCount": lines.history,
         },
         "inserted": opened.inserted,
     } }))
+}
+
+/// A run that is here, where the id that it has here is all that is said.
+fn known(call: &Call<'_>) -> Option<std::sync::Arc<Run>> {
+    let id = call.text(&["id"])?.parse().ok()?;
+    call.app.ctx().tracking.read(|s| s.run(id).filter(|r| r.tags.get(ID_TAG).is_some()).cloned())
+}
+
+fn run_name(call: &Call<'_>) -> String {
+    let known = || known(call)?.tags.get(ID_TAG).map(ToString::to_string);
+    call.text(&["name"]).or_else(known).or_else(|| call.text(&["id"])).unwrap_or_default()
+}
+
+fn run_project(call: &Call<'_>) -> String {
+    let known = || {
+        let run = known(call)?;
+        call.app.ctx().tracking.read(|s| s.experiment(run.experiment).map(|e| e.name.clone()))
+    };
+    let given = call.text(&["project", "projectName", "modelName"]).filter(|p| !p.is_empty());
+    given.or_else(known).unwrap_or_else(|| call.project())
 }
 
 fn object(text: &str) -> Result<Map<String, Value>> {
@@ -97,7 +118,7 @@ fn bucket(run: &Run, name: &str) -> Value {
         "id": run.id.to_string(), "name": name, "displayName": run.name, "summaryMetrics": summary(run, &lines).to_string(),
         "logLineCount": lines.output, "historyLineCount": lines.history, "eventsLineCount": lines.events,
         "historyTail": list(begun, &tail), "eventsTail": list(lines.events > 0, &events),
-        "config": config(run).to_string(), "tags": labels(run), "notes": run.tags.get(rules::NOTE_TAG),
+        "config": config(run).to_string(), "tags": labels_of(run), "notes": run.tags.get(rules::NOTE_TAG),
         // Its presence says that the run has begun.
         "wandbConfig": "{\"t\":1}",
     })
@@ -107,11 +128,14 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// The newest value of each of the script's own metrics.
-fn summary(run: &Run, lines: &Progress) -> Value {
+/// The newest value of each of the script's own metrics, and the texts of its summary.
+pub(super) fn summary(run: &Run, lines: &Progress) -> Value {
     let own = run.metrics.iter().filter(|(key, _)| !key.starts_with("system/"));
     let number = |value: f64| crate::base::number::word(value).map_or_else(|| json!(value), Into::into);
     let mut all: Map<String, Value> = own.map(|(key, latest)| (key.to_string(), number(latest.value))).collect();
+    let texts =
+        run.tags.iter().filter_map(|(key, text)| Some((key.strip_prefix("summary.")?.to_owned(), text.as_str())));
+    all.extend(texts.map(|(key, text)| (key, json!(text))));
     if lines.history > 0 {
         all.insert("_step".to_owned(), json!(lines.step));
     }
@@ -120,16 +144,17 @@ fn summary(run: &Run, lines: &Progress) -> Value {
     Value::Object(all)
 }
 
-fn config(run: &Run) -> Value {
-    let text = run.tags.get(CONFIG_TAG).map_or("{}", |t| t.as_str());
-    let values: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-    let mut wrapped: Map<String, Value> = values.into_iter().map(|(k, v)| (k, json!({ "value": v }))).collect();
-    wrapped.insert("_wandb".to_owned(), json!({ "value": { "t": {} } }));
-    Value::Object(wrapped)
+/// The newest figures of the machine.
+pub(super) fn machine(run: &Run) -> Value {
+    let own =
+        run.metrics.iter().filter_map(|(key, latest)| Some((key.strip_prefix("system/")?.to_owned(), latest.value)));
+    Value::Object(own.map(|(key, value)| (format!("system.{key}"), json!(value))).collect())
 }
 
-fn labels(run: &Run) -> Vec<String> {
-    run.tags.get(LABELS_TAG).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default()
+pub(super) fn config(run: &Run) -> Value {
+    let mut wrapped: Map<String, Value> = config_of(run).into_iter().map(|(k, v)| (k, json!({ "value": v }))).collect();
+    wrapped.insert("_wandb".to_owned(), json!({ "value": { "t": {} } }));
+    Value::Object(wrapped)
 }
 
 /// Older clients ask whether they have been told to stop.

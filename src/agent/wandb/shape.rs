@@ -15,7 +15,7 @@ fn time(at: Timestamp) -> String {
 }
 
 /// The project that a version belongs to; its name may have changed since.
-fn project(call: &Call<'_>, version: &Version) -> Value {
+pub(super) fn project(call: &Call<'_>, version: &Version) -> Value {
     let name = call.app.ctx().tracking.read(|s| s.experiment(version.experiment).map(|e| e.name.clone()));
     project_shape(&call.entity(), &name.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Runs in groups, by experiment, parent run or a param, with mean and spread of each metric.
+//! Runs in groups, by experiment, parent run, a param or a tag (a sweep of W&B's is one), with mean and spread of each metric.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,6 +21,7 @@ pub enum GroupBy {
     Experiment,
     Parent,
     Param(String),
+    Tag(String),
 }
 
 /// Which runs, put together how. Order and page of `runs` do not matter.
@@ -68,7 +69,7 @@ impl Spread {
 /// Runs with the same value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunGroup {
-    /// Experiment id, parent run id or the param's value; `None`: runs without one.
+    /// Experiment id, parent run id or the value of param or tag; `None`: runs without one.
     pub value: Option<String>,
     /// The value for people: an experiment's or run's name.
     pub label: String,
@@ -143,6 +144,7 @@ impl Tracking {
                 }
                 GroupBy::Parent => run.tags.get(PARENT_TAG).map(super::Text::as_str),
                 GroupBy::Param(key) => run.params.get(key).map(super::Text::as_str),
+                GroupBy::Tag(key) => run.tags.get(key).map(super::Text::as_str),
             };
             let group = grouping.add(value, run.status, Timestamp::from_millis(run.start_ms));
             add_metrics(group, run, &query.metrics);
@@ -161,7 +163,7 @@ impl Tracking {
                         value.parse().ok().and_then(|id| state.experiment(id)).map(|e| e.name.clone())
                     }
                     GroupBy::Parent => value.parse().ok().and_then(|id| state.run(id)).map(|r| r.name.to_string()),
-                    GroupBy::Param(_) => None,
+                    GroupBy::Param(_) | GroupBy::Tag(_) => None,
                 };
                 group.label = name.unwrap_or_else(|| value.clone());
             }

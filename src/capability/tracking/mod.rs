@@ -31,6 +31,7 @@ pub mod runs;
 pub mod search;
 mod state;
 mod store;
+pub mod sweeps;
 pub mod types;
 mod unfolded;
 pub mod view;

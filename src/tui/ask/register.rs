@@ -63,9 +63,15 @@ fn way(run: &Run, model: &str, name: String, source: String, user: &str) -> Way 
     for metric in metrics {
         impact.push(format!("metric  {metric}"));
     }
-    impact.push("A new version in dev. Its artifacts are digested and frozen:".to_owned());
-    impact.push("while it stands they can be neither written nor deleted.".to_owned());
-    if run.is_live() {
+    let is_here = run.artifact_uri.starts_with("mlflow-artifacts:");
+    if is_here {
+        impact.push("A new version in dev. Its artifacts are digested and frozen:".to_owned());
+        impact.push("while it stands they can be neither written nor deleted.".to_owned());
+    } else {
+        impact.push("A new version in dev. Its artifacts lie elsewhere, and nobody holds them still:".to_owned());
+        impact.push(run.artifact_uri.clone());
+    }
+    if run.is_live() && is_here {
         impact.push("The run still goes on; what it logs to this folder later is refused.".to_owned());
     }
     let doc = registry::VersionDoc {

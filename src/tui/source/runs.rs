@@ -172,6 +172,7 @@ fn belongs(by: &GroupBy, value: Option<&str>) -> Condition {
         GroupBy::Experiment => (Entity::Attribute, "experiment_id".to_owned()),
         GroupBy::Parent => (Entity::Tag, PARENT_TAG.to_owned()),
         GroupBy::Param(key) => (Entity::Param, key.clone()),
+        GroupBy::Tag(key) => (Entity::Tag, key.clone()),
     };
     match value {
         Some(text) => Condition { entity, key, op: Asked::Eq, value: Value::Text(text.to_owned()) },

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use store::STATEMENTS;
 
 use super::types::{DatasetInput, LoggedModel, ModelOutput, ModelStatus};
-use super::{Lifecycle, Tracking};
+use super::{Lifecycle, Run, Tracking};
 use crate::base::id::{ExperimentId, ModelId, RunId, random_u128};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Db, Source};
@@ -278,6 +278,27 @@ pub async fn versions(source: Source<'_>, experiment: ExperimentId, collection: 
     let mut all = store::of(source, experiment, collection).await?;
     all.retain(|v| v.committed);
     Ok(all)
+}
+
+/// All committed versions of an experiment, by collection, oldest first.
+///
+/// # Errors
+/// The store's.
+pub async fn of_experiment(source: Source<'_>, experiment: ExperimentId) -> Result<Vec<Version>> {
+    let mut all = store::of_experiment(source, experiment).await?;
+    all.retain(|v| v.committed);
+    Ok(all)
+}
+
+/// Whether a run has said that it uses a version.
+pub fn is_used_by(run: &Run, version: &Version) -> bool {
+    if version.kind == MODEL {
+        return run.model_inputs.iter().any(|id| Some(*id) == version.model_id());
+    }
+    let names = |input: &&DatasetInput| input.source_type == "wandb" && input.name == version.collection;
+    let source = |input: &DatasetInput| serde_json::from_str::<serde_json::Value>(&input.source).ok();
+    let folder = |input: &DatasetInput| source(input).is_some_and(|s| s["folder"] == version.folder.as_str());
+    run.inputs.iter().filter(names).any(folder)
 }
 
 /// The version that `name:v3`, `name:latest` or `name` means.

@@ -11,9 +11,10 @@ const PUT: &str = "insert into collection_versions (id, experiment, collection, 
 const BY_ID: &str = "select doc from collection_versions where id = $1";
 const OF: &str = "select doc from collection_versions where experiment = $1 and collection = $2 order by version";
 const ALL: &str = "select doc from collection_versions order by id";
+const OF_EXPERIMENT: &str = "select doc from collection_versions where experiment = $1 order by collection, version";
 
 /// Every statement, for the test that prepares each on both engines.
-pub const STATEMENTS: &[&str] = &[PUT, BY_ID, OF, ALL];
+pub const STATEMENTS: &[&str] = &[PUT, BY_ID, OF, ALL, OF_EXPERIMENT];
 
 fn number(experiment: ExperimentId) -> i64 {
     i64::try_from(experiment.0).unwrap_or(i64::MAX)
@@ -49,5 +50,13 @@ pub(super) async fn of(source: Source<'_>, experiment: ExperimentId, collection:
 
 pub(super) async fn all(source: Source<'_>) -> Result<Vec<Version>> {
     let docs: Vec<String> = on_source!(source, e => sqlx::query_scalar(ALL).fetch_all(e).await).map_err(fault)?;
+    docs.iter().map(|d| read(d)).collect()
+}
+
+/// Each collection's oldest first.
+pub(super) async fn of_experiment(source: Source<'_>, experiment: ExperimentId) -> Result<Vec<Version>> {
+    let docs: Vec<String> = on_source!(source, e => sqlx::query_scalar(OF_EXPERIMENT)
+        .bind(number(experiment)).fetch_all(e).await)
+    .map_err(fault)?;
     docs.iter().map(|d| read(d)).collect()
 }

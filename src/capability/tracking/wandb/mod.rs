@@ -10,12 +10,17 @@ mod files;
 pub mod json;
 pub mod line;
 mod open;
+mod pattern;
+mod rows;
+mod sift;
 mod stream;
 mod summary;
 
 pub use batch::{Batch, Series, Value};
 pub use files::file_path;
 pub use open::{Opened, Upsert};
+pub use rows::{Stream, thinned};
+pub use sift::{config_of, labels_of, matches, name_of, ordered, state_of};
 pub use stream::{Lines, Progress, Update};
 pub use summary::{Summary, summary_texts, summary_values};
 

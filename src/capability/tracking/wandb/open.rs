@@ -117,7 +117,7 @@ fn home(staged: &Staged, project: &str, now: Timestamp) -> Result<(ExperimentId,
     }
 }
 
-fn bare(id: RunId, experiment: ExperimentId, name: &str, now: Timestamp) -> Run {
+pub(super) fn bare(id: RunId, experiment: ExperimentId, name: &str, now: Timestamp) -> Run {
     let mut tags = KeyMap::default();
     tags.insert(Key::from(RUN_NAME_TAG), Text::from(name));
     Run {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Runs;
+use crate::capability::tracking::wandb::{GROUP_TAG, JOB_TYPE_TAG, SWEEP_TAG};
 use crate::capability::tracking::{GroupBy, RunGroup, RunGroups};
 use crate::tui::model::{Run, Window};
 use crate::tui::msg::RunOrder;
@@ -175,5 +176,11 @@ pub fn name(by: &GroupBy) -> String {
         GroupBy::Experiment => "experiment".to_owned(),
         GroupBy::Parent => "parent run".to_owned(),
         GroupBy::Param(key) => key.clone(),
+        GroupBy::Tag(key) => {
+            FAMILIES.iter().find(|(tag, _)| tag == key).map_or_else(|| key.clone(), |f| f.1.to_owned())
+        }
     }
 }
+
+/// Tags by which W&B's clients put runs together, and what they are called.
+pub const FAMILIES: [(&str, &str); 3] = [(SWEEP_TAG, "sweep"), (GROUP_TAG, "W&B group"), (JOB_TYPE_TAG, "job type")];

@@ -1,6 +1,6 @@
 //! What happens on the screen of runs.
 
-use super::groups::GROUP_ROWS;
+use super::groups::{FAMILIES, GROUP_ROWS};
 use super::{Brief, CHART, CHARTED_MAX, Column, DETAIL, Grouped, Line, Runs, WINDOW, columns, filter};
 use crate::base::Fault;
 use crate::capability::tracking::GroupBy;
@@ -375,10 +375,14 @@ fn pick_group(state: &mut State) {
         ("experiment".to_owned(), Some(GroupBy::Experiment)),
         ("parent run".to_owned(), Some(GroupBy::Parent)),
     ];
+    let rows = state.runs.rows();
+    let there = |tag: &str| rows.iter().any(|r| r.tags.contains_key(tag));
+    let families = FAMILIES.into_iter().filter(|(tag, _)| there(tag));
+    let families: Vec<_> = families.map(|(tag, name)| (name.to_owned(), Some(GroupBy::Tag(tag.to_owned())))).collect();
     let item = |(label, by): (String, Option<GroupBy>)| {
         Item::new(format::clean(&label), if by == now { "now" } else { "" }, Choice::GroupRuns(by))
     };
-    let items = fixed.into_iter().chain(params).map(item).collect();
+    let items = fixed.into_iter().chain(families).chain(params).map(item).collect();
     let at = now.clone();
     open(state, Picker::new("GROUP RUNS BY", items).at(|c| *c == Choice::GroupRuns(at.clone())));
 }
