@@ -52,7 +52,9 @@ fn lines(look: &Look<'_>, registry: &Registry, model: &Model, v: &Version, now: 
     }
     all.extend(of_files(look, registry, model, v));
     all.extend(pairs("params", v.params.iter().map(|(k, p)| format!("{k} {p}"))));
-    all.extend(pairs("metrics", v.metrics.iter().map(|(k, m)| format!("{k} {}", format::number(*m)))));
+    // What its machine did says nothing about a model.
+    let judged = v.metrics.iter().filter(|(key, _)| !key.starts_with("system/"));
+    all.extend(pairs("metrics", judged.map(|(k, m)| format!("{k} {}", format::number(*m)))));
     all.extend(v.inputs.iter().map(|i| line("data", format!("{} {} {}", i.name, i.digest, i.context), Token::Text)));
     all.extend(v.run.iter().map(|r| line("run", format!("{run}  {r}"), Token::Accent)));
     all.push(line("source", &v.source, Token::Text));
