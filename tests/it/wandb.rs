@@ -96,6 +96,10 @@ async fn roles_hold_for_keys() {
     let refused = ask("mutation UpsertBucket { x }", &token).await;
     assert_eq!(refused.status(), 403);
     assert!(refused.text().await.unwrap().contains("may only read"));
+    // What an operation is called in the text makes no difference.
+    for writing in ["UpsertBucket", "UpsertSweep", "LinkArtifact", "CreateRunFiles", "Heartbeat"] {
+        assert_eq!(ask(&format!("query {writing} {{ x }}"), &token).await.status(), 403, "{writing}");
+    }
     assert_eq!(ask("query Viewer { viewer { id } }", &"x".repeat(40)).await.status(), 401);
     assert_eq!(ask("mutation UpsertBucket { x }", &no_key()).await.status(), 200);
     let lines = http.post(format!("{}/files/e/p/r/file_stream", agent.url())).basic_auth("api", Some(&token));
