@@ -12,7 +12,7 @@ use crate::capability::wire::ArtifactEntry;
 const BELOW: &str = "/api/2.0/mlflow-artifacts/artifacts/";
 const CONNECT: Duration = Duration::from_secs(5);
 /// Without a byte for so long, a server is taken to be away.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// A run's artifacts on a server of MLflow's.
 pub(super) struct Place {
@@ -32,8 +32,8 @@ struct File {
     path: String,
     #[serde(default)]
     is_dir: bool,
-    #[serde(default)]
-    file_size: Option<u64>,
+    #[serde(default, rename = "file_size")]
+    size: Option<u64>,
 }
 
 impl Place {
@@ -60,7 +60,7 @@ impl Place {
         })?;
         let entry = |f: File| {
             let name = f.path.rsplit('/').next().unwrap_or_default();
-            ArtifactEntry { path: joined(&folder, name), is_dir: f.is_dir, size: f.file_size.unwrap_or(0) }
+            ArtifactEntry { path: joined(&folder, name), is_dir: f.is_dir, size: f.size.unwrap_or(0) }
         };
         Ok(listing.files.into_iter().map(entry).collect())
     }

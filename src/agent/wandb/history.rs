@@ -11,6 +11,7 @@ use crate::capability::tracking::wandb::{Stream, thinned};
 const ROWS_MAX: usize = 100_000;
 const SAMPLES: usize = 500;
 
+#[allow(clippy::needless_pass_by_value)] // it goes into the answer
 fn answer(run: Value) -> Value {
     json!({ "project": { "run": run } })
 }

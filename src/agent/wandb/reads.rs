@@ -14,7 +14,7 @@ use crate::capability::tracking::experiments::NewExperiment;
 use crate::capability::tracking::wandb::{
     GROUP_TAG, JOB_TYPE_TAG, SWEEP_TAG, labels_of, matches, name_of, ordered, progress, run_id, state_of,
 };
-use crate::capability::tracking::{Lifecycle, Run, rules};
+use crate::capability::tracking::{Lifecycle, Run, Text, rules};
 
 /// Rows and files that one page may have.
 const PAGE_MAX: usize = 1000;
@@ -36,7 +36,7 @@ fn time(ms: i64) -> String {
 
 /// A run with all that clients read of it.
 pub(super) fn run_shape(call: &Call<'_>, run: &Run) -> Value {
-    let tag = |key: &str| run.tags.get(key).map(|t| t.as_str());
+    let tag = |key: &str| run.tags.get(key).map(Text::as_str);
     let lines = progress(run).unwrap_or_default();
     let own = || run.metrics.iter().filter(|(key, _)| !key.starts_with("system/"));
     let last = own().map(|(_, latest)| latest.step).max();

@@ -8,7 +8,7 @@ use crate::capability::tracking::rules::STOP_TAG;
 use crate::capability::tracking::wandb::{
     ID_TAG, Progress, SWEEP_TAG, Upsert, config_of, json as lenient, labels_of, progress, run_id,
 };
-use crate::capability::tracking::{Lifecycle, Run, rules};
+use crate::capability::tracking::{Lifecycle, Run, Text, rules};
 
 /// Who is asking.
 pub(super) fn viewer(call: &Call<'_>) -> Value {
@@ -63,7 +63,7 @@ pub(super) async fn upsert(call: &Call<'_>) -> Result<Value> {
     Ok(json!({ "upsertBucket": {
         "bucket": {
             "id": opened.id.to_string(), "name": id, "displayName": opened.name, "description": null, "config": "{}",
-            "sweepName": run.as_deref().and_then(|r| r.tags.get(SWEEP_TAG)).map(|t| t.as_str()), "project": project_shape(&entity, &project), "historyLineCount": lines.history,
+            "sweepName": run.as_deref().and_then(|r| r.tags.get(SWEEP_TAG)).map(Text::as_str), "project": project_shape(&entity, &project), "historyLineCount": lines.history,
         },
         "inserted": opened.inserted,
     } }))

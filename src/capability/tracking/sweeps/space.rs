@@ -229,7 +229,7 @@ fn choice(values: &[Value], weights: Option<&Value>) -> std::result::Result<Doma
     let Some(weights) = weights.filter(|w| !w.is_null()) else { return Ok(Domain::Choice(values.to_vec(), None)) };
     let weights: Vec<f64> = weights.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     let sum: f64 = weights.iter().sum();
-    if weights.len() != values.len() || weights.iter().any(|w| *w < 0.0) || !(sum > 0.0) {
+    if weights.len() != values.len() || weights.iter().any(|w| *w < 0.0) || sum <= 0.0 {
         return Err("probabilities are as many as values, not below 0, and not all 0".to_owned());
     }
     Ok(Domain::Choice(values.to_vec(), Some(weights.iter().map(|w| w / sum).collect())))
@@ -243,8 +243,8 @@ fn listed(axis: &mut Axis) -> Result<()> {
         Domain::Int(min, max) if !too_many(*max as f64 - *min as f64) => (*min..=*max).map(Value::from).collect(),
         Domain::Real(Real::Uniform(min, max), Some(step)) if !too_many((max - min) / step) => {
             let count = ((max - min) / step + 1e-9).floor();
-            let at = |n: u32| Value::from(min + f64::from(n) * step);
-            (0..).take_while(|n| f64::from(*n) <= count).map(at).collect()
+            let at = |n: i64| Value::from(min + n as f64 * step);
+            (0..=VALUES_MAX).take_while(|n| *n as f64 <= count).map(at).collect()
         }
         _ => {
             return Err(Fault::invalid(format!("the parameter {} is no list of values", axis.path.join(".")))

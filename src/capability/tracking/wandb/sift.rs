@@ -94,7 +94,7 @@ fn condition(value: &Value, wanted: &Value) -> Result<bool> {
             "$lte" => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
             "$in" => listed(operand),
             "$nin" => !listed(operand),
-            "$exists" => !value.is_null() == operand.as_bool().unwrap_or(true),
+            "$exists" => value.is_null() != operand.as_bool().unwrap_or(true),
             "$not" => !condition(value, operand)?,
             "$regex" => expression(value, operand.as_str().unwrap_or_default())?,
             other => return Err(unknown(other)),
@@ -123,16 +123,12 @@ fn is(value: &Value, wanted: &Value) -> bool {
 
 /// The order of two values of one kind; times as times, numbers as numbers.
 fn compared(a: &Value, b: &Value) -> Option<Ordering> {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => match (Timestamp::parse(a), Timestamp::parse(b)) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => Some(a.cmp(b)),
-        },
-        _ => {
-            let number = |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok());
-            number(a)?.partial_cmp(&number(b)?)
-        }
+    if let (Value::String(a), Value::String(b)) = (a, b) {
+        let times = Timestamp::parse(a).zip(Timestamp::parse(b));
+        return Some(times.map_or_else(|| a.cmp(b), |(a, b)| a.cmp(&b)));
     }
+    let number = |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok());
+    number(a)?.partial_cmp(&number(b)?)
 }
 
 /// What a run has under one of W&B's names; nothing for what it has not.
