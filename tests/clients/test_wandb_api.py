@@ -53,7 +53,7 @@ def test_runs_are_read_back(tmp_path):
         assert [row["loss"] for row in scanned] == [1 / (i + 1) for i in range(30)], scanned
         assert run.lastHistoryStep == 29
         files = {{f.name for f in run.files()}}
-        assert {{"output.log", "config.yaml"}} <= files, files
+        assert {{"requirements.txt", "config.yaml"}} <= files, files
         run.file("config.yaml").download(root="down", replace=True)
         assert "depth" in open("down/config.yaml").read()
         run.config["added"] = 7
