@@ -50,8 +50,18 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     let rooms = Arc::new(settings.rooms.clone());
     let counters = Counters::open(db.clone(), Some(artifacts.blobs().clone())).await?;
     let hours = crate::capability::cost::Hours::default();
-    let ctx =
-        Ctx { db: db.clone(), clock: clock.clone(), hints, tracking, artifacts, counters, hours, settings: rooms };
+    let gathered = crate::capability::rollout::judge::Gathered::default();
+    let ctx = Ctx {
+        db: db.clone(),
+        clock: clock.clone(),
+        hints,
+        tracking,
+        artifacts,
+        counters,
+        hours,
+        gathered,
+        settings: rooms,
+    };
 
     let tcp = listen(&settings.listen).await?;
     let address = tcp.as_ref().map_or_else(String::new, |(_, address)| address.clone());

@@ -8,6 +8,7 @@ use crate::db::{Source, Tx};
 
 pub(super) fn house(ctx: &Ctx) -> gates::House<'_> {
     gates::House {
+        ctx,
         pool: ctx.db.read(),
         tracking: &ctx.tracking,
         artifacts: &ctx.artifacts,

@@ -42,6 +42,7 @@ pub struct Ctx {
     pub artifacts: tracking::Artifacts,
     pub counters: monitoring::counters::Counters,
     pub hours: cost::Hours,
+    pub gathered: rollout::judge::Gathered,
     pub settings: Arc<Settings>,
 }
 

@@ -47,6 +47,12 @@ enum Verb {
         #[command(flatten)]
         change: Change,
     },
+    /// Follow it, or no longer: you are named in what is told about it
+    Watch {
+        id: i64,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Tell nobody about it for a while
     Silence {
         id: i64,
@@ -145,6 +151,7 @@ pub async fn run(session: &Session, of: Of) -> Result<Exit> {
         Verb::Assign { id, to, change } => (change, Incidents::AssignIncident { id, to }),
         Verb::Silence { id, until, change } => (change, Incidents::SilenceIncident { id, until }),
         Verb::Note { id, text, change } => (change, Incidents::NoteIncident { id, text }),
+        Verb::Watch { id, change } => (change, Incidents::WatchIncident { id }),
         Verb::Close { id, change } => (change, Incidents::CloseIncident { id }),
         Verb::RemoveRule { name, change } => (change, Incidents::RemoveAlert { name }),
         Verb::Clear { service, rule, change } => (change, Incidents::ClearAlert { service, rule }),
@@ -188,6 +195,7 @@ fn shown(view: &IncidentView, format: Format) -> Page {
         ("state", i.state(now).to_owned()),
         ("opened", show::full(i.opened)),
         ("owner", i.owner.clone().unwrap_or_else(|| "nobody yet".to_owned())),
+        ("watched by", if i.watchers.is_empty() { "nobody".to_owned() } else { i.watchers.join(", ") }),
     ]);
     let mut alerts = Table::new(&["SINCE", "ALERT", "WHAT", "N>", "CLEARED", "AGAIN BY"]);
     for a in &i.alerts {

@@ -153,6 +153,7 @@ fn of_incidents(command: &incident::Command) -> Vec<String> {
             words(["incident", "silence", &id.to_string(), "--until", &until.to_string()])
         }
         C::NoteIncident { id, text } => words(["incident", "note", &id.to_string(), text]),
+        C::WatchIncident { id } => words(["incident", "watch", &id.to_string()]),
         C::CloseIncident { id } => words(["incident", "close", &id.to_string()]),
     }
 }
@@ -293,6 +294,7 @@ mod tests {
             I::AssignIncident { id: 7, to: text() },
             I::SilenceIncident { id: 7, until },
             I::NoteIncident { id: 7, text: text() },
+            I::WatchIncident { id: 7 },
             I::CloseIncident { id: 7 },
         ]
     }

@@ -26,6 +26,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("collections", include_str!("migrations/0040_collections.sql")),
     ("keeping", include_str!("migrations/0043_keeping.sql")),
     ("sweeps", include_str!("migrations/0047_sweeps.sql")),
+    ("first windows", include_str!("migrations/0044_first_windows.sql")),
 ];
 
 /// What this binary reads and writes.

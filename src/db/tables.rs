@@ -219,8 +219,9 @@ pub const TABLES: &[Table] = &[
     Table { name: "incidents", columns: &[("id", Integer), ("service", Text), ("doc", Text)] },
     Table {
         name: "monitor_arms",
-        columns: &[("number", Integer), ("service", Text), ("version", Text), ("doc", Text)],
+        columns: &[("number", Integer), ("service", Text), ("version", Text), ("doc", Text), ("moving", Text)],
     },
+    Table { name: "monitor_first", columns: &[("arm", Integer), ("begins", Integer), ("doc", Bytes)] },
     Table {
         name: "monitor_journal",
         columns: &[("seq", Integer), ("arrived", Integer), ("count", Integer), ("kind", Integer), ("body", Bytes)],

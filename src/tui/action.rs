@@ -116,6 +116,8 @@ actions! {
     HoldSheet "hold.sheet" Act "hold…" "hold the rollout at its weight, or resume it…";
     DropSheet "drop.sheet" Act "drop…" "take the candidate away from all callers…";
     ForbidSheet "forbid.sheet" Act "forbid…" "forbid a version to be rolled out…";
+    Watch "watch" Act "watch" "follow the incident, or no longer";
+    PostMortem "postmortem" Look "post-mortem" "write the draft of the post-mortem to a file";
     Ack "ack" Act "ack" "say that you look after the incident";
     Silence "silence" Act "silence" "tell nobody about the incident for a while…";
     Assign "assign" Act "owner" "give the incident to someone…";

@@ -41,8 +41,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("monitoring", &["registry", "datasets"]),
     ("drift", &["monitoring", "datasets"]),
     ("cost", &["tracking", "registry", "monitoring"]),
-    ("gates", &["tracking", "datasets", "training", "registry", "evals"]),
-    ("rollout", &["registry", "gates", "monitoring"]),
+    ("gates", &["tracking", "datasets", "training", "registry", "evals", "monitoring", "cost"]),
+    ("rollout", &["registry", "gates", "monitoring", "drift", "cost"]),
     ("keeping", &["audit", "tracking", "datasets", "training", "registry", "evals", "monitoring"]),
     ("fleet", &["audit", "registry", "monitoring", "drift", "rollout"]),
 ];

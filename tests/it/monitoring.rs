@@ -205,6 +205,57 @@ async fn the_first_window_is_the_reference_where_there_is_no_other() {
     assert_eq!(counters.recount("delay").await.unwrap().same, Some(true));
 }
 
+#[tokio::test]
+async fn odd_events_cost_only_themselves() {
+    let place = super::stores::Place::sqlite();
+    let counters = open(&place.db().await).await;
+    predict(&counters, 0..1000).await;
+    let event = |i: usize, features: Value, time: String| json!({"id": format!("o{i}"), "service": "delay", "version": "1", "prediction": 1, "time": time, "features": features});
+    let now = at(60).to_string();
+    let mut odd: Vec<Value> = Vec::new();
+    // So many categories that nobody has ever seen.
+    odd.extend((0..30_000).map(|i| event(i, json!({"distance": 1.0, "carrier": format!("new-{i}")}), now.clone())));
+    // A feature of another type, a number in words, and what is no number at all.
+    for (i, value) in
+        [json!("far"), json!("12.5"), json!("inf"), json!("NaN"), json!([1]), json!(true)].iter().enumerate()
+    {
+        odd.push(event(100_000 + i, json!({"distance": value, "carrier": 7}), now.clone()));
+    }
+    // Clocks: long ago counts in its own minute, minutes ahead are taken, hours ahead are not.
+    odd.push(event(200_000, json!({"distance": 1.0, "carrier": "AA"}), "1971-01-01T00:00:00Z".to_owned()));
+    odd.push(event(200_001, json!({"distance": 1.0, "carrier": "AA"}), at(64).to_string()));
+    odd.push(event(200_002, json!({"distance": 1.0}), at(66).to_string()));
+    odd.push(event(200_003, json!({"distance": 1.0}), "1969-12-31T23:59:59Z".to_owned()));
+    // An event of 10 MB among the others.
+    odd.push(event(200_004, json!({"distance": "x".repeat(10 << 20)}), now.clone()));
+    odd.push(event(200_005, json!({"distance": 1.0, "carrier": "AA"}), now.clone()));
+    let mut body = lines(odd.into_iter());
+    body.extend_from_slice(
+        b"{\"id\":\"x\",\"service\":\"delay\",\"prediction\":1,\"features\":{\"distance\":Infinity}}\n",
+    );
+    let parsed = parse_predictions(&body, at(60)).unwrap();
+    let answer = counters.predictions(parsed, at(60)).await.unwrap();
+    let why: Vec<&str> = answer.rejected.iter().map(|r| r.why.as_str()).collect();
+    assert_eq!(why.len(), 4, "{why:?}");
+    let says = |i: usize, words: &str| assert!(why[i].contains(words), "{}", why[i]);
+    says(0, "lies in the future");
+    says(1, "before 1970");
+    says(2, "at most 1048576 are taken");
+    says(3, "expected value");
+    assert_eq!(answer.accepted, 30_009);
+    // Only names of the training are bins; what is new is a number, and about how many there were.
+    let (number, arm) = counters.arms("delay").unwrap().remove(0);
+    let counted = counters.counted(number, at(60), at(66), Some("")).await.unwrap();
+    let all = counted.all();
+    let of = |name: &str| &all.columns[arm.columns.iter().position(|c| c.name == name).unwrap()];
+    let (carrier, distance) = (of("carrier"), of("distance"));
+    assert_eq!((carrier.n, carrier.bins.len(), carrier.new), (30_008, 3, 30_006));
+    assert!((29_000..31_000).contains(&carrier.distinct.estimate()), "{}", carrier.distinct.estimate());
+    assert_eq!((distance.n, distance.missing, distance.infinite_high), (30_008, 3, 1));
+    assert_eq!(counters.counted(number, Timestamp(0), at(-1_000_000), Some("")).await.unwrap().all().tally.n, 1);
+    assert_eq!(counters.recount("delay").await.unwrap().same, Some(true));
+}
+
 #[test]
 fn from_a_file_to_the_figures_and_over_a_kill() {
     let agent = Agent::start();

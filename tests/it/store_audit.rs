@@ -245,6 +245,7 @@ fn about_incidents() -> Vec<Command> {
         I::AssignIncident { id: 1, to: "kim".to_owned() },
         I::SilenceIncident { id: 1, until: Timestamp(4_000_000_000_000_000) },
         I::NoteIncident { id: 1, text: "looked".to_owned() },
+        I::WatchIncident { id: 1 },
         I::ClearAlert { service: service(), rule: "slow".to_owned() },
         I::CloseIncident { id: 1 },
         I::RemoveAlert { name: "slow".to_owned() },
@@ -359,6 +360,7 @@ fn refused(command: &Command) -> Command {
             I::AssignIncident { to, .. } => I::AssignIncident { id: 404, to },
             I::SilenceIncident { until, .. } => I::SilenceIncident { id: 404, until },
             I::NoteIncident { text, .. } => I::NoteIncident { id: 404, text },
+            I::WatchIncident { .. } => I::WatchIncident { id: 404 },
             I::CloseIncident { .. } => I::CloseIncident { id: 404 },
         }),
         Command::Cost(c) => Command::Cost(match c {

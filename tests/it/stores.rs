@@ -73,6 +73,7 @@ impl Place {
             tracking,
             artifacts,
             hours: opsroom::capability::cost::Hours::default(),
+            gathered: opsroom::capability::rollout::judge::Gathered::default(),
             counters,
             settings: Arc::new(settings),
         }

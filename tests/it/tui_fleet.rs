@@ -104,6 +104,7 @@ fn incident(id: i64, service: &str, severity: u8, minutes: i64, acknowledged: bo
         acknowledged: acknowledged.then(|| ("kim".to_owned(), ago(5))),
         owner: acknowledged.then(|| "kim".to_owned()),
         silenced: None,
+        watchers: Vec::new(),
         alerts: vec![Raised { alert: alert("auc", what, severity), at: ago(minutes), cleared: None }],
         notes: Vec::new(),
     }
@@ -472,10 +473,15 @@ fn an_incident_is_taken_given_silenced_and_noted() {
     room.types("looked at BR");
     room.keys("enter O");
     room.types("lee");
-    room.keys("enter");
+    room.keys("enter w");
     let commands = sent(&room);
-    let [Command::Incidents(a), Command::Incidents(b), Command::Incidents(c), Command::Incidents(d)] =
-        commands.as_slice()
+    let [
+        Command::Incidents(a),
+        Command::Incidents(b),
+        Command::Incidents(c),
+        Command::Incidents(d),
+        Command::Incidents(Incidents::WatchIncident { id: 142 }),
+    ] = commands.as_slice()
     else {
         panic!("{commands:?}")
     };

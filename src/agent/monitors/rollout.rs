@@ -32,7 +32,7 @@ async fn tend(app: &App) -> Result<()> {
         let Some(going) = standing.candidate.as_ref().filter(|r| !r.state.is_over()) else { continue };
         let windows = rollout::windows_of(Source::Pool(app.ctx().db.read()), going, app.now()).await?;
         let server = server_of(app, &standing, going.version).await?;
-        let judged = rollout::judgement(Source::Pool(app.ctx().db.read()), &standing, going, app.now()).await?;
+        let judged = rollout::judgement(app.ctx(), &standing, going, app.now()).await?;
         if let Some((command, reason)) = next(&standing, going, server.as_ref(), &windows, &judged, app.now().0) {
             // One step is done once, however often it is read that it is due.
             let key = format!("rollout-{}-{}-{}-{}", going.id, going.step, going.weight, command.name());

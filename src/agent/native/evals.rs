@@ -77,6 +77,7 @@ pub(super) struct Asked {
 
 fn house(ctx: &Ctx) -> gates::House<'_> {
     gates::House {
+        ctx,
         pool: ctx.db.read(),
         tracking: &ctx.tracking,
         artifacts: &ctx.artifacts,

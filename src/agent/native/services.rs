@@ -15,7 +15,7 @@ pub(super) async fn list(State(app): State<App>) -> Answer<Vec<Standing>> {
 }
 
 pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<ServiceView> {
-    let mut view = rollout::view(Source::Pool(app.ctx().db.read()), &name, app.now()).await?;
+    let mut view = rollout::view(app.ctx(), &name, app.now()).await?;
     let versions = app.ctx().counters.standing().versions;
     let of = versions.into_iter().filter(|v| v.service == name);
     view.seen = of.map(|v| Seen { version: v.version, last: v.last }).collect();

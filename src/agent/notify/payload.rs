@@ -8,7 +8,10 @@ use crate::capability::monitoring::incident::{self, Incident, Notice, NoticeKind
 const ALERTMANAGER_HOLDS: std::time::Duration = std::time::Duration::from_hours(24);
 
 fn text(notice: &Notice) -> String {
-    let head = incident::headline(&notice.incident);
+    let mut head = incident::headline(&notice.incident);
+    if !notice.incident.watchers.is_empty() {
+        head.push_str(&format!(" (followed by {})", notice.incident.watchers.join(", ")));
+    }
     match notice.kind {
         NoticeKind::Opened if notice.incident.reopened > 0 => format!("came back: {head}"),
         NoticeKind::Opened => head,

@@ -22,19 +22,35 @@ pub struct Sketch {
 impl Sketch {
     /// Counts one value; NaN and infinities are not values and are left out.
     pub fn add(&mut self, value: f64) {
-        self.add_many(value, 1);
+        self.add_at(place(value));
     }
 
     /// Counts one value `n` times.
     pub fn add_many(&mut self, value: f64, n: u64) {
-        if !value.is_finite() || n == 0 {
-            return;
+        self.put(place(value), n);
+    }
+
+    /// Counts one value whose place is known.
+    pub fn add_at(&mut self, place: Place) {
+        self.put(place, 1);
+    }
+
+    fn put(&mut self, place: Place, n: u64) {
+        match place {
+            _ if n == 0 => {}
+            Place::Nowhere => {}
+            Place::Zero => self.zero += n,
+            Place::Bucket(i) => *self.buckets.entry(i).or_default() += n,
         }
-        if value < SMALLEST {
-            self.zero += n;
-        } else {
-            *self.buckets.entry(bucket(value)).or_default() += n;
-        }
+    }
+
+    /// Values that count as zero, and counts by bucket: all that there is.
+    pub fn parts(&self) -> (u64, &BTreeMap<i16, u64>) {
+        (self.zero, &self.buckets)
+    }
+
+    pub fn of_parts(zero: u64, buckets: BTreeMap<i16, u64>) -> Self {
+        Self { zero, buckets }
     }
 
     /// Exact, whatever the order.
@@ -95,6 +111,24 @@ impl Sketch {
     pub fn above(&self, value: f64) -> u64 {
         let limit = if value < SMALLEST { i16::MIN } else { bucket(value) };
         self.buckets.range(limit.saturating_add(1)..).map(|(_, n)| n).sum()
+    }
+}
+
+/// Where a value is counted: worked out once for several sketches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Nowhere,
+    Zero,
+    Bucket(i16),
+}
+
+pub fn place(value: f64) -> Place {
+    if !value.is_finite() {
+        Place::Nowhere
+    } else if value < SMALLEST {
+        Place::Zero
+    } else {
+        Place::Bucket(bucket(value))
     }
 }
 

@@ -107,9 +107,9 @@ pub(super) fn compared<'a>(arm: &'a Arm, cell: &'a Cell) -> Vec<Compared<'a>> {
 
 fn reference(arm: &Arm) -> String {
     let feature = arm.columns.iter().find(|c| !matches!(c.name.as_str(), SCORE | PREDICTION));
-    match (&arm.first, feature) {
+    match (arm.first_rows, feature) {
         (_, Some(column)) => column.source.clone(),
-        (Some(first), None) => format!("first window, {} of {FIRST_WINDOW_ROWS} rows so far", first.len()),
+        (Some(rows), None) => format!("first window, {rows} of {FIRST_WINDOW_ROWS} rows so far"),
         (None, None) => "first window".to_owned(),
     }
 }

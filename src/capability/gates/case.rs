@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::data::TrainingData;
 use super::judge::judge;
+use super::live::{self, Live};
 use super::{Approval, Decision, Gate, Rule, Verdict, Waiver, store};
 use crate::base::{Fault, Kind, Timestamp, fault::Result};
 use crate::capability::evals::{self, Evidence, Predicted, Sample, Slices, Truth};
 use crate::capability::registry::{self, ModelVersion, ModelView, Stage};
 use crate::capability::tracking::{Artifacts, Run, Tracking};
-use crate::capability::training;
+use crate::capability::{Ctx, training};
 use crate::db::{Pool, Source};
 
 /// Evidence of one suite.
@@ -63,6 +64,9 @@ pub struct Case {
     pub lineage: Lineage,
     #[serde(default)]
     pub training: TrainingData,
+    /// What was seen of it where it answers, by the gate that asks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub live: BTreeMap<String, Live>,
     /// By suite.
     pub evals: BTreeMap<String, Evals>,
     pub approvals: Vec<Approval>,
@@ -83,6 +87,7 @@ impl Case {
 /// What gathering a case needs of the house.
 #[derive(Clone, Copy)]
 pub struct House<'a> {
+    pub ctx: &'a Ctx,
     pub pool: &'a Pool,
     pub tracking: &'a Tracking,
     pub artifacts: &'a Artifacts,
@@ -193,6 +198,7 @@ async fn gather(
         let likes: Vec<&str> = data_rules.iter().copied().flatten().collect();
         super::data::gather(house.pool, house.tracking, house.artifacts, version, &likes).await?
     };
+    let live = live::gather(house.ctx, &gates, (model, number), now).await?;
     let mut lineage = lineage(version, run.as_deref());
     if let Some(run) = &run
         && let Some(grade) = training::grade_of(source.again(), run.id).await?
@@ -216,6 +222,7 @@ async fn gather(
         production: production.map(|p| p.version),
         lineage,
         training,
+        live,
         evals: found,
         approvals,
         waivers,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::case::{Case, Evals, Examples};
-use super::slices;
 use super::{Finding, Gate, Rule, Verdict, Waiver};
+use super::{live, slices};
 use crate::base::show;
 use crate::base::stats::proportion::{non_inferiority, rows_to_decide};
 use crate::base::stats::special::normal_ppf;
@@ -65,7 +65,7 @@ fn no_gate(case: &Case) -> Finding {
 }
 
 fn finding(case: &Case, gate: &Gate, examples: &Examples) -> Finding {
-    let word = word(case, &gate.rule, examples);
+    let word = word(case, &gate.name, &gate.rule, examples);
     let waiver = case.waivers.iter().rev().find(|w| w.gate == gate.name);
     let mut why = word.why;
     let waived = waiver.filter(|w| w.holds_at(case.at) && word.verdict != Pass).cloned();
@@ -90,7 +90,7 @@ fn waived_words(w: &Waiver, why: &str) -> String {
     format!("{why}; waived by {} until {}: {}", w.by, show::moment(w.until), w.reason)
 }
 
-fn word(case: &Case, rule: &Rule, examples: &Examples) -> Word {
+fn word(case: &Case, name: &str, rule: &Rule, examples: &Examples) -> Word {
     match rule {
         Rule::Absolute { suite, metric, limit, confidence } => {
             absolute(case, examples, (suite, metric), limit, *confidence)
@@ -117,6 +117,7 @@ fn word(case: &Case, rule: &Rule, examples: &Examples) -> Word {
         Rule::Lineage => lineage(case),
         Rule::Reproducible { grade } => reproducible(case, grade),
         Rule::Approvals { approvals } => approved(case, *approvals),
+        Rule::Soak { .. } | Rule::LiveQuality { .. } | Rule::Cost { .. } => live::word(case.live.get(name), rule),
     }
 }
 

@@ -168,7 +168,7 @@ pub async fn finish(ctx: &Ctx) -> Result<()> {
         // A name of a file may hold the person's.
         let doc = doc.replace(begun.person.text(), ERASED);
         // Earlier states of these rows lie in free pages.
-        ctx.db.wipe(&["monitor_journal", "monitor_arms", "monitor_cells", "eval_results"]).await?;
+        ctx.db.wipe(&["monitor_journal", "monitor_arms", "monitor_first", "monitor_cells", "eval_results"]).await?;
         let mut tx = ctx.db.begin_erasing().await?;
         store::end(&mut tx, &begun.digest, &doc).await?;
         tx.commit().await?;

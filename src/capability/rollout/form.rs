@@ -102,9 +102,7 @@ fn read(entry: &Entry<'_>) -> Result<Service> {
         None => Plan::default(),
         Some(plan) => plan_of(entry, &plan)?,
     };
-    if !(0.0..=1.0).contains(&form.guards.error_margin) {
-        return Err(entry.fault("guards", "error_margin is a share of requests, between 0 and 1"));
-    }
+    form.guards.check().map_err(|what| entry.fault("guards", what))?;
     Ok(Service {
         name: entry.name.clone(),
         model: form.model,

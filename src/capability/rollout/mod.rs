@@ -32,7 +32,7 @@ pub use table::{Answers, Arm, Limits, Protocol, Route, RouteTable, StickyKey};
 use std::collections::BTreeSet;
 
 use crate::base::{Timestamp, fault::Result};
-use crate::capability::monitoring;
+use crate::capability::{Ctx, monitoring};
 use crate::db::{Source, Tx};
 
 /// How far before a way back its version is looked at.
@@ -50,10 +50,11 @@ pub async fn services(source: Source<'_>) -> Result<Vec<Standing>> {
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn view(mut source: Source<'_>, name: &str, now: Timestamp) -> Result<ServiceView> {
+pub async fn view(ctx: &Ctx, name: &str, now: Timestamp) -> Result<ServiceView> {
+    let mut source = Source::Pool(ctx.db.read());
     let standing = apply::service(source.again(), name).await?;
     let judgement = match &standing.candidate {
-        Some(rollout) => Some(judgement(source.again(), &standing, rollout, now).await?),
+        Some(rollout) => Some(judgement(ctx, &standing, rollout, now).await?),
         None => None,
     };
     let mut history = store::rollouts(source.again(), name).await?;
@@ -73,14 +74,10 @@ pub async fn view(mut source: Source<'_>, name: &str, now: Timestamp) -> Result<
 ///
 /// # Errors
 /// The store's.
-pub async fn judgement(
-    source: Source<'_>,
-    standing: &Standing,
-    rollout: &Rollout,
-    now: Timestamp,
-) -> Result<judge::Judgement> {
-    let windows = windows_of(source, rollout, now).await?;
-    Ok(judge::judge(&windows, standing.service.guards, standing.service.is_sticky(), Vec::new()))
+pub async fn judgement(ctx: &Ctx, standing: &Standing, rollout: &Rollout, now: Timestamp) -> Result<judge::Judgement> {
+    let windows = windows_of(Source::Pool(ctx.db.read()), rollout, now).await?;
+    let seen = ctx.gathered.of(ctx, standing, rollout, now).await?;
+    Ok(judge::judge(&windows, standing.service.guards, standing.service.is_sticky(), &seen))
 }
 
 /// Traffic of a rollout's two versions since it began.

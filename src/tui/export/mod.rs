@@ -75,6 +75,8 @@ pub enum What {
     /// All runs that the list would show, not only those near the cursor.
     Runs(RunsWant),
     Audit(AuditWant),
+    /// As it stands.
+    Text(String),
 }
 
 /// A file to be made.

@@ -26,7 +26,12 @@ const TRIES: u32 = 1000;
 /// A sentence: nothing to draw, the agent does not answer, or the folder cannot be written to.
 pub async fn write(job: Job, source: &dyn Source, folder: &Path, now: Timestamp) -> Result<String, String> {
     let said = |fault: Fault| fault.to_string();
+    let mut whole = None;
     let (grid, chart) = match job.what {
+        What::Text(text) => {
+            whole = Some(text);
+            (Grid::default(), None)
+        }
         What::Grid(grid) => (grid, None),
         What::Chart(chart) => (Grid::default(), Some(chart)),
         What::Runs(want) => {
@@ -52,11 +57,13 @@ pub async fn write(job: Job, source: &dyn Source, folder: &Path, now: Timestamp)
     let (name, form, folder) = (job.name, job.form, folder.to_owned());
     let work = move || {
         let rows = grid.rows.len();
-        let bytes = bytes(form, &grid, chart.as_ref())?;
+        let text = whole.is_some();
+        let bytes = whole.map_or_else(|| bytes(form, &grid, chart.as_ref()), |text| Ok(text.into_bytes()))?;
         let file = create(&folder, &name, form, now, &bytes)?;
         let size = show::bytes(bytes.len() as u64);
         let shown = file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
-        let rows = if chart.is_none() { format!("{} rows, ", show::count(rows as u64)) } else { String::new() };
+        let rows =
+            if chart.is_none() && !text { format!("{} rows, ", show::count(rows as u64)) } else { String::new() };
         Ok(format!("wrote {shown} ({rows}{size}) in {}", folder.display()))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?

@@ -289,6 +289,8 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::Assign,
             A::NoteEdit,
             A::Silence,
+            A::Watch,
+            A::PostMortem,
             A::Arm,
             A::Open,
             A::PaneZoom,

@@ -10,6 +10,8 @@ use crate::base::number;
 pub(super) const VALUE_BITS: i32 = 40;
 /// What lies further out than this many times the reference's reach is summed as if it lay there; it is counted in `clipped`.
 const CLIP_BITS: i32 = VALUE_BITS + 8;
+/// Numbers whose bins are looked for at once.
+const LANES: usize = 8;
 
 /// What was seen of a column, in the bins of a [`Reference`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -63,19 +65,43 @@ impl NumberBins {
         self.edges.partition_point(|edge| *edge < x)
     }
 
+    /// Places of several values at once: each step of a search waits for the one before it, and several searches wait together.
+    fn places(&self, some: &[f64; LANES]) -> [usize; LANES] {
+        let edges = self.edges.as_slice();
+        let (mut places, mut len) = ([0; LANES], edges.len());
+        while len > 1 {
+            let half = len / 2;
+            for (place, x) in places.iter_mut().zip(some) {
+                *place += if edges[*place + half - 1] < *x { half } else { 0 };
+            }
+            len -= half;
+        }
+        for (place, x) in places.iter_mut().zip(some) {
+            *place += usize::from(edges.get(*place).is_some_and(|edge| edge < x));
+        }
+        places
+    }
+
     /// The value in fixed point, and whether it was clipped.
     fn fixed(&self, x: f64) -> (i64, bool) {
-        let scaled = ((x - self.center) * exp2(self.scale)).round();
+        let scaled = (x - self.center) * exp2(self.scale);
         let limit = exp2(CLIP_BITS);
+        let within = scaled.clamp(-limit, limit);
         #[allow(clippy::cast_possible_truncation)] // within ±2^48
-        let fixed = scaled.clamp(-limit, limit) as i64;
-        (fixed, scaled.abs() > limit)
+        let whole = within as i64;
+        // Half away from zero, as `round` does it, which is a call where the processor has no such instruction.
+        let rest = within - whole as f64;
+        let fixed = whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5);
+        (fixed, scaled.abs() >= limit + 0.5)
     }
 }
 
 /// A power of two, exactly.
 pub(super) fn exp2(power: i32) -> f64 {
-    2.0_f64.powi(power)
+    match u64::try_from(power + 1023) {
+        Ok(exponent @ 1..=2046) => f64::from_bits(exponent << 52),
+        _ => 2.0_f64.powi(power),
+    }
 }
 
 impl CategoryBins {
@@ -154,6 +180,48 @@ impl Counter<'_> {
 }
 
 impl Counts {
+    /// Numbers one after another; NaN is left out. Answers how many were counted.
+    pub fn add_numbers(&mut self, bins: &NumberBins, values: impl Iterator<Item = f64>) -> u64 {
+        let before = self.n;
+        let (mut some, mut len) = ([0.0; LANES], 0);
+        for x in values {
+            if x.is_finite() {
+                some[len] = x;
+                len += 1;
+                if len == LANES {
+                    self.add_lanes(bins, &some);
+                    len = 0;
+                }
+            } else if !x.is_nan() {
+                self.add_number(bins, x, 1);
+            }
+        }
+        some[..len].iter().for_each(|x| self.add_finite(bins, bins.bin(*x), *x, 1));
+        self.n - before
+    }
+
+    /// Finite numbers.
+    fn add_lanes(&mut self, bins: &NumberBins, some: &[f64; LANES]) {
+        let places = bins.places(some);
+        let (mut squares, mut cut) = (0_i128, 0);
+        let (mut low, mut high) = (some[0], some[0]);
+        for (x, place) in some.iter().zip(places) {
+            let (fixed, clipped) = bins.fixed(*x);
+            let fixed = i128::from(fixed);
+            self.bins[place] += 1;
+            self.sums[place] += fixed;
+            squares += fixed * fixed;
+            cut += u64::from(clipped);
+            low = low.min(*x);
+            high = high.max(*x);
+        }
+        self.n += LANES as u64;
+        self.clipped += cut;
+        self.squares = self.squares.saturating_add(squares);
+        self.min = Some(self.min.map_or(low, |m| m.min(low)));
+        self.max = Some(self.max.map_or(high, |m| m.max(high)));
+    }
+
     /// A number `n` times.
     pub fn add_number(&mut self, bins: &NumberBins, x: f64, n: u64) {
         if x.is_finite() {
@@ -183,9 +251,8 @@ impl Counts {
         self.max = Some(self.max.map_or(x, |m| m.max(x)));
     }
 
-    /// A category whose place among the top ones is known, or that is none of them.
-    pub fn add_category(&mut self, bins: &CategoryBins, place: Option<usize>, category: &str) {
-        let digest = hash(category.as_bytes());
+    /// A category by its hash, whose place among the top ones is known, or that is none of them.
+    pub fn add_category(&mut self, bins: &CategoryBins, place: Option<usize>, digest: u64) {
         self.n += 1;
         self.distinct.add(digest);
         match place {

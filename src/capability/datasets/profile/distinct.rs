@@ -40,6 +40,15 @@ impl Distinct {
         self.0.is_empty()
     }
 
+    pub fn registers(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// `None`: they are too many or too few.
+    pub fn of_registers(registers: Vec<u8>) -> Option<Self> {
+        matches!(registers.len(), 0 | REGISTERS).then_some(Self(registers))
+    }
+
     pub fn add(&mut self, hash: u64) {
         if self.0.is_empty() {
             self.0 = vec![0; REGISTERS];

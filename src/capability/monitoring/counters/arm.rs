@@ -1,12 +1,16 @@
 //! A version of a service that predictions came from: what its columns are held against, and what it is asked to tell apart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::first::FirstWindow;
+use super::names::{Names, Quickly};
+use super::rows::{Rows, Val};
 use crate::base::Timestamp;
-use crate::capability::datasets::profile::{CategoryTally, Counts, NumberTally, Reference};
+use crate::capability::datasets::profile::{Counts, Reference, hash};
 
 /// Predictions that a version's own first window is made of.
 pub const FIRST_WINDOW_ROWS: usize = 1000;
@@ -17,7 +21,7 @@ pub const SLICES_MAX: usize = 200;
 /// Names of the columns that are no feature.
 pub const SCORE: &str = "(score)";
 pub const PREDICTION: &str = "(prediction)";
-const FIRST_WINDOW: &str = "first window";
+pub(super) const FIRST_WINDOW: &str = "first window";
 
 /// What a model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,75 +45,89 @@ pub struct ArmColumn {
     /// Whether a prediction ever had it: a column of the training data that is no input is not missing.
     #[serde(default)]
     pub sent: bool,
+    /// Where a category is among the top ones, by its hash.
     #[serde(skip)]
-    pub lookup: HashMap<String, usize>,
+    lookup: Quickly<u64, u32>,
 }
 
 impl ArmColumn {
     pub fn new(name: String, source: String, reference: Reference, counts: Counts) -> Self {
-        let mut it = Self { name, source, reference, counts, sent: false, lookup: HashMap::new() };
+        let mut it = Self { name, source, reference, counts, sent: false, lookup: Quickly::default() };
         it.look_up();
         it
     }
 
     fn look_up(&mut self) {
         if let Reference::Categories(bins) = &self.reference {
-            self.lookup = bins.top.iter().enumerate().map(|(i, c)| (c.clone(), i)).collect();
+            self.lookup = (0..).zip(&bins.top).map(|(i, category)| (hash(category.as_bytes()), i)).collect();
         }
     }
 
-    /// Counts one value.
-    pub fn count(&self, counts: &mut Counts, value: Option<&Value>) {
-        match (&self.reference, value) {
-            (_, None | Some(Value::Null | Value::Array(_) | Value::Object(_))) => missing(counts),
-            (Reference::Numbers(bins), Some(value)) => match number(value) {
-                Some(x) => counts.add_number(bins, x, 1),
-                None => missing(counts),
-            },
-            (Reference::Categories(bins), Some(Value::String(text))) if text.is_empty() => {
-                let _ = bins;
-                missing(counts);
-            }
-            (Reference::Categories(bins), Some(value)) => {
-                let text = match value {
-                    Value::String(text) => std::borrow::Cow::Borrowed(text.as_str()),
-                    other => std::borrow::Cow::Owned(other.to_string()),
-                };
-                counts.add_category(bins, self.lookup.get(text.as_ref()).copied(), &text);
+    /// Counts values and answers how many there were: those that are missing the caller counts together.
+    pub fn count(&self, counts: &mut Counts, rows: &Rows, values: impl Iterator<Item = Val>) -> u64 {
+        match &self.reference {
+            Reference::Numbers(bins) => counts.add_numbers(
+                bins,
+                values.map(|value| match value {
+                    Val::Fraction(x) => x,
+                    Val::Whole(n) => n as f64,
+                    other => rows.number(other).unwrap_or(f64::NAN),
+                }),
+            ),
+            Reference::Categories(bins) => {
+                let mut present = 0;
+                for value in values {
+                    let Some(category) = rows.category(value) else { continue };
+                    let digest = hash(category.as_bytes());
+                    counts.add_category(bins, self.place(&bins.top, &category, digest), digest);
+                    present += 1;
+                }
+                present
             }
         }
     }
+
+    /// Where a category is among the top ones.
+    fn place(&self, top: &[String], category: &str, digest: u64) -> Option<usize> {
+        let place = *self.lookup.get(&digest)? as usize;
+        // Two categories with one hash are looked for one by one.
+        if top[place] == category { Some(place) } else { top.iter().position(|known| known == category) }
+    }
 }
 
-fn missing(counts: &mut Counts) {
-    counts.n += 1;
-    counts.missing += 1;
+/// A text as a number, or as a time.
+pub fn number_of(text: &str) -> Option<f64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| Timestamp::parse(text).map(|t| t.0 as f64))
 }
 
-/// A value as a number: also text that is one, or a time.
+/// A label as a number.
 pub fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        Value::String(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| Timestamp::parse(text).map(|t| t.0 as f64))
-        }
+        Value::String(text) => number_of(text),
         _ => None,
     }
 }
 
 /// A version of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Arm {
     pub service: String,
     pub version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    pub columns: Vec<ArmColumn>,
-    /// The first predictions, until there are enough to make references of.
+    /// Shared with those who read reports of it.
+    pub columns: Arc<Vec<ArmColumn>>,
+    #[serde(skip)]
+    pub names: Arc<Names>,
+    /// Rows of the first window so far; none when it is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<Vec<Map<String, Value>>>,
+    pub first_rows: Option<usize>,
+    /// The first window as older stores kept it.
+    #[serde(default, skip_serializing)]
+    pub(super) first: Option<Vec<Map<String, Value>>>,
     /// Whether its features have a training profile.
     #[serde(default)]
     pub profiled: bool,
@@ -133,26 +151,43 @@ pub struct Arm {
 impl Arm {
     /// One that is seen for the first time, with its training profile if there is one.
     pub fn new(service: &str, version: &str, model: Option<String>, profile: Option<Vec<ArmColumn>>) -> Self {
-        Self {
+        let arm = Self {
             service: service.to_owned(),
             version: version.to_owned(),
             model,
             profiled: profile.is_some(),
-            columns: profile.unwrap_or_default().into_iter().take(COLUMNS_MAX).collect(),
-            first: Some(Vec::new()),
+            columns: Arc::new(profile.unwrap_or_default().into_iter().take(COLUMNS_MAX).collect()),
+            names: Arc::default(),
+            first_rows: Some(0),
+            first: None,
             task: None,
             positive: None,
             slices: BTreeSet::new(),
             slices_dropped: 0,
             last: Timestamp::default(),
             batch: None,
-        }
+        };
+        arm.named()
     }
 
-    /// After it was read from the store.
+    /// After it was read from the store: what was counted of it, with its first window.
     #[must_use]
-    pub fn woken(mut self) -> Self {
-        self.columns.iter_mut().for_each(ArmColumn::look_up);
+    pub fn woken(mut self) -> (Self, Option<FirstWindow>) {
+        let old = self.first.take().map(|rows| FirstWindow::of_rows(&rows));
+        let window = old.or_else(|| self.first_rows.map(|_| FirstWindow::default()));
+        self.first_rows = window.as_ref().map(FirstWindow::len);
+        (self.indexed(), window)
+    }
+
+    /// With everything by which its columns and their categories are found.
+    #[must_use]
+    pub fn indexed(mut self) -> Self {
+        Arc::make_mut(&mut self.columns).iter_mut().for_each(ArmColumn::look_up);
+        self.named()
+    }
+
+    fn named(mut self) -> Self {
+        self.names = Arc::new(self.columns.iter().map(|c| c.name.as_str()).collect());
         self
     }
 
@@ -164,52 +199,35 @@ impl Arm {
         Self::new(&self.service, &self.version, self.model.clone(), self.profiled.then_some(profile))
     }
 
-    /// Takes a prediction into the first window; makes the references when it is full.
-    pub fn take_first(&mut self, row: Map<String, Value>) {
-        let Some(first) = &mut self.first else { return };
-        first.push(row);
-        if first.len() < FIRST_WINDOW_ROWS {
-            return;
-        }
-        let rows = self.first.take().unwrap_or_default();
-        let mut names: BTreeSet<&String> = rows.iter().flat_map(Map::keys).collect();
-        names.retain(|name| !self.columns.iter().any(|c| c.name == **name));
+    /// Gets the references that its first window gives.
+    pub fn close_first(&mut self, window: FirstWindow) {
+        self.first_rows = None;
+        let (names, profiled) = (self.names.clone(), self.profiled);
         // With a profile, what the training data does not have has nothing to be held against.
-        names.retain(|name| !self.profiled || matches!(name.as_str(), SCORE | PREDICTION));
+        let wanted = |name: &str| names.find(name).is_none() && (!profiled || matches!(name, SCORE | PREDICTION));
         let room = (COLUMNS_MAX + 2).saturating_sub(self.columns.len());
-        let made: Vec<ArmColumn> = names.into_iter().take(room).map(|name| made_of(name, &rows)).collect();
-        self.columns.extend(made);
+        Arc::make_mut(&mut self.columns).extend(window.made(wanted, room));
+        *self = std::mem::take(self).named();
+    }
+
+    /// What changes with every prediction, apart from the rest: a small part of it.
+    pub fn moving(&self) -> Moving {
+        Moving { last: self.last, slices_dropped: self.slices_dropped, batch: self.batch.clone() }
+    }
+
+    pub fn moved(&mut self, moving: Moving) {
+        self.last = moving.last;
+        self.slices_dropped = moving.slices_dropped;
+        self.batch = moving.batch;
     }
 }
 
-/// The reference that the first window gives.
-fn made_of(name: &str, rows: &[Map<String, Value>]) -> ArmColumn {
-    let values: Vec<Option<&Value>> = rows.iter().map(|r| r.get(name).filter(|v| !v.is_null())).collect();
-    let numeric = values.iter().flatten().all(|v| number(v).is_some());
-    let (reference, counts) = if numeric {
-        let mut tally = NumberTally::default();
-        for value in &values {
-            match value.and_then(number) {
-                Some(x) => tally.add(x),
-                None => tally.missing += 1,
-            }
-        }
-        let (reference, counts) = tally.finish(None);
-        let counts = counts.map_or_else(|| reference.empty(), |c| c.0);
-        (reference, counts)
-    } else {
-        let mut tally = CategoryTally::default();
-        for value in &values {
-            match value {
-                Some(Value::String(text)) => tally.add(text.as_bytes(), 1),
-                Some(other) => tally.add(other.to_string().as_bytes(), 1),
-                None => tally.missing += 1,
-            }
-        }
-        let (reference, counts, _) = tally.finish(None);
-        (reference, counts)
-    };
-    let mut column = ArmColumn::new(name.to_owned(), FIRST_WINDOW.to_owned(), reference, counts);
-    column.sent = true;
-    column
+/// See [`Arm::moving`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moving {
+    last: Timestamp,
+    #[serde(default)]
+    slices_dropped: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<(String, Timestamp)>,
 }

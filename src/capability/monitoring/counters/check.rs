@@ -1,10 +1,13 @@
 //! From the body of a request to events: each on its own, so that one bad line costs no other.
 
-use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::{Label, Prediction};
 use super::arm::COLUMNS_MAX;
+use super::rows::{Row, Rows};
+use super::{journal, scan};
 use crate::base::{Fault, Timestamp, fault::Result};
 
 /// A body after it was unpacked.
@@ -50,82 +53,179 @@ impl Accepted {
     }
 }
 
-/// Events with the text that the journal keeps of each.
+/// Events with the text that the journal keeps of them.
 #[derive(Debug)]
 pub struct Parsed<T> {
-    pub events: Vec<T>,
-    /// A line an event.
+    pub events: T,
+    /// As the journal keeps it.
     pub body: Vec<u8>,
+    /// Bytes that it takes in memory until it is counted, about.
+    pub bytes: usize,
     pub answer: Accepted,
 }
 
 /// # Errors
 /// `Invalid` when the body is neither an array nor lines of JSON.
-pub fn parse_predictions(body: &[u8], now: Timestamp) -> Result<Parsed<Prediction>> {
-    parse(body, |p: &Prediction| prediction(p, now))
+pub fn parse_predictions(body: &[u8], now: Timestamp) -> Result<Parsed<Rows>> {
+    let listed = listed(body)?;
+    let body = listed.as_deref().unwrap_or(body);
+    let mut rows = Rows::for_bytes(body.len());
+    let (plain, answer) = taken(body, |line, at| predicted(&mut rows, line, at, now));
+    parsed(rows, &plain, answer)
 }
 
 /// # Errors
 /// As [`parse_predictions`].
-pub fn parse_labels(body: &[u8], now: Timestamp) -> Result<Parsed<Label>> {
-    parse(body, |l: &Label| label(l, now))
+pub fn parse_labels(body: &[u8], now: Timestamp) -> Result<Parsed<Vec<Label>>> {
+    let mut labels: Vec<Label> = Vec::new();
+    let listed = listed(body)?;
+    let body = listed.as_deref().unwrap_or(body);
+    let (plain, answer) = taken(body, |whole, from| {
+        let end = whole.line_end(from);
+        let line = whole.bytes[from..end].trim_ascii();
+        let read = sized(line).and_then(|()| serde_json::from_slice::<Label>(line).map_err(|e| e.to_string()));
+        (end, read.and_then(|l| label(&l, now).map(|()| labels.push(l))))
+    });
+    parsed(labels, &plain, answer)
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8], check: impl Fn(&T) -> Result<(), String>) -> Result<Parsed<T>> {
-    let mut parsed = Parsed { events: Vec::new(), body: Vec::with_capacity(body.len()), answer: Accepted::default() };
+fn parsed<T>(events: T, plain: &[u8], answer: Accepted) -> Result<Parsed<T>> {
+    Ok(Parsed { events, body: journal::packed(plain)?, bytes: plain.len(), answer })
+}
+
+/// Reads a row of the journal again.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn journalled_predictions(body: &[u8]) -> Result<Rows, String> {
+    let mut rows = Rows::default();
+    let (_, answer) = taken(body, |line, at| {
+        read(&mut rows, line, at).map_or_else(
+            |(end, why)| (end, Err(why)),
+            |(end, row)| {
+                rows.push(row);
+                (end, Ok(()))
+            },
+        )
+    });
+    answer.rejected.into_iter().next().map_or(Ok(rows), |bad| Err(bad.why))
+}
+
+/// An array, or one object over several lines, as a line an event; `None`: it is that already.
+fn listed(body: &[u8]) -> Result<Option<Vec<u8>>> {
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
-    if first == Some(&b'[') {
-        let all: Vec<serde_json::Value> = serde_json::from_slice(body).map_err(|e| {
+    let all: Vec<serde_json::Value> = if first == Some(&b'[') {
+        serde_json::from_slice(body).map_err(|e| {
             Fault::invalid("the body is no JSON array")
                 .why(e.to_string())
                 .next("NaN is no JSON: send null for a missing value")
-        })?;
-        for (index, value) in all.iter().enumerate() {
-            let line = serde_json::to_vec(value).map_err(|e| Fault::bug("event").why(e.to_string()))?;
-            parsed.take(index, &line, &check);
-        }
-        return Ok(parsed);
-    }
-    // One object over several lines is one event.
-    if first == Some(&b'{')
+        })?
+    } else if first == Some(&b'{')
         && let Ok(one) = serde_json::from_slice::<serde_json::Value>(body)
     {
-        let line = serde_json::to_vec(&one).map_err(|e| Fault::bug("event").why(e.to_string()))?;
-        parsed.take(0, &line, &check);
-        return Ok(parsed);
+        vec![one]
+    } else {
+        return Ok(None);
+    };
+    let mut lines = Vec::with_capacity(body.len());
+    for value in &all {
+        serde_json::to_writer(&mut lines, value).map_err(|e| Fault::bug("event").why(e.to_string()))?;
+        lines.push(b'\n');
     }
-    let lines = body.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    for (index, line) in lines.enumerate() {
-        parsed.take(index, line.trim_ascii(), &check);
-    }
-    Ok(parsed)
+    Ok(Some(lines))
 }
 
-impl<T: DeserializeOwned> Parsed<T> {
-    fn take(&mut self, index: usize, line: &[u8], check: &impl Fn(&T) -> Result<(), String>) {
-        if line.len() > EVENT_BYTES_MAX {
-            return self
-                .answer
-                .reject(index, format!("it has {} bytes, at most {EVENT_BYTES_MAX} are taken", line.len()));
+/// A body, which is text as a whole where nobody sent a wrong byte.
+struct Text<'a> {
+    bytes: &'a [u8],
+    text: Option<&'a str>,
+}
+
+impl Text<'_> {
+    fn line_end(&self, from: usize) -> usize {
+        self.bytes[from..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| from + n)
+    }
+}
+
+/// Has every line taken, and gives back those that were: the body itself, if all of them.
+fn taken(
+    body: &[u8],
+    mut take: impl FnMut(&Text<'_>, usize) -> (usize, Result<(), String>),
+) -> (Cow<'_, [u8]>, Accepted) {
+    let whole = Text { bytes: body, text: std::str::from_utf8(body).ok() };
+    let (mut answer, mut kept, mut at) = (Accepted::default(), None::<Vec<u8>>, 0);
+    for index in 0.. {
+        while body.get(at).is_some_and(u8::is_ascii_whitespace) {
+            at += 1;
         }
-        let event: T = match serde_json::from_slice(line) {
-            Ok(event) => event,
-            Err(e) => return self.answer.reject(index, e.to_string()),
-        };
-        match check(&event) {
+        if at >= body.len() {
+            break;
+        }
+        let (end, took) = take(&whole, at);
+        match took {
             Ok(()) => {
-                self.body.extend_from_slice(line);
-                self.body.push(b'\n');
-                self.events.push(event);
-                self.answer.accepted += 1;
+                answer.accepted += 1;
+                if let Some(kept) = &mut kept {
+                    kept.extend_from_slice(&body[at..end]);
+                    kept.push(b'\n');
+                }
             }
-            Err(why) => self.answer.reject(index, why),
+            Err(why) => {
+                answer.reject(index, why);
+                kept.get_or_insert_with(|| body[..at].to_vec());
+            }
         }
+        at = end;
+    }
+    (kept.map_or(Cow::Borrowed(body), Cow::Owned), answer)
+}
+
+fn sized(line: &[u8]) -> Result<(), String> {
+    if line.len() > EVENT_BYTES_MAX {
+        return Err(format!("it has {} bytes, at most {EVENT_BYTES_MAX} are taken", line.len()));
+    }
+    Ok(())
+}
+
+/// Takes the prediction that begins here.
+fn predicted(rows: &mut Rows, whole: &Text<'_>, from: usize, now: Timestamp) -> (usize, Result<(), String>) {
+    let mark = rows.mark();
+    let (end, row) = match read(rows, whole, from) {
+        Ok((end, row)) => (end, sized(&whole.bytes[from..end]).map(|()| row)),
+        Err((end, why)) => (end, Err(why)),
+    };
+    let checked = row.and_then(|row| prediction(rows, &row, now).map(|()| row));
+    match checked {
+        Ok(row) => {
+            rows.push(row);
+            (end, Ok(()))
+        }
+        Err(why) => {
+            rows.back(mark);
+            (end, Err(why))
+        }
+    }
+}
+
+/// The short way where it is sure, else the long one.
+fn read(rows: &mut Rows, whole: &Text<'_>, from: usize) -> Result<(usize, Row), (usize, String)> {
+    let mark = rows.mark();
+    if let Some((row, end)) = whole.text.and_then(|text| scan::event(rows, text, from)) {
+        return Ok((end, row));
+    }
+    rows.back(mark);
+    let end = whole.line_end(from);
+    let line = whole.bytes[from..end].trim_ascii();
+    sized(line).map_err(|why| (end, why))?;
+    match serde_json::from_slice::<Prediction>(line) {
+        Ok(p) => Ok((end, rows.row_of(&p))),
+        Err(e) => Err((end, e.to_string())),
     }
 }
 
 fn named(what: &str, text: &str, max: usize) -> Result<(), String> {
-    if text.is_empty() || text.len() > max || text.chars().any(char::is_control) {
+    let plain = text.bytes().all(|b| (b' '..0x7f).contains(&b));
+    if text.is_empty() || text.len() > max || !plain && text.chars().any(char::is_control) {
         return Err(format!("{what} is 1 to {max} bytes of printable text"));
     }
     Ok(())
@@ -139,20 +239,25 @@ fn timely(time: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
     }
 }
 
-fn prediction(p: &Prediction, now: Timestamp) -> Result<(), String> {
-    named("id", &p.id, ID_BYTES_MAX)?;
-    named("service", &p.service, NAME_BYTES_MAX)?;
-    for (what, name) in [("version", &p.version), ("model", &p.model), ("batch", &p.batch)] {
-        name.as_deref().map_or(Ok(()), |name| named(what, name, NAME_BYTES_MAX))?;
+fn prediction(rows: &Rows, row: &Row, now: Timestamp) -> Result<(), String> {
+    named("id", rows.text(row.id), ID_BYTES_MAX)?;
+    let who = &rows.who[row.who as usize];
+    // The first row of a version is asked; the others have the same names.
+    if who.predictions == 0 {
+        named("service", &who.service, NAME_BYTES_MAX)?;
+        named("version", &who.version, NAME_BYTES_MAX)?;
+        who.model.as_deref().map_or(Ok(()), |name| named("model", name, NAME_BYTES_MAX))?;
     }
-    timely(p.time, now)?;
-    if p.features.len() > COLUMNS_MAX {
-        return Err(format!("it has {} features, at most {COLUMNS_MAX} are taken", p.features.len()));
+    row.batch.map_or(Ok(()), |batch| named("batch", rows.text(batch), NAME_BYTES_MAX))?;
+    timely(row.time, now)?;
+    if row.features.len as usize > COLUMNS_MAX {
+        return Err(format!("it has {} features, at most {COLUMNS_MAX} are taken", row.features.len));
     }
-    if p.slices.len() > SLICES_OF_ONE_MAX {
-        return Err(format!("it is in {} slices, at most {SLICES_OF_ONE_MAX} are taken", p.slices.len()));
+    let slices = rows.slices_of(row);
+    if slices.len() > SLICES_OF_ONE_MAX {
+        return Err(format!("it is in {} slices, at most {SLICES_OF_ONE_MAX} are taken", slices.len()));
     }
-    p.slices.iter().try_for_each(|(k, v)| {
+    slices.iter().map(|number| rows.slice(*number)).try_for_each(|(k, v)| {
         named("a slice's name", k, NAME_BYTES_MAX).and_then(|()| named("a slice's value", v, NAME_BYTES_MAX))
     })
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
@@ -11,7 +12,9 @@ use tokio::sync::oneshot;
 
 use super::super::Prediction;
 use super::arm::Arm;
+use super::first::FirstWindow;
 use super::ingest::{Counters, Inner, Job};
+use super::journal;
 use super::store::{self, Position, Row};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::datasets::profile::Reference;
@@ -104,13 +107,20 @@ pub(super) async fn erase(inner: &Inner, person: &Person, really: bool, now: Tim
     let theirs = |line: &[u8]| serde_json::from_slice::<OfId<'_>>(line).is_ok_and(|e| ids.contains(e.id.as_ref()));
     erased.labels = each_row(inner, really, 1, theirs).await?;
     each_row(inner, really, 0, theirs).await?;
-    let (arms, slices) = of_arms(inner, person, &asked, &mut erased);
+    let Found { arms, mut windows, slices } = of_arms(inner, person, &asked, &mut erased);
     if !really {
         return Ok(erased);
     }
     let mut tx = inner.db.begin_erasing().await?;
     for (number, arm) in &arms {
         store::put_arm(&mut tx, *number, arm).await?;
+    }
+    for (number, window) in &mut windows {
+        store::forget_first(&mut tx, *number).await?;
+        if let Some(part) = window.fresh() {
+            store::put_first(&mut tx, *number, 0, &part).await?;
+        }
+        window.stored = window.len();
     }
     for slice in &slices {
         store::remove_slice(&mut tx, slice).await?;
@@ -119,10 +129,12 @@ pub(super) async fn erase(inner: &Inner, person: &Person, really: bool, now: Tim
     let mut state = inner.state();
     for (number, arm) in arms {
         if let Some(known) = state.arms.get_mut(number as usize) {
-            *known = arm.woken();
+            *known = arm.indexed();
         }
     }
-    state.cells.retain(|key, _| !slices.contains(&key.slice));
+    state.firsts.extend(windows);
+    let numbers: BTreeSet<u32> = slices.iter().filter_map(|slice| state.slices.find(slice)).collect();
+    state.cells.retain(|key, _| !numbers.contains(&key.slice));
     ids.iter().for_each(|id| state.ledger.remove(id));
     Ok(erased)
 }
@@ -138,19 +150,26 @@ async fn find(inner: &Inner, person: &Person) -> Result<(BTreeSet<String>, Vec<P
         let rows = store::journal(inner.db.read(), after).await?;
         let Some(last) = rows.last() else { return Ok((ids, asked)) };
         after = last.seq;
-        for line in rows.iter().filter(|r| r.kind == 0).flat_map(lines) {
-            let one: Option<Prediction> =
-                person.may_stand_in(line).then(|| serde_json::from_slice(line).ok()).flatten();
-            if let Some(p) = one.filter(|p| person.is_of(p)) {
-                ids.insert(p.id.clone());
-                asked.push(p);
+        for row in rows.iter().filter(|r| r.kind == 0) {
+            for line in lines(&plain(row)?) {
+                let one: Option<Prediction> =
+                    person.may_stand_in(line).then(|| serde_json::from_slice(line).ok()).flatten();
+                if let Some(p) = one.filter(|p| person.is_of(p)) {
+                    ids.insert(p.id.clone());
+                    asked.push(p);
+                }
             }
         }
     }
 }
 
-fn lines(row: &Row) -> impl Iterator<Item = &[u8]> {
-    row.body.split(|b| *b == b'\n').filter(|l| !l.is_empty())
+fn plain(row: &Row) -> Result<Cow<'_, [u8]>> {
+    let damaged = || Fault::bug(format!("row {} of the journal of predictions cannot be read", row.seq));
+    journal::plain(&row.body).map_err(|why| damaged().why(why).next("restore the last backup"))
+}
+
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty())
 }
 
 /// Rewrites every row of a kind without the lines that `goes` names; answers how many went, or would.
@@ -162,8 +181,9 @@ async fn each_row(inner: &Inner, really: bool, kind: i64, goes: impl Fn(&[u8]) -
         after = last.seq;
         let mut changed = Vec::new();
         for row in rows.iter().filter(|r| r.kind == kind) {
-            let (mut body, mut left, mut taken) = (Vec::with_capacity(row.body.len()), 0, 0);
-            for line in lines(row) {
+            let whole = plain(row)?;
+            let (mut body, mut left, mut taken) = (Vec::with_capacity(whole.len()), 0, 0);
+            for line in lines(&whole) {
                 if goes(line) {
                     taken += 1;
                 } else {
@@ -174,7 +194,7 @@ async fn each_row(inner: &Inner, really: bool, kind: i64, goes: impl Fn(&[u8]) -
             }
             if taken > 0 {
                 gone += taken;
-                changed.push((row.seq, left, body));
+                changed.push((row.seq, left, journal::packed(&body)?));
             }
         }
         if really && !changed.is_empty() {
@@ -197,27 +217,30 @@ async fn rewrite(inner: &Inner, changed: Vec<(i64, i64, Vec<u8>)>, events: u64) 
     Ok(())
 }
 
-/// Versions as they are without this person, and the slices that go.
-fn of_arms(
-    inner: &Inner,
-    person: &Person,
-    asked: &[Prediction],
-    erased: &mut Erased,
-) -> (Vec<(u32, Arm)>, BTreeSet<String>) {
+/// Versions and first windows as they are without this person, and the slices that go.
+struct Found {
+    arms: Vec<(u32, Arm)>,
+    windows: Vec<(u32, FirstWindow)>,
+    slices: BTreeSet<String>,
+}
+
+fn of_arms(inner: &Inner, person: &Person, asked: &[Prediction], erased: &mut Erased) -> Found {
     let state = inner.state();
-    let (mut arms, mut slices) = (Vec::new(), BTreeSet::new());
+    let (mut arms, mut windows, mut slices) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (number, known) in (0..).zip(&state.arms) {
         let mut arm = known.clone();
         let own: BTreeSet<String> = arm.slices.iter().filter(|s| person.is_slice(s)).cloned().collect();
         arm.slices.retain(|s| !own.contains(s));
         slices.extend(own);
-        if let Some(first) = &mut arm.first {
-            let before = first.len();
-            first.retain(|row| !is_theirs(row, person, asked));
-            erased.samples += (before - first.len()) as u64;
+        if let Some(window) = state.firsts.get(&number)
+            && let Some(left) = window.without(|row| is_theirs(row, person, asked))
+        {
+            erased.samples += (window.len() - left.len()) as u64;
+            arm.first_rows = Some(left.len());
+            windows.push((number, left));
         }
         if let Person::Key(key) = person {
-            for column in &mut arm.columns {
+            for column in Arc::make_mut(&mut arm.columns) {
                 if let Reference::Categories(bins) = &mut column.reference {
                     bins.top.iter_mut().filter(|name| *name == key).for_each(|name| ERASED.clone_into(name));
                 }
@@ -228,7 +251,7 @@ fn of_arms(
         }
     }
     erased.slices = slices.len() as u64;
-    (arms, slices)
+    Found { arms, windows, slices }
 }
 
 /// A row of a first window holds features only: it is a person's when it holds their key, or just what they sent.

@@ -1,13 +1,17 @@
 //! From memory to the cells: counts, versions and the journal's position in one transaction; and what a failed commit left in doubt.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use super::super::{Label, Prediction};
-use super::arm::Arm;
+use super::super::Label;
+use super::arm::{Arm, Moving};
+use super::check;
+use super::first::FirstPart;
 use super::ingest::Inner;
-use super::state::Batch;
+use super::names::Quickly;
+use super::state::{Batch, CellKey, Oddities, State};
 use super::store::{self, HOUR, MINUTE, Position, Row};
+use super::tally::Cell;
 use crate::base::{Fault, Timestamp, fault::Result};
 
 /// The journal's last part is kept: so many events, and bytes, at most.
@@ -51,9 +55,7 @@ pub(super) async fn settle(inner: &Inner) -> Result<()> {
             Ok(())
         }
         (Ok(true), Some(Doubt::Fold(_))) => {
-            let mut state = inner.state();
-            state.cells.clear();
-            state.touched.clear();
+            inner.state().folded();
             Ok(())
         }
         _ => Ok(()),
@@ -83,36 +85,86 @@ async fn fold_if(inner: &Inner, now: Timestamp, anyway: bool) -> Result<()> {
     }
     let seq = inner.seq.load(Ordering::Relaxed);
     let _gate = inner.gate.write().await;
-    let (cells, arms, odd) = {
+    // Readers wait at the gate, and nothing is counted meanwhile: the counts need not be copied.
+    let cells = std::mem::take(&mut inner.state().cells);
+    let written = write(inner, &cells, (seq, now), anyway).await;
+    let mut state = inner.state();
+    state.cells = cells;
+    if written? {
+        state.folded();
+    }
+    Ok(())
+}
+
+/// What is there to be written of versions.
+struct Changed {
+    arms: Vec<(u32, Arm)>,
+    moved: Vec<(u32, Moving)>,
+    first: Vec<(u32, usize, FirstPart)>,
+    filled: Vec<u32>,
+    odd: Oddities,
+}
+
+fn changed(state: &State) -> Changed {
+    let of = |n: u32| &state.arms[n as usize];
+    let touched = |whole: bool| state.touched.iter().filter(move |(_, w)| **w == whole).map(|(n, _)| *n);
+    let window = |n: &u32| {
+        let window = state.firsts.get(n)?;
+        Some((*n, window.stored, window.fresh()?))
+    };
+    Changed {
+        arms: touched(true).map(|n| (n, of(n).clone())).collect(),
+        moved: touched(false).map(|n| (n, of(n).moving())).collect(),
+        first: state.touched.keys().filter_map(window).collect(),
+        filled: state.filled.iter().copied().collect(),
+        odd: state.odd,
+    }
+}
+
+/// Answers whether there was anything.
+async fn write(
+    inner: &Inner,
+    cells: &Quickly<CellKey, Cell>,
+    (seq, now): (i64, Timestamp),
+    anyway: bool,
+) -> Result<bool> {
+    let changed = changed(&inner.state());
+    let slices: Vec<(CellKey, String)> = {
         let state = inner.state();
-        let arms: Vec<(u32, Arm)> = state.touched.iter().map(|n| (*n, state.arms[*n as usize].clone())).collect();
-        (state.cells.clone(), arms, state.odd)
+        cells.keys().map(|key| (*key, state.slices.name(key.slice).to_owned())).collect()
     };
     let mut tx = inner.db.begin().await?;
-    for (key, cell) in &cells {
-        store::add_cell(&mut tx, (key.arm, &key.slice, key.minute, MINUTE), cell).await?;
+    for (key, slice) in &slices {
+        store::add_cell(&mut tx, (key.arm, slice, key.minute, MINUTE), &cells[key]).await?;
     }
-    for (number, arm) in &arms {
+    for (number, arm) in &changed.arms {
         store::put_arm(&mut tx, *number, arm).await?;
+    }
+    for (number, moving) in &changed.moved {
+        store::move_arm(&mut tx, *number, moving).await?;
+    }
+    for number in &changed.filled {
+        store::forget_first(&mut tx, *number).await?;
+    }
+    for (number, row, part) in &changed.first {
+        store::put_first(&mut tx, *number, *row, part).await?;
     }
     let before = (now.0.div_euclid(60_000_000) - MINUTES_KEPT).div_euclid(HOUR) * HOUR;
     let rolled = store::roll_up(&mut tx, before).await?;
-    if cells.is_empty() && arms.is_empty() && rolled == 0 && !anyway {
+    let nothing = cells.is_empty() && changed.arms.is_empty() && changed.moved.is_empty() && rolled == 0;
+    if nothing && !anyway {
         tx.rollback().await;
-        return Ok(());
+        return Ok(false);
     }
     let forgotten = inner.forgotten.load(Ordering::Relaxed);
     store::forget(&mut tx, forgotten).await?;
     let erased = u64::try_from(inner.erased.load(Ordering::Relaxed)).unwrap_or(0);
-    store::put_position(&mut tx, seq, &Position { odd, forgotten, erased }).await?;
+    store::put_position(&mut tx, seq, &Position { odd: changed.odd, forgotten, erased }).await?;
     if let Err(fault) = tx.commit().await {
         *inner.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Doubt::Fold(seq));
         return Err(fault);
     }
-    let mut state = inner.state();
-    state.cells.clear();
-    state.touched.clear();
-    Ok(())
+    Ok(true)
 }
 
 /// Marks the oldest part of the journal to be forgotten, where it is more than is kept.
@@ -136,19 +188,20 @@ async fn evict(inner: &Inner) -> Result<()> {
 /// # Errors
 /// `Bug` when it is damaged.
 pub(super) fn batch_of(row: &Row) -> Result<Batch> {
-    let damaged = |e: serde_json::Error| {
+    let damaged = |why: String| {
         Fault::bug(format!("row {} of the journal of predictions cannot be read", row.seq))
-            .why(e.to_string())
+            .why(why)
             .next("restore the last backup")
     };
+    let lines = super::journal::plain(&row.body).map_err(damaged)?;
     let mut batch =
-        Batch { seq: row.seq, arrived: Timestamp(row.arrived), predictions: Vec::new(), labels: Vec::new() };
-    for line in row.body.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-        if row.kind == 0 {
-            batch.predictions.push(serde_json::from_slice::<Prediction>(line).map_err(damaged)?);
-        } else {
-            batch.labels.push(serde_json::from_slice::<Label>(line).map_err(damaged)?);
-        }
+        Batch { seq: row.seq, arrived: Timestamp(row.arrived), predictions: Arc::default(), labels: Vec::new() };
+    if row.kind == 0 {
+        batch.predictions = Arc::new(check::journalled_predictions(&lines).map_err(damaged)?);
+        return Ok(batch);
+    }
+    for line in lines.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()) {
+        batch.labels.push(serde_json::from_slice::<Label>(line).map_err(|e| damaged(e.to_string()))?);
     }
     Ok(batch)
 }

@@ -1,6 +1,6 @@
 //! The way in: a bounded queue, one writer, one commit for all that wait. What cannot be taken is refused and counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,8 @@ use super::arm::{Arm, Task};
 use super::check::{Accepted, Parsed};
 use super::erase::{Erased, Person};
 use super::fold::{self, Doubt};
-use super::state::{Batch, Oddities, State, version_of};
+use super::rows::Rows;
+use super::state::{Batch, Oddities, State};
 use super::store::{self, Row};
 use super::{erase, keep, training};
 use crate::base::{Fault, Timestamp, fault::Result};
@@ -122,7 +123,7 @@ impl Counters {
         let (position, kept) = store::position(db.read()).await?;
         let mut state = State { odd: kept.odd, ..State::default() };
         for arm in store::arms(db.read()).await? {
-            state.add_arm(arm);
+            state.add(arm.0, arm.1);
         }
         let mut after = 0;
         loop {
@@ -170,31 +171,30 @@ impl Counters {
     ///
     /// # Errors
     /// `Unavailable` when more comes than can be taken, or the store refuses; then none was taken.
-    pub async fn predictions(&self, parsed: Parsed<Prediction>, now: Timestamp) -> Result<Accepted> {
-        let Parsed { events, body, answer } = parsed;
-        let named: BTreeSet<(&str, &str)> = events.iter().map(|p| (p.service.as_str(), version_of(p))).collect();
+    pub async fn predictions(&self, parsed: Parsed<Rows>, now: Timestamp) -> Result<Accepted> {
+        let Parsed { events, body, bytes, answer } = parsed;
+        let events = Arc::new(events);
+        let came = || events.who.iter().filter(|who| who.predictions > 0);
         let (fresh, known) = {
             let state = self.inner.state();
-            let new = |(s, v): &&(&str, &str)| !state.arm_of.contains_key(&((*s).to_owned(), (*v).to_owned()));
-            (named.iter().filter(new).count(), state.arms.len())
+            let mut new: Vec<(&str, &str)> = came().map(|w| (w.service.as_str(), w.version.as_str())).collect();
+            new.retain(|(service, version)| state.number(service, version).is_none());
+            new.sort_unstable();
+            new.dedup();
+            (new.len(), state.arms.len())
         };
         if fresh > 0 && known + fresh > ARMS_MAX {
             return Err(Fault::refused(format!("predictions of {fresh} new versions were not taken"))
                 .why(format!("{ARMS_MAX} versions of services are watched at most"))
                 .next("send stable names of services and versions"));
         }
-        let mut came: BTreeMap<(String, String), Since> = BTreeMap::new();
-        for p in &events {
-            let sum = came.entry((p.service.clone(), version_of(p).to_owned())).or_default();
-            sum.predictions += 1;
-            sum.errors += u64::from(p.error.is_some());
-        }
-        self.put(Batch { seq: 0, arrived: now, predictions: events, labels: Vec::new() }, body).await?;
+        let batch = Batch { seq: 0, arrived: now, predictions: events.clone(), labels: Vec::new() };
+        self.put(batch, body, bytes).await?;
         let mut since = self.inner.since.lock().unwrap_or_else(PoisonError::into_inner);
-        for (version, n) in came {
-            let sum = since.entry(version).or_default();
-            sum.predictions += n.predictions;
-            sum.errors += n.errors;
+        for who in came() {
+            let sum = since.entry((who.service.clone(), who.version.clone())).or_default();
+            sum.predictions += who.predictions;
+            sum.errors += who.errors;
         }
         drop(since);
         Ok(answer)
@@ -202,18 +202,19 @@ impl Counters {
 
     /// # Errors
     /// As [`Self::predictions`].
-    pub async fn labels(&self, parsed: Parsed<Label>, now: Timestamp) -> Result<Accepted> {
-        let Parsed { events, body, answer } = parsed;
-        self.put(Batch { seq: 0, arrived: now, predictions: Vec::new(), labels: events }, body).await?;
+    pub async fn labels(&self, parsed: Parsed<Vec<Label>>, now: Timestamp) -> Result<Accepted> {
+        let Parsed { events, body, bytes, answer } = parsed;
+        let batch = Batch { seq: 0, arrived: now, predictions: Arc::default(), labels: events };
+        self.put(batch, body, bytes).await?;
         Ok(answer)
     }
 
-    async fn put(&self, batch: Batch, body: Vec<u8>) -> Result<()> {
+    async fn put(&self, batch: Batch, body: Vec<u8>, bytes: usize) -> Result<()> {
         let events = batch.predictions.len() + batch.labels.len();
         if events == 0 {
             return Ok(());
         }
-        let bytes = u32::try_from(body.len().clamp(1, QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(bytes.clamp(1, QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
         let gone = || Fault::unavailable("the agent is stopping; nothing was taken").next("send it again");
         let room = tokio::time::timeout(PATIENCE, self.room.clone().acquire_many_owned(bytes)).await;
         let Ok(room) = room else {
@@ -355,14 +356,13 @@ async fn append(inner: &Inner, writes: &mut [Write]) -> Result<()> {
 /// Versions that are seen for the first time, each with its training profile.
 async fn fresh_arms(inner: &Inner, writes: &[Write]) -> Result<Vec<Arm>> {
     let mut fresh: Vec<Arm> = Vec::new();
-    for p in writes.iter().flat_map(|w| &w.batch.predictions) {
-        let version = version_of(p);
-        let known = inner.state().arm_of.contains_key(&(p.service.clone(), version.to_owned()))
-            || fresh.iter().any(|a| a.service == p.service && a.version == version);
+    for who in writes.iter().flat_map(|w| &w.batch.predictions.who).filter(|who| who.predictions > 0) {
+        let known = inner.state().number(&who.service, &who.version).is_some()
+            || fresh.iter().any(|a| a.service == who.service && a.version == who.version);
         if !known {
-            let model = p.model.clone().unwrap_or_else(|| p.service.clone());
-            let profile = training::profile(inner, &model, version).await;
-            fresh.push(Arm::new(&p.service, version, p.model.clone(), profile));
+            let model = who.model.clone().unwrap_or_else(|| who.service.clone());
+            let profile = training::profile(inner, &model, &who.version).await;
+            fresh.push(Arm::new(&who.service, &who.version, who.model.clone(), profile));
         }
     }
     Ok(fresh)

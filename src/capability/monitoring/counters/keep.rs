@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
+use super::first::FirstWindow;
 use super::ingest::{Counters, Inner, Job};
 use super::{fold, store};
 use crate::base::stats::sketch::Sketch;
@@ -63,10 +64,8 @@ impl Counters {
     /// Versions that last answered before a moment and whose first predictions never became a reference; and their bytes.
     pub fn samples_before(&self, before: Timestamp) -> (u64, u64) {
         let state = self.inner.state();
-        let old =
-            state.arms.iter().filter(|a| a.last < before).filter_map(|a| a.first.as_ref()).filter(|f| !f.is_empty());
-        let size = |rows: &Vec<_>| serde_json::to_vec(rows).map_or(0, |text| text.len() as u64);
-        old.fold((0, 0), |(n, bytes), rows| (n + 1, bytes + size(rows)))
+        let old = |(n, window): &(&u32, &FirstWindow)| state.arms[**n as usize].last < before && window.len() > 0;
+        state.firsts.iter().filter(old).fold((0, 0), |(n, bytes), (_, window)| (n + 1, bytes + window.bytes()))
     }
 
     /// Takes them away; a version that comes back begins its first window anew.
@@ -76,14 +75,16 @@ impl Counters {
     pub async fn forget_samples(&self, before: Timestamp, now: Timestamp) -> Result<()> {
         {
             let mut state = self.inner.state();
-            let mut touched = Vec::new();
-            for (number, arm) in (0..).zip(&mut state.arms) {
-                if arm.last < before && arm.first.as_ref().is_some_and(|f| !f.is_empty()) {
-                    arm.first = Some(Vec::new());
-                    touched.push(number);
+            let state = &mut *state;
+            for (number, window) in &mut state.firsts {
+                let arm = &mut state.arms[*number as usize];
+                if arm.last < before && window.len() > 0 {
+                    *window = FirstWindow::default();
+                    arm.first_rows = Some(0);
+                    state.filled.insert(*number);
+                    state.touched.insert(*number, true);
                 }
             }
-            state.touched.extend(touched);
         }
         self.fold(now).await
     }

@@ -6,12 +6,20 @@
 
 mod arm;
 mod check;
+mod count;
 mod erase;
+mod first;
 mod fold;
 mod ingest;
+mod journal;
+mod judged;
 mod keep;
 mod ledger;
+mod names;
+mod packed;
 mod read;
+mod rows;
+mod scan;
 mod state;
 mod store;
 mod tally;
@@ -22,7 +30,8 @@ pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_
 pub use erase::{ERASED, Erased, Person};
 pub use ingest::{Counters, Since, Standing, VersionStanding};
 pub use keep::OldEvents;
-pub use read::{Counted, Recount, Stretch, together};
+pub use read::{Counted, Lived, Recount, Stretch, together};
+pub use rows::Rows;
 pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;
 pub use tally::{Cell, NUMBER_UNIT, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};

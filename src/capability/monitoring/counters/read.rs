@@ -1,6 +1,6 @@
 //! Reading the counters: what the cells hold and what memory holds beyond them; and counting anew from the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::arm::Arm;
 use super::fold;
 use super::ingest::Counters;
-use super::state::State;
+use super::state::{ALL, State};
 use super::store::{self, HOUR, MINUTE};
 use super::tally::{Cell, Tally};
 use crate::base::{Fault, Timestamp, fault::Result};
@@ -49,6 +49,14 @@ impl Stretch {
     pub fn all(&self) -> Option<&Cell> {
         self.slices.get("")
     }
+}
+
+/// How long a version answered: minutes in which it did, and hours where minutes are no longer kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lived {
+    pub minutes: u64,
+    pub predictions: u64,
+    pub errors: u64,
 }
 
 /// What was counted in all of them together.
@@ -112,9 +120,10 @@ impl Counters {
         }
         let state = self.inner.state();
         for (key, cell) in &state.cells {
-            let wanted = slice.is_none_or(|s| s == key.slice);
+            let name = state.slices.name(key.slice);
+            let wanted = slice.is_none_or(|s| s == name);
             if key.arm == number && wanted && (first..end).contains(&key.minute) {
-                slices.entry(key.slice.clone()).or_default().merge(cell);
+                slices.entry(name.to_owned()).or_default().merge(cell);
             }
         }
         let arm = state.arms.get(number as usize).cloned().ok_or_else(|| Fault::bug("no such version"))?;
@@ -136,11 +145,38 @@ impl Counters {
             }
         }
         for (key, cell) in &self.inner.state().cells {
-            if key.arm == number && key.slice.is_empty() && (first..end).contains(&key.minute) {
+            if key.arm == number && key.slice == ALL && (first..end).contains(&key.minute) {
                 sum.merge(&cell.tally);
             }
         }
         Ok(sum)
+    }
+
+    /// How long and how often a version answered.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn lived(&self, service: &str, version: &str, now: Timestamp) -> Result<Lived> {
+        let Some(number) = self.inner.state().number(service, version) else { return Ok(Lived::default()) };
+        let end = now.0.div_euclid(MINUTE_US) + 1;
+        let _gate = self.inner.gate.read().await;
+        let mut lived = Lived::default();
+        let mut minutes: BTreeSet<i64> = BTreeSet::new();
+        for (minute, span, tally) in store::tallies(self.inner.db.read(), number, 0, end).await? {
+            lived.predictions += tally.n;
+            lived.errors += tally.errors;
+            if tally.n > 0 {
+                minutes.extend(minute..minute + span.max(1));
+            }
+        }
+        for (key, cell) in &self.inner.state().cells {
+            if key.arm == number && key.slice == ALL && key.minute < end && cell.tally.n > 0 {
+                lived.predictions += cell.tally.n;
+                lived.errors += cell.tally.errors;
+                minutes.insert(key.minute);
+            }
+        }
+        Ok(Lived { minutes: minutes.len() as u64, ..lived })
     }
 
     /// The same in stretches of so many minutes, oldest first, those in which nothing was counted too. A cell of a whole hour
@@ -174,14 +210,16 @@ impl Counters {
                 stretch.slices.entry(p.slice.clone()).or_default().merge(&p.cell);
             }
         }
-        for (key, cell) in &self.inner.state().cells {
-            let wanted = slice.is_none_or(|s| s == key.slice);
+        let state = self.inner.state();
+        for (key, cell) in &state.cells {
+            let name = state.slices.name(key.slice);
+            let wanted = slice.is_none_or(|s| s == name);
             if key.arm == number
                 && wanted
                 && (first..end).contains(&key.minute)
                 && let Some(stretch) = all.get_mut(place(key.minute))
             {
-                stretch.slices.entry(key.slice.clone()).or_default().merge(cell);
+                stretch.slices.entry(name.to_owned()).or_default().merge(cell);
             }
         }
         Ok(all)
@@ -244,7 +282,8 @@ impl Counters {
         let mut anew: BTreeMap<(u32, String), Cell> = BTreeMap::new();
         for (key, cell) in &fresh.cells {
             if arms.iter().any(|(n, _)| *n == key.arm) {
-                anew.entry((key.arm, key.slice.clone())).or_default().merge(cell);
+                let slice = fresh.slices.name(key.slice).to_owned();
+                anew.entry((key.arm, slice)).or_default().merge(cell);
             }
         }
         let (kept_digest, anew_digest) = (digest(&kept)?, digest(&anew)?);

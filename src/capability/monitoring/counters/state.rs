@@ -1,34 +1,40 @@
 //! The counters as they follow from the journal: applying a batch is a pure function of what is here and of the batch, so that
 //! a restart that replays it comes to the same.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::super::{Label, Prediction, Score};
-use super::arm::{Arm, PREDICTION, SCORE, SLICES_MAX, Task};
+use super::super::Label;
+use super::arm::{Arm, SLICES_MAX, Task};
+use super::first::FirstWindow;
 use super::ledger::{Entry, Kept, Ledger, Said};
-use super::tally::{Cell, NUMBER_UNIT, SCORE_BINS, Tally, UNIT, add, pair};
+use super::names::{Names, Quickly};
+use super::rows::{Row, Rows, Scored, Val};
+use super::tally::Cell;
 use crate::base::Timestamp;
-use crate::base::stats::binary::log_loss_of;
-use crate::capability::datasets::profile::{Counts, hash};
 
 /// Where something is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellKey {
     pub arm: u32,
-    /// Empty: all predictions.
-    pub slice: String,
+    /// See [`State::slices`].
+    pub slice: u32,
     /// Minutes since 1970.
     pub minute: i64,
 }
+
+/// The number of the slice that holds all predictions.
+pub const ALL: u32 = 0;
 
 /// One row of the journal.
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub seq: i64,
     pub arrived: Timestamp,
-    pub predictions: Vec<Prediction>,
+    pub predictions: Arc<Rows>,
     pub labels: Vec<Label>,
 }
 
@@ -46,365 +52,289 @@ pub struct Oddities {
     pub labels_unknown: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     pub arms: Vec<Arm>,
-    pub arm_of: HashMap<(String, String), u32>,
+    pub arm_of: HashMap<String, HashMap<String, u32>>,
+    /// First windows that are not full.
+    pub firsts: BTreeMap<u32, FirstWindow>,
+    /// Those whose rows the store is to forget at the next fold: they are full, or were taken away.
+    pub filled: BTreeSet<u32>,
     /// Counted since the last fold.
-    pub cells: HashMap<CellKey, Cell>,
-    /// Arms that changed since the last fold.
-    pub touched: std::collections::BTreeSet<u32>,
+    pub cells: Quickly<CellKey, Cell>,
+    /// Texts of slices by their number; the first one is everything.
+    pub slices: Names,
+    /// Arms that changed since the last fold, and whether more of them did than moves with every prediction.
+    pub touched: BTreeMap<u32, bool>,
     pub ledger: Ledger,
     pub odd: Oddities,
     /// While replaying what is counted already.
     pub only_ledger: bool,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            arms: Vec::new(),
+            arm_of: HashMap::new(),
+            firsts: BTreeMap::new(),
+            filled: BTreeSet::new(),
+            cells: Quickly::default(),
+            slices: std::iter::once("").collect(),
+            touched: BTreeMap::new(),
+            ledger: Ledger::default(),
+            odd: Oddities::default(),
+            only_ledger: false,
+        }
+    }
+}
+
 /// The version of those who say none.
 pub const UNVERSIONED: &str = "-";
-
-pub fn version_of(p: &Prediction) -> &str {
-    p.version.as_deref().unwrap_or(UNVERSIONED)
-}
 
 /// A value as the name of a class: truths and falsehoods of all kinds are "1" and "0".
 pub fn class_of(value: &Value) -> Option<String> {
     match value {
         Value::Bool(b) => Some(u8::from(*b).to_string()),
-        Value::Number(n) => {
-            let x = n.as_f64()?;
-            Some(if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x:.0}") } else { x.to_string() })
-        }
-        Value::String(text) => Some(match text.trim() {
-            "true" | "True" | "TRUE" => "1".to_owned(),
-            "false" | "False" | "FALSE" => "0".to_owned(),
-            text => text
-                .parse::<f64>()
-                .ok()
-                .filter(|x| x.fract() == 0.0)
-                .map_or_else(|| text.to_owned(), |x| format!("{x:.0}")),
-        }),
+        Value::Number(n) => n.as_f64().map(class_of_number),
+        Value::String(text) => Some(class_of_text(text).into_owned()),
         _ => None,
     }
 }
 
+pub fn class_of_number(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x:.0}") } else { x.to_string() }
+}
+
+pub fn class_of_text(text: &str) -> Cow<'_, str> {
+    match text.trim() {
+        "true" | "True" | "TRUE" => Cow::Borrowed("1"),
+        "false" | "False" | "FALSE" => Cow::Borrowed("0"),
+        text => {
+            let whole = text.parse::<f64>().ok().filter(|x| x.fract() == 0.0);
+            whole.map_or(Cow::Borrowed(text), |x| Cow::Owned(format!("{x:.0}")))
+        }
+    }
+}
+
+/// A prediction that is new and whose columns are to be counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub arm: u32,
+    pub row: u32,
+    pub minute: i64,
+    /// Its answer is no column.
+    pub free_text: bool,
+}
+
+/// What the numbers of a batch mean here.
+pub(super) struct Meaning {
+    arms: Vec<Option<u32>>,
+    /// Slices of an arm by the batch's number: the number here, none where there is no room.
+    slices: Quickly<(u32, u32), Option<u32>>,
+    /// Of the row in hand.
+    found: Vec<u32>,
+    dropped: u64,
+}
+
 impl State {
+    pub fn number(&self, service: &str, version: &str) -> Option<u32> {
+        self.arm_of.get(service)?.get(version).copied()
+    }
+
     pub fn add_arm(&mut self, arm: Arm) -> u32 {
+        let window = arm.first_rows.map(|_| FirstWindow::default());
+        self.add(arm, window)
+    }
+
+    pub fn add(&mut self, arm: Arm, window: Option<FirstWindow>) -> u32 {
         let number = u32::try_from(self.arms.len()).unwrap_or(u32::MAX);
-        self.arm_of.insert((arm.service.clone(), arm.version.clone()), number);
+        self.arm_of.entry(arm.service.clone()).or_default().insert(arm.version.clone(), number);
+        self.firsts.extend(window.map(|window| (number, window)));
         self.arms.push(arm);
         number
     }
 
     /// Counts one batch.
     pub fn apply(&mut self, batch: &Batch) {
-        for prediction in &batch.predictions {
-            self.predicted(batch, prediction);
+        let rows = &*batch.predictions;
+        let arms = rows.who.iter().map(|who| self.number(&who.service, &who.version)).collect();
+        let mut meaning = Meaning { arms, slices: Quickly::default(), found: Vec::new(), dropped: 0 };
+        let mut seen = Vec::with_capacity(if self.only_ledger { 0 } else { rows.len() });
+        for (i, row) in (0..).zip(&rows.all) {
+            self.predicted(batch, &mut meaning, i, row, &mut seen);
+        }
+        // Of each arm in the order in which they came.
+        seen.sort_by_key(|s| s.arm);
+        for of_arm in seen.chunk_by(|a, b| a.arm == b.arm) {
+            self.observe(rows, of_arm);
         }
         for label in &batch.labels {
             self.labelled(&label.id, &label.label, label.time.unwrap_or(batch.arrived));
         }
     }
 
-    fn predicted(&mut self, batch: &Batch, p: &Prediction) {
-        let Some(&number) = self.arm_of.get(&(p.service.clone(), version_of(p).to_owned())) else { return };
-        let at = p.time.unwrap_or(batch.arrived);
-        let minute = at.0.div_euclid(60_000_000);
-        let said_class = class_of(&p.prediction);
-        let (score, of_said) = self.score(number, p, said_class.as_deref());
-        let said = self.said(number, p, said_class.as_deref());
-        let slices = self.slices(number, p);
-        let entry = Entry {
-            arm: number,
-            minute,
-            at,
-            said,
-            score,
-            of_said,
-            slices: slices.iter().map(|s| self.ledger.number(s)).collect(),
-            label: None,
-            print: print(p),
-        };
-        match self.ledger.put(batch.seq, &p.id, entry.clone()) {
+    fn predicted(&mut self, batch: &Batch, meaning: &mut Meaning, i: u32, row: &Row, seen: &mut Vec<Seen>) {
+        let rows = &*batch.predictions;
+        let Some(number) = meaning.arms[row.who as usize] else { return };
+        let at = row.time.unwrap_or(batch.arrived);
+        let (score, of_said) = self.score(number, rows, row);
+        let said = self.said(number, rows, row);
+        self.slices(number, rows, row, meaning);
+        let entry = Entry { arm: number, at, said, score, of_said, label: None, print: row.print };
+        let id = rows.text(row.id);
+        match self.ledger.put(batch.seq, id, entry, &meaning.found) {
             Kept::Again => self.odd.again += u64::from(!self.only_ledger),
             Kept::Differs => self.odd.differing += u64::from(!self.only_ledger),
             Kept::New(early) => {
                 if !self.only_ledger {
-                    self.count(number, minute, &slices, &entry, p);
-                    self.observe(number, minute, p, at, batch.arrived);
+                    self.count(&entry, &meaning.found, row);
+                    let arm = &mut self.arms[number as usize];
+                    arm.slices_dropped += meaning.dropped;
+                    arm.last = arm.last.max(at);
+                    let name = row.batch.map(|name| rows.text(name));
+                    if let Some(name) = name.filter(|n| arm.batch.as_ref().is_none_or(|(known, _)| known != n)) {
+                        arm.batch = Some((name.to_owned(), batch.arrived));
+                    }
+                    let free_text = arm.task == Some(Task::Text);
+                    seen.push(Seen { arm: number, row: i, minute: entry.minute(), free_text });
                 }
                 if let Some((label, time)) = early {
-                    self.labelled(&p.id, &label, time);
+                    self.labelled(id, &label, time);
                 }
             }
         }
     }
 
+    /// More of an arm changes than with every prediction.
+    fn changed(&mut self, number: u32) -> &mut Arm {
+        self.touched.insert(number, true);
+        &mut self.arms[number as usize]
+    }
+
     /// The score as it counts, and whether it is the probability of what was said.
-    fn score(&mut self, number: u32, p: &Prediction, said: Option<&str>) -> (f64, bool) {
-        let arm = &mut self.arms[number as usize];
-        let good = |x: f64| (0.0..=1.0).contains(&x).then_some(x);
-        match &p.score {
-            None => (f64::NAN, false),
-            Some(Score::Positive(x)) => {
-                if arm.positive.is_none() && *x >= 0.5 {
-                    arm.positive = said.map(ToOwned::to_owned);
+    fn score(&mut self, number: u32, rows: &Rows, row: &Row) -> (f64, bool) {
+        let good = |x: f64| if (0.0..=1.0).contains(&x) { x } else { f64::NAN };
+        let unknown = self.arms[number as usize].positive.is_none();
+        match row.score {
+            Scored::None => (f64::NAN, false),
+            Scored::Positive(x) => {
+                if unknown && x >= 0.5 {
+                    self.changed(number).positive = rows.class(row.said).map(Cow::into_owned);
                 }
-                (good(*x).unwrap_or(f64::NAN), false)
+                (good(x), false)
             }
-            Some(Score::Classes(all)) => {
-                let truth = ["1", "true", "True", "yes"].iter().find_map(|name| all.get(*name));
+            Scored::Classes(all) => {
+                let all = rows.cells_of(all);
+                let of =
+                    |name: &str| all.iter().find(|(k, _)| rows.keys.name(*k) == name).map(|(_, x)| probability(*x));
+                let truth = ["1", "true", "True", "yes"].iter().find_map(|name| of(name));
                 if let Some(x) = truth.filter(|_| all.len() == 2) {
-                    arm.positive.get_or_insert_with(|| "1".to_owned());
-                    return (good(*x).unwrap_or(f64::NAN), false);
+                    if unknown {
+                        self.changed(number).positive = Some("1".to_owned());
+                    }
+                    return (good(x), false);
                 }
-                let own = said.and_then(|s| all.get(s)).copied();
-                let top = || all.values().copied().fold(f64::NAN, f64::max);
-                (good(own.unwrap_or_else(top)).unwrap_or(f64::NAN), true)
+                let own = rows.class(row.said).and_then(|said| of(&said));
+                (good(own.unwrap_or_else(|| highest(all))), true)
             }
         }
     }
 
     /// What was predicted, as the version's task takes it.
-    fn said(&mut self, number: u32, p: &Prediction, class: Option<&str>) -> Said {
-        let arm = &mut self.arms[number as usize];
-        let fractional = p.prediction.as_f64().is_some_and(|x| x.fract() != 0.0);
-        let long = p.prediction.as_str().is_some_and(|t| t.len() > 64);
-        let structured = matches!(p.prediction, Value::Array(_) | Value::Object(_));
-        let task = match arm.task {
-            _ if fractional && p.score.is_none() => Task::Numbers,
+    fn said(&mut self, number: u32, rows: &Rows, row: &Row) -> Said {
+        let fractional = matches!(row.said, Val::Fraction(x) if x.fract() != 0.0);
+        let long = matches!(row.said, Val::Text(part) if part.len > 64);
+        let task = match self.arms[number as usize].task {
+            _ if fractional && row.score == Scored::None => Task::Numbers,
             Some(task) => task,
-            None if long || structured || p.usage.is_some() => Task::Text,
+            None if long || row.said == Val::Other || row.usage.is_some() => Task::Text,
             None => Task::Classes,
         };
-        arm.task = Some(task);
-        match (task, class) {
-            (Task::Numbers, _) => p.prediction.as_f64().map_or(Said::Text, Said::Number),
-            (Task::Classes, Some(class)) if !long => Said::Class(self.ledger.number(class)),
+        if self.arms[number as usize].task != Some(task) {
+            self.changed(number).task = Some(task);
+        }
+        let as_number = match row.said {
+            Val::Whole(n) => Some(n as f64),
+            Val::Negative(n) => Some(n as f64),
+            Val::Fraction(x) => Some(x),
+            _ => None,
+        };
+        match task {
+            Task::Numbers => as_number.map_or(Said::Text, Said::Number),
+            Task::Classes if !long => match rows.class(row.said) {
+                Some(class) => Said::Class(self.ledger.class(&class)),
+                None => Said::Text,
+            },
             _ => Said::Text,
         }
     }
 
-    fn slices(&mut self, number: u32, p: &Prediction) -> Vec<String> {
-        let arm = &mut self.arms[number as usize];
-        let mut found = Vec::new();
-        for (name, value) in &p.slices {
-            let slice = format!("{name}={value}");
-            if arm.slices.contains(&slice) || arm.slices.len() < SLICES_MAX {
-                arm.slices.insert(slice.clone());
-                found.push(slice);
+    /// The slices that a row counts in, as far as there is room for them.
+    fn slices(&mut self, number: u32, rows: &Rows, row: &Row, meaning: &mut Meaning) {
+        meaning.found.clear();
+        meaning.dropped = 0;
+        for slice in rows.slices_of(row) {
+            let known = if let Some(known) = meaning.slices.get(&(number, *slice)) {
+                *known
             } else {
-                arm.slices_dropped += u64::from(!self.only_ledger);
+                let known = self.slice(number, rows.slices.name(*slice));
+                meaning.slices.insert((number, *slice), known);
+                known
+            };
+            match known {
+                Some(known) if !meaning.found.contains(&known) => meaning.found.push(known),
+                Some(_) => {}
+                None => meaning.dropped += u64::from(!self.only_ledger),
             }
         }
-        found
     }
 
-    fn cell(&mut self, arm: u32, minute: i64, slice: &str) -> &mut Cell {
-        self.cells.entry(CellKey { arm, slice: slice.to_owned(), minute }).or_default()
-    }
-
-    /// The prediction itself.
-    fn count(&mut self, number: u32, minute: i64, slices: &[String], entry: &Entry, p: &Prediction) {
-        self.touched.insert(number);
-        let called = self.called(entry);
-        for slice in std::iter::once("").chain(slices.iter().map(String::as_str)) {
-            let tally = &mut self.cell(number, minute, slice).tally;
-            tally.n += 1;
-            tally.errors += u64::from(p.error.is_some());
-            if let Some(usage) = p.usage {
-                tally.input_tokens += usage.input_tokens;
-                tally.output_tokens += usage.output_tokens;
+    /// The number of a slice, where it counts apart.
+    fn slice(&mut self, number: u32, name: &str) -> Option<u32> {
+        let arm = &self.arms[number as usize];
+        if !arm.slices.contains(name) {
+            if arm.slices.len() >= SLICES_MAX {
+                return None;
             }
-            if let Some(ms) = p.latency_ms {
-                tally.latency.add(ms);
-            }
-            if let Some((bin, units)) = scored(entry.score) {
-                let bin = tally.scores.entry(bin).or_default();
-                bin.n += 1;
-                bin.sum += units;
-                bin.called += i64::from(called);
-            }
+            self.changed(number).slices.insert(name.to_owned());
         }
+        Some(self.slices.number(name))
+    }
+
+    pub(super) fn cell(&mut self, arm: u32, minute: i64, slice: u32) -> &mut Cell {
+        self.cells.entry(CellKey { arm, slice, minute }).or_default()
     }
 
     /// Whether the model called it positive.
-    fn called(&self, entry: &Entry) -> bool {
+    pub(super) fn called(&self, entry: &Entry) -> bool {
         let positive = self.arms[entry.arm as usize].positive.as_deref().unwrap_or("1");
-        entry.of_said || matches!(entry.said, Said::Class(c) if self.ledger.name(c) == positive)
-    }
-
-    /// Its columns, against the reference.
-    fn observe(&mut self, number: u32, minute: i64, p: &Prediction, at: Timestamp, arrived: Timestamp) {
-        let arm = &mut self.arms[number as usize];
-        arm.last = arm.last.max(at);
-        if let Some(batch) = p.batch.as_ref().filter(|b| arm.batch.as_ref().is_none_or(|(known, _)| known != *b)) {
-            arm.batch = Some((batch.clone(), arrived));
-        }
-        let score = match &p.score {
-            Some(Score::Positive(x)) => Value::from(*x),
-            Some(Score::Classes(all)) => Value::from(all.values().copied().fold(f64::NAN, f64::max)),
-            None => Value::Null,
-        };
-        let said = if arm.task == Some(Task::Text) { Value::Null } else { p.prediction.clone() };
-        let of = |name: &str| match name {
-            SCORE => Some(&score),
-            PREDICTION => Some(&said),
-            name => p.features.get(name),
-        };
-        if !arm.columns.is_empty() {
-            let key = CellKey { arm: number, slice: String::new(), minute };
-            let cell = self.cells.entry(key).or_default();
-            cell.columns.resize_with(cell.columns.len().max(arm.columns.len()), Counts::default);
-            for (column, counts) in arm.columns.iter_mut().zip(&mut cell.columns) {
-                let own = matches!(column.name.as_str(), SCORE | PREDICTION);
-                if p.features.is_empty() && !own {
-                    continue;
-                }
-                let value = of(&column.name);
-                column.sent |= value.is_some_and(|v| !v.is_null());
-                if !column.sent {
-                    continue;
-                }
-                if counts.bins.is_empty() && counts.n == 0 {
-                    *counts = column.reference.empty();
-                }
-                column.count(counts, value);
-            }
-        }
-        if arm.first.is_some() {
-            let mut row: Map<String, Value> = if arm.profiled { Map::new() } else { p.features.clone() };
-            let own = [(SCORE, score), (PREDICTION, said)];
-            row.extend(own.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_owned(), v)));
-            arm.take_first(row);
-        }
-    }
-
-    /// A label, for every version that answered under this id.
-    fn labelled(&mut self, id: &str, label: &Value, time: Timestamp) {
-        let places = self.ledger.of(id);
-        if places.is_empty() {
-            self.ledger.put_early(id, label.clone(), time);
-        }
-        for place in places {
-            let Some(entry) = self.ledger.entry(place).cloned() else { continue };
-            let Some(truth) = self.truth(&entry, label) else { continue };
-            if entry.label == Some(truth) {
-                self.odd.labels_again += u64::from(!self.only_ledger);
-                continue;
-            }
-            self.ledger.set_label(place, truth);
-            if self.only_ledger {
-                continue;
-            }
-            self.touched.insert(entry.arm);
-            let slices: Vec<String> = entry.slices.iter().map(|s| self.ledger.name(*s).to_owned()).collect();
-            for slice in std::iter::once(String::new()).chain(slices) {
-                if let Some(before) = entry.label {
-                    self.judge(&entry, &slice, before, -1);
-                }
-                self.judge(&entry, &slice, truth, 1);
-                let tally = &mut self.cell(entry.arm, entry.minute, &slice).tally;
-                if entry.label.is_some() {
-                    tally.corrected += 1;
-                } else {
-                    tally.delay.add(time.seconds_since(entry.at).max(0.0));
-                }
-            }
-        }
-    }
-
-    /// The label as the prediction can be held against it.
-    fn truth(&mut self, entry: &Entry, label: &Value) -> Option<Said> {
-        match entry.said {
-            Said::Number(_) => super::arm::number(label).filter(|x| x.is_finite()).map(Said::Number),
-            Said::Text => super::arm::number(label).filter(|x| (0.0..=1.0).contains(x)).map(Said::Number),
-            Said::Class(_) => match label.as_f64().filter(|x| x.fract() != 0.0) {
-                // A judgement, not a class.
-                Some(x) => (0.0..=1.0).contains(&x).then_some(Said::Number(x)),
-                None => class_of(label).map(|class| Said::Class(self.ledger.number(&class))),
-            },
-        }
-    }
-
-    /// Adds what a label says, or takes it back.
-    fn judge(&mut self, entry: &Entry, slice: &str, truth: Said, sign: i64) {
-        let names = |said: Said| match said {
-            Said::Class(c) => self.ledger.name(c).to_owned(),
-            _ => String::new(),
-        };
-        let (said, true_name) = (names(entry.said), names(truth));
-        let positive = self.arms[entry.arm as usize].positive.clone().unwrap_or_else(|| "1".to_owned());
-        let is_positive = if entry.of_said { said == true_name } else { true_name == positive };
-        let tally = &mut self.cell(entry.arm, entry.minute, slice).tally;
-        tally.labelled += sign;
-        match (entry.said, truth) {
-            (Said::Class(_), Said::Class(_)) => {
-                add(&mut tally.confusion, &pair(&said, &true_name), sign);
-                score_judged(tally, entry.score, is_positive, sign);
-            }
-            (Said::Number(said), Said::Number(truth)) => regress(tally, said, truth, sign),
-            (_, Said::Number(x)) => {
-                let units = fixed(x, UNIT);
-                tally.judged += sign;
-                tally.judged_sum += sign * units;
-                tally.judged_squares += sign * fixed(x * x, UNIT);
-            }
-            _ => {}
-        }
+        entry.of_said || matches!(entry.said, Said::Class(c) if self.ledger.class_name(c) == positive)
     }
 
     /// Nobody waits any more for what came up to this batch.
     pub fn evict(&mut self, batch: i64) {
-        for entry in self.ledger.evict(batch) {
-            let slices: Vec<String> = entry.slices.iter().map(|s| self.ledger.name(*s).to_owned()).collect();
-            for slice in std::iter::once(String::new()).chain(slices) {
-                self.cell(entry.arm, entry.minute, &slice).tally.evicted += 1;
+        for (entry, slices) in self.ledger.evict(batch) {
+            for slice in std::iter::once(ALL).chain(slices) {
+                self.cell(entry.arm, entry.minute(), slice).tally.evicted += 1;
             }
         }
     }
+
+    /// All that is counted is in the store.
+    pub fn folded(&mut self) {
+        self.cells.clear();
+        self.touched.clear();
+        self.filled.clear();
+        self.firsts.values_mut().for_each(|window| window.stored = window.len());
+    }
 }
 
-fn score_judged(tally: &mut Tally, score: f64, positive: bool, sign: i64) {
-    let Some((bin, units)) = scored(score) else { return };
-    let bin = tally.scores.entry(bin).or_default();
-    bin.labelled += sign;
-    bin.labelled_sum += sign * units;
-    bin.positive += sign * i64::from(positive);
-    let off = score - f64::from(u8::from(positive));
-    tally.brier += sign * fixed(off * off, UNIT);
-    tally.log_loss += sign * fixed(log_loss_of(positive, score), UNIT);
+fn probability(value: Val) -> f64 {
+    if let Val::Fraction(x) = value { x } else { f64::NAN }
 }
 
-fn regress(tally: &mut Tally, said: f64, truth: f64, sign: i64) {
-    let (off, y) = (fixed(said - truth, NUMBER_UNIT), fixed(truth, NUMBER_UNIT));
-    let wide = i128::from(sign);
-    let r = &mut tally.residuals;
-    r.n += sign;
-    r.absolute += sign * off.abs();
-    r.squares += wide * i128::from(off) * i128::from(off);
-    r.absolute_squares += wide * i128::from(off) * i128::from(off);
-    r.bias += sign * off;
-    r.truth += sign * y;
-    r.truth_squares += wide * i128::from(y) * i128::from(y);
-}
-
-/// In fixed point, cut where sums could overflow.
-fn fixed(x: f64, unit: f64) -> i64 {
-    #[allow(clippy::cast_possible_truncation)] // within ±2^45
-    let units = (x * unit).round().clamp(-35_184_372_088_832.0, 35_184_372_088_832.0) as i64;
-    units
-}
-
-/// The bin of a score and the score in units.
-fn scored(score: f64) -> Option<(u8, i64)> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 ..= 99
-    let bin = (score * f64::from(SCORE_BINS)).floor().clamp(0.0, f64::from(SCORE_BINS - 1)) as u8;
-    (!score.is_nan()).then(|| (bin, fixed(score, UNIT)))
-}
-
-/// What tells two predictions of one id apart.
-fn print(p: &Prediction) -> u64 {
-    let said = serde_json::to_string(&(&p.prediction, &p.score, &p.features)).unwrap_or_default();
-    hash(said.as_bytes())
+/// The greatest probability of any class.
+pub(super) fn highest(classes: &[(u32, Val)]) -> f64 {
+    classes.iter().map(|(_, x)| probability(*x)).fold(f64::NAN, f64::max)
 }

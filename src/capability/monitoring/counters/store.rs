@@ -2,16 +2,23 @@
 
 use std::io::{Read, Write};
 
-use super::arm::Arm;
+use super::arm::{Arm, Moving};
+use super::first::{FirstPart, FirstWindow};
+use super::packed;
 use super::state::Oddities;
 use super::tally::{Cell, Tally};
 use crate::base::{Fault, fault::Result};
 use crate::db::{Pool, Tx, fault};
 use crate::{on_db, on_tx};
 
-const ARMS: &str = "select number, doc from monitor_arms order by number";
-const PUT_ARM: &str = "insert into monitor_arms (number, service, version, doc) values ($1, $2, $3, $4) \
-     on conflict (number) do update set doc = excluded.doc";
+const ARMS: &str = "select doc, moving from monitor_arms order by number";
+const PUT_ARM: &str = "insert into monitor_arms (number, service, version, doc, moving) values ($1, $2, $3, $4, $5) \
+     on conflict (number) do update set doc = excluded.doc, moving = excluded.moving";
+const MOVE_ARM: &str = "update monitor_arms set moving = $2 where number = $1";
+const FIRST: &str = "select arm, doc from monitor_first order by arm, begins";
+const PUT_FIRST: &str = "insert into monitor_first (arm, begins, doc) values ($1, $2, $3) \
+     on conflict (arm, begins) do update set doc = excluded.doc";
+const FORGET_FIRST: &str = "delete from monitor_first where arm = $1";
 const APPEND: &str = "insert into monitor_journal (seq, arrived, count, kind, body) values ($1, $2, $3, $4, $5)";
 const JOURNAL: &str = "select seq, arrived, kind, body from monitor_journal where seq > $1 order by seq limit 64";
 const SIZES: &str = "select seq, count, cast(length(body) as bigint) from monitor_journal order by seq desc";
@@ -40,6 +47,10 @@ const REMOVE_CELL: &str = "delete from monitor_cells where arm = $1 and slice = 
 pub const STATEMENTS: &[&str] = &[
     ARMS,
     PUT_ARM,
+    MOVE_ARM,
+    FIRST,
+    PUT_FIRST,
+    FORGET_FIRST,
     APPEND,
     JOURNAL,
     SIZES,
@@ -67,16 +78,54 @@ fn text(doc: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(doc).map_err(|e| Fault::bug("document").why(e.to_string()))
 }
 
-pub(super) async fn arms(pool: &Pool) -> Result<Vec<Arm>> {
-    let rows: Vec<(i64, String)> = on_db!(pool, p => sqlx::query_as(ARMS).fetch_all(p).await).map_err(fault)?;
-    rows.iter().map(|(_, doc)| serde_json::from_str(doc).map(Arm::woken).map_err(|e| damaged("versions", &e))).collect()
+/// Versions with the first windows that are not full.
+pub(super) async fn arms(pool: &Pool) -> Result<Vec<(Arm, Option<FirstWindow>)>> {
+    let rows: Vec<(String, String)> = on_db!(pool, p => sqlx::query_as(ARMS).fetch_all(p).await).map_err(fault)?;
+    let read = |(doc, moving): &(String, String)| -> serde_json::Result<_> {
+        let mut arm: Arm = serde_json::from_str(doc)?;
+        if !moving.is_empty() {
+            arm.moved(serde_json::from_str(moving)?);
+        }
+        Ok(arm.woken())
+    };
+    let mut arms = rows.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(|e| damaged("versions", &e))?;
+    let parts: Vec<(i64, Vec<u8>)> = on_db!(pool, p => sqlx::query_as(FIRST).fetch_all(p).await).map_err(fault)?;
+    for (number, doc) in parts {
+        let part: FirstPart = serde_json::from_slice(&inflated(&doc)?).map_err(|e| damaged("first windows", &e))?;
+        let arm = usize::try_from(number).ok().and_then(|n| arms.get_mut(n));
+        if let Some((arm, Some(window))) = arm {
+            window.restore(&part);
+            arm.first_rows = Some(window.len());
+        }
+    }
+    Ok(arms)
 }
 
 pub(super) async fn put_arm(tx: &mut Tx, number: u32, arm: &Arm) -> Result<()> {
-    let doc = text(arm)?;
+    let (doc, moving) = (text(arm)?, text(&arm.moving())?);
     on_tx!(tx, t => sqlx::query(PUT_ARM).bind(i64::from(number)).bind(&arm.service).bind(&arm.version).bind(doc)
-        .execute(&mut *t).await.map(drop))
+        .bind(moving).execute(&mut *t).await.map(drop))
     .map_err(fault)
+}
+
+/// What changes with every prediction of a version.
+pub(super) async fn move_arm(tx: &mut Tx, number: u32, moving: &Moving) -> Result<()> {
+    let moving = text(moving)?;
+    on_tx!(tx, t => sqlx::query(MOVE_ARM).bind(i64::from(number)).bind(moving).execute(&mut *t).await.map(drop))
+        .map_err(fault)
+}
+
+/// Rows of a first window, from a place on.
+pub(super) async fn put_first(tx: &mut Tx, arm: u32, row: usize, part: &FirstPart) -> Result<()> {
+    let doc = deflated(part)?;
+    let row = i64::try_from(row).unwrap_or(i64::MAX);
+    on_tx!(tx, t => sqlx::query(PUT_FIRST).bind(i64::from(arm)).bind(row).bind(doc).execute(&mut *t).await.map(drop))
+        .map_err(fault)
+}
+
+/// It is full, and the references that it gave are kept.
+pub(super) async fn forget_first(tx: &mut Tx, arm: u32) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(FORGET_FIRST).bind(i64::from(arm)).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
 /// A row of the journal as it lies there.
@@ -86,6 +135,7 @@ pub(super) struct Row {
     pub arrived: i64,
     /// 0 predictions, 1 labels.
     pub kind: i64,
+    /// See [`super::journal`].
     pub body: Vec<u8>,
 }
 
@@ -163,14 +213,30 @@ pub(super) async fn put_position(tx: &mut Tx, seq: i64, position: &Position) -> 
     on_tx!(tx, t => sqlx::query(PUT_POSITION).bind(seq).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
-fn packed(cell: &Cell) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(cell).map_err(|e| Fault::bug("cell").why(e.to_string()))?;
+fn deflated(doc: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(doc).map_err(|e| Fault::bug("cell").why(e.to_string()))?;
     let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(&json).and_then(|()| packer.finish()).map_err(|e| Fault::bug("cell").why(e.to_string()))
 }
 
-fn unpacked(bytes: &[u8]) -> Result<Cell> {
-    serde_json::from_slice(&inflated(bytes)?).map_err(|e| damaged("cells", &e))
+/// How a cell of the newer form begins: older ones are deflated JSON.
+const PACKED: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// A cell as it is before it is packed.
+const CELL_BYTES_MAX: usize = 64 << 20;
+
+fn packed(cell: &Cell) -> Result<Vec<u8>> {
+    zstd::bulk::compress(&packed::write(cell), 1).map_err(|e| Fault::bug("cell").why(e.to_string()))
+}
+
+/// Reads a cell, or a part of it, of either form.
+fn unpacked<T: serde::de::DeserializeOwned>(bytes: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Result<T> {
+    if !bytes.starts_with(&PACKED) {
+        return serde_json::from_slice(&inflated(bytes)?).map_err(|e| damaged("cells", &e));
+    }
+    let mut plain = Vec::new();
+    let unpacked = zstd::Decoder::new(bytes).and_then(|d| d.take(CELL_BYTES_MAX as u64).read_to_end(&mut plain));
+    unpacked.map_err(|e| damaged("cells", &e))?;
+    read(&plain).ok_or_else(|| damaged("cells", &"it breaks off"))
 }
 
 fn inflated(bytes: &[u8]) -> Result<Vec<u8>> {
@@ -206,7 +272,7 @@ async fn cell_of(tx: &mut Tx, (arm, slice, minute, span): (u32, &str, i64, i64))
     let doc: Option<Vec<u8>> = on_tx!(tx, t => sqlx::query_scalar(CELL).bind(i64::from(arm)).bind(slice).bind(minute)
         .bind(span).fetch_optional(&mut *t).await)
     .map_err(fault)?;
-    doc.map(|bytes| unpacked(&bytes)).transpose()
+    doc.map(|bytes| unpacked(&bytes, packed::read)).transpose()
 }
 
 /// A cell with its place.
@@ -229,7 +295,7 @@ pub(super) async fn tallies(pool: &Pool, arm: u32, from: i64, to: i64) -> Result
         .bind(to).bind(0_i64).bind("").fetch_all(p).await)
         .map_err(fault)?;
     let read = |(_, minute, span, doc): (String, i64, i64, Vec<u8>)| {
-        let bare: Bare = serde_json::from_slice(&inflated(&doc)?).map_err(|e| damaged("cells", &e))?;
+        let bare = unpacked(&doc, |bytes| packed::read_tally(bytes).map(|tally| Bare { tally }))?;
         Ok((minute, span, bare.tally))
     };
     rows.into_iter().map(read).collect()
@@ -242,7 +308,7 @@ pub(super) async fn cells(pool: &Pool, arm: u32, from: i64, to: i64, slice: Opti
         .bind(to).bind(i64::from(slice.is_none())).bind(slice.unwrap_or_default()).fetch_all(p).await)
         .map_err(fault)?;
     let placed = |(slice, minute, span, doc): (String, i64, i64, Vec<u8>)| {
-        Ok(Placed { slice, minute, span, cell: unpacked(&doc)? })
+        Ok(Placed { slice, minute, span, cell: unpacked(&doc, packed::read)? })
     };
     rows.into_iter().map(placed).collect()
 }

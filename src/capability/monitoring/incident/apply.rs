@@ -7,6 +7,9 @@ use super::{Incident, Note, Notice, NoticeKind, Raised, store};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Source, Tx};
 
+/// People who follow one incident.
+const WATCHERS_MAX: usize = 100;
+
 const NAME_BYTES_MAX: usize = 256;
 /// An incident that closed less than this ago opens again, instead of a new one.
 const REOPENS_WITHIN: Duration = Duration::from_mins(30);
@@ -62,6 +65,21 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: &str, now: Timestamp) -> 
             say(&mut incident, by, now, text);
             keep(tx, &incident, None, now).await?;
             Ok((String::new(), text.clone()))
+        }
+        Command::WatchIncident { id } => {
+            let mut incident = store::incident(Source::Tx(tx), *id).await?.ok_or_else(|| missing(*id))?;
+            let before = incident.watchers.join(", ");
+            let known = incident.watchers.iter().position(|who| who == by);
+            match known {
+                Some(place) => drop(incident.watchers.remove(place)),
+                None if incident.watchers.len() >= WATCHERS_MAX => {
+                    return Err(Fault::refused(format!("incident {id} is followed by {WATCHERS_MAX} people already")));
+                }
+                None => incident.watchers.push(by.to_owned()),
+            }
+            say(&mut incident, by, now, if known.is_some() { "follows it no longer" } else { "follows it" });
+            keep(tx, &incident, None, now).await?;
+            Ok((before, incident.watchers.join(", ")))
         }
         Command::CloseIncident { id } => {
             let mut incident = open(tx, *id).await?;
@@ -140,6 +158,7 @@ async fn raise(tx: &mut Tx, service: &str, alert: &Alert, now: Timestamp) -> Res
                 opened: now,
                 closed: None,
                 reopened: 0,
+                watchers: Vec::new(),
                 acknowledged: None,
                 owner: None,
                 silenced: None,

@@ -60,6 +60,10 @@ pub enum Command {
         id: i64,
         text: String,
     },
+    /// Follows it, or no longer.
+    WatchIncident {
+        id: i64,
+    },
     CloseIncident {
         id: i64,
     },
@@ -77,6 +81,7 @@ impl Command {
             Self::AssignIncident { .. } => "assign-incident",
             Self::SilenceIncident { .. } => "silence-incident",
             Self::NoteIncident { .. } => "note-incident",
+            Self::WatchIncident { .. } => "watch-incident",
             Self::CloseIncident { .. } => "close-incident",
         }
     }
@@ -92,6 +97,7 @@ impl Command {
             Self::AssignIncident { .. } => "Gives an incident to someone.",
             Self::SilenceIncident { .. } => "Tells nobody about an incident for a while.",
             Self::NoteIncident { .. } => "Adds a note to an incident.",
+            Self::WatchIncident { .. } => "Follows an incident, or no longer.",
             Self::CloseIncident { .. } => "Closes an incident by hand.",
         }
     }
@@ -107,6 +113,7 @@ impl Command {
             | Self::AssignIncident { id, .. }
             | Self::SilenceIncident { id, .. }
             | Self::NoteIncident { id, .. }
+            | Self::WatchIncident { id }
             | Self::CloseIncident { id } => format!("incident {id}"),
         }
     }

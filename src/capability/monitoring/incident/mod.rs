@@ -45,6 +45,9 @@ pub struct Incident {
     /// Nobody is told until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<Timestamp>,
+    /// Who follows it besides the owner: named in every notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watchers: Vec<String>,
     /// What raised it, oldest first.
     pub alerts: Vec<Raised>,
     /// What people did and said, oldest first.

@@ -43,6 +43,7 @@ const HARMLESS: &[&str] = &[
     "assign-incident",
     "silence-incident",
     "note-incident",
+    "watch-incident",
     "close-incident",
     "check-gates",
     "record-eval",

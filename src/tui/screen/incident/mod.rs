@@ -11,6 +11,7 @@ use crate::capability::monitoring::incident::{Command as Incidents, Incident};
 use crate::capability::wire::IncidentView;
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Back, Topic};
+use crate::tui::export::{Form, Job, What};
 use crate::tui::model::Change;
 use crate::tui::msg::{Effect, Page, Want};
 use crate::tui::overlay::picker::Item;
@@ -159,6 +160,12 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Ack | Action::Silence => decide(state, &incident, action, effects),
         Action::NoteEdit => prompt(state, incident.id, Typed::Note),
         Action::Assign => prompt(state, incident.id, Typed::Owner),
+        Action::Watch => {
+            let change = Change::Decide(vec![Command::Incidents(Incidents::WatchIncident { id: incident.id })]);
+            let said = format!("INC-{}: who follows it has changed", incident.id);
+            undo::at_once(state, change, None, said, Back::Never, effects);
+        }
+        Action::PostMortem => post_mortem(state, effects),
         Action::Arm => super::live::next_arm(state, &service, |s| &mut s.incident.arm),
         Action::RollbackSheet => {
             let model = state.watch.about(&service).and_then(|p| p.model.clone());
@@ -184,6 +191,14 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         }
         _ => {}
     }
+}
+
+/// The draft of the post-mortem as a file, as `opsroom incident postmortem` prints it.
+fn post_mortem(state: &State, effects: &mut Vec<Effect>) {
+    let Some(view) = state.incident.known() else { return };
+    let text = crate::capability::monitoring::incident::post_mortem(&view.incident, &view.suspects, state.now);
+    let name = format!("opsroom-INC-{}-post-mortem", view.incident.id);
+    effects.push(Effect::Export(Box::new(Job { name, form: Form::Markdown, what: What::Text(text) })));
 }
 
 /// Opens the sheet with the reason that the incident drafts; it can be edited.

@@ -105,6 +105,11 @@ fn summary(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, view: &
     let who = i.acknowledged.as_ref().map_or(String::new(), |(who, at)| format!(" {who} {}", format::clock(*at)));
     let owner = i.owner.as_ref().filter(|o| i.acknowledged.as_ref().is_none_or(|(who, _)| who != *o));
     let owner = owner.map_or(String::new(), |o| format!(" · with {o}"));
+    let watched = match i.watchers.as_slice() {
+        [] => String::new(),
+        [one] => format!(" · watched by {one}"),
+        many => format!(" · watched by {} and {} more", many[0], many.len() - 1),
+    };
     let share = state.rollouts.rows.value().and_then(|all| all.iter().find(|s| s.service.name == i.service));
     let share = share.and_then(crate::tui::screen::rollouts::share_words).map_or(String::new(), |s| format!(" · {s}"));
     let what = words::what(i);
@@ -120,6 +125,7 @@ fn summary(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, view: &
         (word.as_str(), word_token),
         (who.as_str(), Token::Muted),
         (owner.as_str(), Token::Muted),
+        (watched.as_str(), Token::Muted),
         (share.as_str(), Token::Muted),
     ];
     put_all(look, buf, line.x, line.y, line.width, &pieces);

@@ -1,13 +1,19 @@
 //! A gate: one rule that a version has to pass on its way into a stage. Written in TOML as `[[gate]]`; which kind of
 //! rule it is shows in its keys.
 
+#[cfg(test)]
+mod tests;
+mod written;
+
 use serde::{Deserialize, Serialize};
+
+pub use written::parse;
 
 use crate::base::Fault;
 use crate::base::fault::Result;
 use crate::base::stats::multiple::Adjustment;
-use crate::capability::evals::{self, Limit, Suite, Task, metric};
-use crate::capability::form::{self, Document, Entry};
+use crate::capability::evals::{Limit, Suite, Task, metric};
+use crate::capability::form;
 use crate::capability::registry::Stage;
 
 /// One rule for a model and a stage.
@@ -85,165 +91,37 @@ pub enum Rule {
     Reproducible { grade: String },
     /// So many verified people besides the author agree.
     Approvals { approvals: u32 },
+    /// It answered for so long, so often, with so few errors: as a canary, in the shadow, in batches.
+    Soak {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        seconds: u64,
+        predictions_min: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        errors_max: Option<f64>,
+    },
+    /// A figure of its labelled answers within bounds, with the whole of its 95 % interval.
+    #[serde(rename = "live")]
+    LiveQuality {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        metric: String,
+        #[serde(flatten)]
+        limit: Limit,
+        window: u64,
+        labels_min: u64,
+    },
+    /// What 1,000 of its predictions cost, fully loaded, in units of the price list's currency.
+    Cost {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        per_1k_max: f64,
+        window: u64,
+    },
 }
 
 /// Grades of a repeated training, best first.
 pub const GRADES: &[&str] = &["bit-exact"];
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form {
-    #[serde(default)]
-    name: Option<String>,
-    model: String,
-    stage: String,
-    suite: Option<String>,
-    metric: Option<String>,
-    min: Option<f64>,
-    max: Option<f64>,
-    confidence: Option<f64>,
-    max_drop: Option<f64>,
-    max_drop_percent: Option<f64>,
-    margin: Option<f64>,
-    slices: Option<Vec<String>>,
-    rows_min: Option<u64>,
-    adjust: Option<Adjustment>,
-    flips_max: Option<f64>,
-    bytes_max: Option<u64>,
-    eval_age_max: Option<String>,
-    training_age_max: Option<String>,
-    profile: Option<bool>,
-    data_like: Option<String>,
-    psi_max: Option<f64>,
-    missing_rise_max: Option<f64>,
-    lineage: Option<bool>,
-    reproducible: Option<String>,
-    approvals: Option<u32>,
-}
-
-/// Keys that say which rule it is, and what may stand beside each.
-const KINDS: &[(&str, &[&str])] = &[
-    ("approvals", &[]),
-    ("data_like", &["profile", "psi_max", "missing_rise_max"]),
-    ("profile", &[]),
-    ("lineage", &[]),
-    ("reproducible", &[]),
-    ("bytes_max", &[]),
-    ("eval_age_max", &["suite", "training_age_max"]),
-    ("training_age_max", &["suite", "eval_age_max"]),
-    ("flips_max", &["suite"]),
-    ("slices", &["suite", "metric", "min", "max", "margin", "confidence", "rows_min", "adjust"]),
-    ("margin", &["suite", "metric", "confidence"]),
-    ("max_drop", &["suite", "metric"]),
-    ("max_drop_percent", &["suite", "metric"]),
-    ("min", &["suite", "metric", "max", "confidence"]),
-    ("max", &["suite", "metric", "min", "confidence"]),
-];
-const ALWAYS: &[&str] = &["name", "model", "stage"];
-const ALL: &[&str] = &["suite", "metric", "confidence", "rows_min", "adjust", "psi_max", "missing_rise_max"];
-
-/// The `[[gate]]` tables of a file. `suites`: those that will be there, by which names are checked.
-///
-/// # Errors
-/// `Invalid` with file and line.
-pub fn parse(document: &mut Document<'_>, suites: &[Suite]) -> Result<Vec<Gate>> {
-    let mut gates: Vec<Gate> = Vec::new();
-    for entry in document.entries("gate", false)? {
-        let gate = read(&entry)?;
-        check(&gate, suites).map_err(|wrong| match wrong {
-            Wrong::Metric(name, suite) => evals::unknown_metric(&entry, "metric", &name, suite),
-            Wrong::Key(key, what) => entry.fault(key, what),
-        })?;
-        if gates.iter().any(|g| (&g.model, g.stage, &g.name) == (&gate.model, gate.stage, &gate.name)) {
-            let what = format!("a second gate {:?} for {} {}", gate.name, gate.model, gate.stage.name());
-            return Err(entry.fault("name", format!("{what}; give it a name of its own")));
-        }
-        gates.push(gate);
-    }
-    Ok(gates)
-}
-
-fn read(entry: &Entry<'_>) -> Result<Gate> {
-    let form: Form = entry.read()?;
-    let stage = Stage::parse(&form.stage)
-        .filter(|s| matches!(s, Stage::Staging | Stage::Prod))
-        .ok_or_else(|| entry.fault("stage", format!("a gate stands before staging or prod, not {:?}", form.stage)))?;
-    let Some((kind, beside)) = KINDS.iter().find(|(key, _)| entry.has(key)) else {
-        let keys: Vec<&str> = KINDS.iter().map(|(k, _)| *k).collect();
-        return Err(entry.fault("", "this gate asks nothing").why(format!("it needs one of {}", keys.join(", "))));
-    };
-    let mut others = KINDS.iter().map(|(key, _)| *key).chain(ALL.iter().copied());
-    if let Some(odd) = others.find(|k| entry.has(k) && k != kind && !beside.contains(k) && !ALWAYS.contains(k)) {
-        return Err(entry.fault(odd, format!("{odd} does not go with {kind}")));
-    }
-    let rule = rule(entry, kind, &form)?;
-    let name = form.name.clone().unwrap_or_else(|| rule.default_name());
-    Ok(Gate { name, model: form.model, stage, rule })
-}
-
-fn rule(entry: &Entry<'_>, kind: &str, form: &Form) -> Result<Rule> {
-    let needs = |key: &str, value: &Option<String>| {
-        value.clone().ok_or_else(|| entry.fault(kind, format!("a gate with {kind} needs {key}")))
-    };
-    let suite = || needs("suite", &form.suite);
-    let metric = || needs("metric", &form.metric).map(|m| metric::find(&m).map_or(m, |found| found.name.to_owned()));
-    let age = |key: &str, text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => form::seconds(text)
-            .map(Some)
-            .ok_or_else(|| entry.fault(key, format!("not a length of time: {text:?}; write 12h or 30d"))),
-    };
-    let limit = Limit { min: form.min, max: form.max };
-    let confidence = form.confidence.unwrap_or(0.95);
-    Ok(match kind {
-        "approvals" => Rule::Approvals { approvals: form.approvals.unwrap_or_default() },
-        "lineage" if form.lineage == Some(false) => {
-            return Err(entry.fault("lineage", "leave the gate out, or write lineage = true"));
-        }
-        "lineage" => Rule::Lineage,
-        "profile" if form.profile == Some(false) => {
-            return Err(entry.fault("profile", "leave the gate out, or write profile = true"));
-        }
-        "data_like" | "profile" => Rule::Data {
-            like: form.data_like.clone(),
-            psi_max: form.psi_max.unwrap_or(0.2),
-            missing_rise_max: form.missing_rise_max.unwrap_or(0.05),
-        },
-        "reproducible" => Rule::Reproducible { grade: form.reproducible.clone().unwrap_or_default() },
-        "bytes_max" => Rule::Size { bytes_max: form.bytes_max.unwrap_or_default() },
-        "eval_age_max" | "training_age_max" => Rule::Freshness {
-            suite: form.suite.clone(),
-            eval_age_max: age("eval_age_max", &form.eval_age_max)?,
-            training_age_max: age("training_age_max", &form.training_age_max)?,
-        },
-        "flips_max" => Rule::NegativeFlips { suite: suite()?, flips_max: form.flips_max.unwrap_or_default() },
-        "slices" => Rule::Slices {
-            suite: suite()?,
-            metric: metric()?,
-            slices: form.slices.clone().unwrap_or_default(),
-            limit,
-            margin: form.margin,
-            confidence,
-            rows_min: form.rows_min.unwrap_or(30),
-            adjust: form.adjust.unwrap_or(Adjustment::Holm),
-        },
-        "margin" => Rule::NonInferiority {
-            suite: suite()?,
-            metric: metric()?,
-            margin: form.margin.unwrap_or_default(),
-            confidence,
-        },
-        "max_drop" => {
-            let max_drop = form.max_drop.unwrap_or_default();
-            Rule::Relative { suite: suite()?, metric: metric()?, max_drop, percent: false }
-        }
-        "max_drop_percent" => {
-            let max_drop = form.max_drop_percent.unwrap_or_default();
-            Rule::Relative { suite: suite()?, metric: metric()?, max_drop, percent: true }
-        }
-        _ => Rule::Absolute { suite: suite()?, metric: metric()?, limit, confidence: form.confidence },
-    })
-}
 
 impl Rule {
     /// As `gate list` calls it.
@@ -260,6 +138,9 @@ impl Rule {
             Self::Lineage => "lineage",
             Self::Reproducible { .. } => "reproducible",
             Self::Approvals { .. } => "approvals",
+            Self::Soak { .. } => "soak",
+            Self::LiveQuality { .. } => "live",
+            Self::Cost { .. } => "cost",
         }
     }
 
@@ -340,6 +221,15 @@ impl Rule {
             Self::Lineage => "run, commit and data are known".to_owned(),
             Self::Reproducible { grade } => format!("repeated {grade}"),
             Self::Approvals { approvals } => format!("{approvals} besides the author"),
+            Self::Soak { seconds, predictions_min, errors_max, .. } => {
+                let errors = errors_max.map_or_else(String::new, |most| format!(", errors <= {most}"));
+                let length = crate::base::show::length(std::time::Duration::from_secs(*seconds));
+                format!("{length} and {predictions_min} predictions{errors}")
+            }
+            Self::LiveQuality { metric, limit, labels_min, .. } => {
+                format!("live {metric} {} with 95 % confidence, {labels_min} labels", limit.shown())
+            }
+            Self::Cost { per_1k_max, .. } => format!("<= {per_1k_max} for 1,000 predictions"),
         }
     }
 }
@@ -413,6 +303,18 @@ pub fn check<'a>(gate: &Gate, suites: &'a [Suite]) -> Result<(), Wrong<'a>> {
             wrong("data_like", format!("not a version of a dataset: {like:?}; write NAME@3"))
         }
         Rule::Approvals { approvals: 0 } => wrong("approvals", "at least 1".to_owned()),
+        Rule::LiveQuality { limit, .. } if limit.min.is_none() && limit.max.is_none() => {
+            wrong("min", "give min or max".to_owned())
+        }
+        Rule::LiveQuality { window, .. } | Rule::Cost { window, .. } if *window < 3600 => {
+            wrong("window", "an hour at least".to_owned())
+        }
+        Rule::Cost { per_1k_max, .. } if !(per_1k_max.is_finite() && *per_1k_max >= 0.0) => {
+            wrong("cost_per_1k_max", format!("a cost is 0 or more, not {per_1k_max}"))
+        }
+        Rule::Soak { errors_max: Some(most), .. } if !(0.0..=1.0).contains(most) => {
+            wrong("errors_max", format!("a share lies between 0 and 1, not at {most}"))
+        }
         rule => sound(rule),
     }
 }
@@ -436,80 +338,4 @@ fn sound<'a>(rule: &Rule) -> Result<(), Wrong<'a>> {
         return Err(Wrong::Key("max_drop", format!("a drop is 0 or more, not {d}")));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SUITE: &str =
-        "[suite.later]\ndata='x'\nlabel='y'\ntask='binary'\nmetrics=['auc']\nslices=['carrier']\ncommand=['p']\n";
-
-    fn read(gates: &str) -> Result<Vec<Gate>> {
-        let text = format!("{SUITE}{gates}");
-        let mut document = Document::parse("g.toml", &text)?;
-        let suites = evals::parse(&mut document)?;
-        parse(&mut document, &suites)
-    }
-
-    #[test]
-    fn the_example_is_good() {
-        let text = include_str!("../../../config/gates.toml");
-        let mut document = Document::parse("config/gates.toml", text).unwrap();
-        let suites = evals::parse(&mut document).unwrap();
-        assert_eq!((suites.len(), parse(&mut document, &suites).unwrap().len()), (1, 12));
-    }
-
-    #[test]
-    fn each_kind_is_known_by_its_keys_and_survives_json() {
-        for (text, kind) in [
-            ("suite='later'\nmetric='roc_auc'\nmin=0.65", "absolute"),
-            ("suite='later'\nmetric='latency_ms_p99'\nmax=50", "absolute"),
-            ("suite='later'\nmetric='auc'\nmax_drop=0.01", "relative"),
-            ("suite='later'\nmetric='auc'\nmargin=0.01", "non-inferiority"),
-            ("suite='later'\nmetric='auc'\nslices=['carrier']\nmin=0.6\nadjust='bh'", "slices"),
-            ("suite='later'\nflips_max=0.05", "negative-flips"),
-            ("bytes_max=1000", "size"),
-            ("suite='later'\neval_age_max='30d'", "freshness"),
-            ("lineage=true", "lineage"),
-            ("profile=true", "data"),
-            ("data_like='flights@3'\npsi_max=0.1", "data"),
-            ("reproducible='bit-exact'", "reproducible"),
-            ("approvals=2", "approvals"),
-        ] {
-            let gate = read(&format!("[[gate]]\nmodel='m'\nstage='prod'\n{text}\n")).unwrap().remove(0);
-            assert_eq!(gate.rule.kind(), kind);
-            assert!(!gate.rule.asked().is_empty() && !gate.name.is_empty());
-            let json = serde_json::to_string(&gate).unwrap();
-            assert_eq!(serde_json::from_str::<Gate>(&json).unwrap(), gate, "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_by_its_line() {
-        for (text, words) in [
-            ("stage='prod'\nsuite='later'\nmetric='auk'\nmin=1", "g.toml line 12: unknown metric \"auk\""),
-            (
-                "stage='prod'\nsuite='latr'\nmetric='auc'\nmin=1",
-                "line 11: no eval suite \"latr\"; did you mean \"later\"?",
-            ),
-            ("stage='prod'\nsuite='later'\nmetrc='auc'\nmin=1", "line 12: unknown field `metrc`"),
-            ("stage='production line'\napprovals=1", "line 10: a gate stands before staging or prod"),
-            ("stage='prod'", "line 8: this gate asks nothing"),
-            ("stage='prod'\napprovals=1\nmin=2", "line 12: min does not go with approvals"),
-            ("stage='prod'\nmin=2", "line 11: a gate with min needs suite"),
-            ("stage='prod'\nsuite='later'\nmetric='auc'\nmargin=-1", "line 13: a margin is 0 or more"),
-            (
-                "stage='prod'\nsuite='later'\nmetric='auc'\nslices=['hour']\nmin=1",
-                "line 13: the suite has no slices by \"hour\"",
-            ),
-            ("stage='prod'\nreproducible='nearly'", "line 11: unknown grade"),
-            ("stage='prod'\napprovals='two'", "line 11: invalid type"),
-        ] {
-            let fault = read(&format!("[[gate]]\nmodel='m'\n{text}\n")).unwrap_err();
-            assert!(fault.what.contains(words), "{text}: {fault}");
-        }
-        let twice = "[[gate]]\nmodel='m'\nstage='prod'\napprovals=1\n".repeat(2);
-        assert!(read(&twice).unwrap_err().what.contains("line 12: a second gate"));
-    }
 }

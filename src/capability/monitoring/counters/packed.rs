@@ -1,0 +1,343 @@
+//! A cell as bytes: whole numbers of as many bytes as they need, and nothing for what is empty. Reading one takes some microseconds,
+//! and an hour of hundreds of versions is tens of thousands of them.
+
+use std::collections::BTreeMap;
+
+use super::tally::{Cell, Residuals, ScoreBin, Tally};
+use crate::base::stats::sketch::Sketch;
+use crate::capability::datasets::profile::{Counts, Distinct};
+
+/// The form that is written.
+const FORM: u64 = 1;
+/// Bins, columns, buckets of one cell: more is damage.
+const MANY_MAX: u64 = 1 << 20;
+
+/// Seven bits a byte, the lowest first.
+struct Out(Vec<u8>);
+
+impl Out {
+    fn wide(&mut self, mut n: u128) {
+        #[allow(clippy::cast_possible_truncation)] // seven bits
+        while n >= 0x80 {
+            self.0.push((n as u8 & 0x7f) | 0x80);
+            n >>= 7;
+        }
+        #[allow(clippy::cast_possible_truncation)] // below 0x80
+        self.0.push(n as u8);
+    }
+
+    fn put(&mut self, n: u64) {
+        self.wide(u128::from(n));
+    }
+
+    fn all(&mut self, numbers: &[u64]) {
+        numbers.iter().for_each(|n| self.put(*n));
+    }
+
+    /// A number with a sign, which takes the lowest bit.
+    fn signed(&mut self, n: i128) {
+        self.wide(((n << 1) ^ (n >> 127)).cast_unsigned());
+    }
+
+    fn all_signed(&mut self, numbers: &[i64]) {
+        numbers.iter().for_each(|n| self.signed(i128::from(*n)));
+    }
+
+    fn len(&mut self, len: usize) {
+        self.put(len as u64);
+    }
+
+    fn float(&mut self, x: Option<f64>) {
+        self.put(u64::from(x.is_some()));
+        if let Some(x) = x {
+            self.0.extend_from_slice(&x.to_le_bytes());
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.len(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+}
+
+struct In<'a>(&'a [u8]);
+
+impl<'a> In<'a> {
+    fn wide(&mut self) -> Option<u128> {
+        let (mut n, mut shift) = (0_u128, 0);
+        loop {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            n |= u128::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(n);
+            }
+            shift += 7;
+        }
+    }
+
+    fn get(&mut self) -> Option<u64> {
+        u64::try_from(self.wide()?).ok()
+    }
+
+    fn signed(&mut self) -> Option<i128> {
+        let n = self.wide()?;
+        Some((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))
+    }
+
+    fn short(&mut self) -> Option<i64> {
+        i64::try_from(self.signed()?).ok()
+    }
+
+    fn len(&mut self) -> Option<usize> {
+        usize::try_from(self.get().filter(|n| *n <= MANY_MAX)?).ok()
+    }
+
+    #[allow(clippy::option_option)] // read or not, and there or not
+    fn float(&mut self) -> Option<Option<f64>> {
+        if self.get()? == 0 {
+            return Some(None);
+        }
+        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(Some(f64::from_le_bytes(*bytes)))
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let len = self.len()?;
+        let (text, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+}
+
+pub(super) fn write(cell: &Cell) -> Vec<u8> {
+    let mut out = Out(Vec::with_capacity(1024));
+    out.put(FORM);
+    write_tally(&mut out, &cell.tally);
+    out.len(cell.columns.len());
+    cell.columns.iter().for_each(|counts| write_counts(&mut out, counts));
+    out.0
+}
+
+/// `None`: it is no such cell.
+pub(super) fn read(bytes: &[u8]) -> Option<Cell> {
+    let mut from = In(bytes);
+    let tally = tally_of(&mut from)?;
+    let many = from.len()?;
+    let columns = (0..many).map(|_| read_counts(&mut from)).collect::<Option<Vec<Counts>>>()?;
+    from.0.is_empty().then_some(Cell { tally, columns })
+}
+
+/// Everything but columns.
+pub(super) fn read_tally(bytes: &[u8]) -> Option<Tally> {
+    tally_of(&mut In(bytes))
+}
+
+fn tally_of(from: &mut In<'_>) -> Option<Tally> {
+    if from.get()? != FORM {
+        return None;
+    }
+    Some(Tally {
+        n: from.get()?,
+        errors: from.get()?,
+        input_tokens: from.get()?,
+        output_tokens: from.get()?,
+        labelled: from.short()?,
+        corrected: from.get()?,
+        evicted: from.get()?,
+        judged: from.short()?,
+        judged_sum: from.short()?,
+        judged_squares: from.short()?,
+        brier: from.short()?,
+        log_loss: from.short()?,
+        latency: read_sketch(from)?,
+        delay: read_sketch(from)?,
+        scores: read_scores(from)?,
+        confusion: read_confusion(from)?,
+        residuals: read_residuals(from)?,
+    })
+}
+
+fn write_tally(out: &mut Out, t: &Tally) {
+    out.all(&[t.n, t.errors, t.input_tokens, t.output_tokens]);
+    out.all_signed(&[t.labelled]);
+    out.all(&[t.corrected, t.evicted]);
+    out.all_signed(&[t.judged, t.judged_sum, t.judged_squares, t.brier, t.log_loss]);
+    write_sketch(out, &t.latency);
+    write_sketch(out, &t.delay);
+    out.len(t.scores.len());
+    for (bin, b) in &t.scores {
+        out.put(u64::from(*bin));
+        out.all_signed(&[b.n, b.sum, b.called, b.labelled, b.labelled_sum, b.positive]);
+    }
+    out.len(t.confusion.len());
+    for (pair, n) in &t.confusion {
+        out.text(pair);
+        out.all_signed(&[*n]);
+    }
+    let r = &t.residuals;
+    out.all_signed(&[r.n, r.absolute, r.bias, r.truth]);
+    [r.squares, r.truth_squares, r.absolute_squares].into_iter().for_each(|n| out.signed(n));
+}
+
+fn read_scores(from: &mut In<'_>) -> Option<BTreeMap<u8, ScoreBin>> {
+    let mut scores = BTreeMap::new();
+    for _ in 0..from.len()? {
+        let bin = u8::try_from(from.get()?).ok()?;
+        let of = ScoreBin {
+            n: from.short()?,
+            sum: from.short()?,
+            called: from.short()?,
+            labelled: from.short()?,
+            labelled_sum: from.short()?,
+            positive: from.short()?,
+        };
+        scores.insert(bin, of);
+    }
+    Some(scores)
+}
+
+fn read_confusion(from: &mut In<'_>) -> Option<BTreeMap<String, i64>> {
+    let mut confusion = BTreeMap::new();
+    for _ in 0..from.len()? {
+        let pair = from.text()?.to_owned();
+        confusion.insert(pair, from.short()?);
+    }
+    Some(confusion)
+}
+
+fn read_residuals(from: &mut In<'_>) -> Option<Residuals> {
+    Some(Residuals {
+        n: from.short()?,
+        absolute: from.short()?,
+        bias: from.short()?,
+        truth: from.short()?,
+        squares: from.signed()?,
+        truth_squares: from.signed()?,
+        absolute_squares: from.signed()?,
+    })
+}
+
+fn write_sketch(out: &mut Out, sketch: &Sketch) {
+    let (zero, buckets) = sketch.parts();
+    out.put(zero);
+    out.len(buckets.len());
+    for (bucket, n) in buckets {
+        out.signed(i128::from(*bucket));
+        out.put(*n);
+    }
+}
+
+fn read_sketch(from: &mut In<'_>) -> Option<Sketch> {
+    let zero = from.get()?;
+    let mut buckets = BTreeMap::new();
+    for _ in 0..from.len()? {
+        let bucket = i16::try_from(from.short()?).ok()?;
+        buckets.insert(bucket, from.get()?);
+    }
+    Some(Sketch::of_parts(zero, buckets))
+}
+
+/// Only what is not zero, each with how many zeros stand before it.
+fn write_sparse<T: Copy + PartialEq + Default>(out: &mut Out, all: &[T], mut put: impl FnMut(&mut Out, usize, T)) {
+    out.len(all.len());
+    out.len(all.iter().filter(|n| **n != T::default()).count());
+    let mut before = 0;
+    for (place, n) in all.iter().enumerate().filter(|(_, n)| **n != T::default()) {
+        out.len(place - before);
+        put(out, place, *n);
+        before = place + 1;
+    }
+}
+
+fn read_sparse<T: Copy + Default>(
+    from: &mut In<'_>,
+    mut get: impl FnMut(&mut In<'_>, usize) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut all = vec![T::default(); from.len()?];
+    let mut place = 0;
+    for _ in 0..from.len()? {
+        place += from.len()?;
+        let n = get(from, place)?;
+        *all.get_mut(place)? = n;
+        place += 1;
+    }
+    Some(all)
+}
+
+fn write_counts(out: &mut Out, c: &Counts) {
+    out.all(&[c.n, c.missing, c.infinite_low, c.infinite_high, c.clipped, c.other, c.new]);
+    out.float(c.min);
+    out.float(c.max);
+    out.signed(c.squares);
+    write_sparse(out, &c.bins, |out, _, n| out.put(n));
+    write_sparse(out, &c.sums, |out, _, n| out.signed(n));
+    write_sparse(out, c.distinct.registers(), |out, _, n| out.0.push(n));
+}
+
+fn read_counts(from: &mut In<'_>) -> Option<Counts> {
+    Some(Counts {
+        n: from.get()?,
+        missing: from.get()?,
+        infinite_low: from.get()?,
+        infinite_high: from.get()?,
+        clipped: from.get()?,
+        other: from.get()?,
+        new: from.get()?,
+        min: from.float()?,
+        max: from.float()?,
+        squares: from.signed()?,
+        bins: read_sparse(from, |from, _| from.get())?,
+        sums: read_sparse(from, |from, _| from.signed())?,
+        distinct: Distinct::of_registers(read_sparse(from, |from, _| {
+            let (byte, rest) = from.0.split_first()?;
+            from.0 = rest;
+            Some(*byte)
+        })?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::datasets::profile::hash;
+
+    fn cell() -> Cell {
+        let mut distinct = Distinct::default();
+        (0..300_u64).for_each(|i| distinct.add(hash(&i.to_le_bytes())));
+        let numbers = Counts {
+            n: 7,
+            missing: 1,
+            infinite_high: 2,
+            clipped: 1,
+            bins: vec![0, 3, 0, 0, 4],
+            sums: vec![0, -5, 0, 0, i128::MIN / 3],
+            squares: i128::MAX,
+            min: Some(-0.1),
+            max: Some(f64::MAX),
+            ..Counts::default()
+        };
+        let categories = Counts { n: 300, bins: vec![0; 3], other: 200, new: 100, distinct, ..Counts::default() };
+        let mut tally =
+            Tally { n: 300, errors: 2, judged_sum: -1, brier: i64::MIN, log_loss: i64::MAX, ..Tally::default() };
+        [0.0, 3.5, 1e9].into_iter().for_each(|ms| tally.latency.add(ms));
+        tally.delay.add(60.0);
+        tally.scores.insert(99, ScoreBin { n: 3, sum: -4, positive: 1, ..ScoreBin::default() });
+        tally.confusion.insert("a\u{1f}ü".into(), -2);
+        tally.residuals = Residuals { n: 1, squares: -3, truth_squares: i128::MAX, ..Residuals::default() };
+        Cell { tally, columns: vec![numbers, Counts::default(), categories] }
+    }
+
+    #[test]
+    fn a_cell_comes_back_whole_and_damage_is_seen() {
+        for cell in [Cell::default(), cell()] {
+            let bytes = write(&cell);
+            assert_eq!(read(&bytes).unwrap(), cell);
+            assert_eq!(read_tally(&bytes).unwrap(), cell.tally);
+            (0..bytes.len()).for_each(|cut| assert!(read(&bytes[..cut]).is_none(), "{cut}"));
+        }
+        assert!(read(b"{}").is_none());
+        assert!(read(&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_none());
+    }
+}
