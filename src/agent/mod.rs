@@ -5,6 +5,7 @@ pub mod auth;
 mod envoy;
 pub mod fault;
 mod here;
+pub mod host;
 pub mod mlflow;
 mod monitors;
 mod native;

@@ -15,6 +15,7 @@ pub enum Hint {
     Audit,
     Dataset(String),
     Incidents,
+    Hosts,
     /// Services, their versions and weights, and what they answered.
     Rollouts,
     /// The listener fell behind: anything may have changed.

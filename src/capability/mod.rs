@@ -13,6 +13,7 @@ pub mod event;
 pub mod fleet;
 pub mod form;
 pub mod gates;
+pub mod hosts;
 pub mod inverse;
 mod judged;
 pub mod keeping;

@@ -86,6 +86,14 @@ fn shown(store: &str) -> &str {
     if store.contains("://") { "on the database server" } else { store }
 }
 
+/// The token that this user's calls carry.
+///
+/// # Errors
+/// `Invalid` for a token file that cannot be read.
+pub fn own_token(loaded: &Loaded) -> Result<Option<String>> {
+    token(loaded, context(loaded)?)
+}
+
 fn token(loaded: &Loaded, context: Option<&Context>) -> Result<Option<String>> {
     if let Some(token) = std::env::var("OPSROOM_TOKEN").ok().filter(|t| !t.trim().is_empty()) {
         return Ok(Some(token.trim().to_owned()));

@@ -30,6 +30,7 @@ mod gate;
 mod gate_report;
 mod gc;
 mod guide;
+mod hosts;
 pub mod import;
 mod incident;
 mod init;
@@ -61,7 +62,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use agent::{Agent, AgentVerb};
 pub use backup::{Bar, Restore, tell_restored};
-pub use connect::{Reached, reach};
+pub use connect::{Reached, own_token, reach};
 pub use demo::{Demo, DemoVerb};
 pub use exit::{Exit, report};
 pub use print::Format;
@@ -236,6 +237,7 @@ pub enum Verb {
     Incident(incident::Of),
     Handover(incident::Handover),
     Undo(undo::Undo),
+    Hosts(hosts::Hosts),
     Gc(gc::Gc),
     Export(export_all::ExportAll),
     Erase(erase::Erase),
@@ -319,6 +321,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Incident(of) => incident::run(session, of).await,
         Verb::Handover(handover) => incident::handover(session, &handover).await,
         Verb::Undo(it) => undo::run(session, it).await,
+        Verb::Hosts(it) => hosts::run(session, it).await,
         Verb::Gc(it) => gc::run(session, it).await,
         Verb::Export(it) => export_all::run(session, it).await,
         Verb::Erase(it) => erase::run(session, it).await,

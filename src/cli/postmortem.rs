@@ -72,7 +72,7 @@ fn window(incident: &Incident, now: Timestamp) -> AskedLive {
     let (from, to) = (first.minus(BEFORE), incident.closed.map_or(now, |at| at.plus(AFTER)).min(now));
     let seconds = u64::try_from((to.0 - from.0) / 1_000_000).unwrap_or(3600).max(3600);
     let to = incident.closed.map(|_| Timestamp((to.0 / 60_000_000 + 1) * 60_000_000));
-    AskedLive { window: seconds.div_ceil(60) * 60, to, metric: None }
+    AskedLive { window: seconds.div_ceil(60) * 60, to, ..AskedLive::default() }
 }
 
 fn command(page: &Live, verb: &str) -> String {

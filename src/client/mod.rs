@@ -5,6 +5,7 @@ mod cost;
 mod data;
 mod evals;
 mod export;
+mod hosts;
 mod incidents;
 mod keeping;
 pub mod locate;

@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use super::Client;
 use super::calls::encode;
-use crate::base::fault::Result;
+use crate::base::{Timestamp, fault::Result};
 use crate::capability::drift::{DriftReport, Feature};
 use crate::capability::fleet::{AskedLive, Fleet, Live};
 use crate::capability::monitoring::counters::{Accepted, Recount, Standing};
@@ -76,8 +76,10 @@ impl Client {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn fleet(&self, window: u64) -> Result<Fleet> {
-        self.get("/api/v1/fleet", &[("window", window.to_string())]).await
+    pub async fn fleet(&self, window: u64, as_of: Option<Timestamp>) -> Result<Fleet> {
+        let mut query = vec![("window", window.to_string())];
+        query.extend(as_of.map(|t| ("as_of", t.to_string())));
+        self.get("/api/v1/fleet", &query).await
     }
 
     /// # Errors
@@ -85,6 +87,7 @@ impl Client {
     pub async fn live(&self, service: &str, asked: &AskedLive) -> Result<Live> {
         let mut query = vec![("window", asked.window.to_string())];
         query.extend(asked.to.map(|t| ("to", t.to_string())));
+        query.extend(asked.as_of.map(|t| ("as_of", t.to_string())));
         query.extend(asked.metric.clone().map(|m| ("metric", m)));
         self.get(&format!("/api/v1/monitoring/{}/live", encode(service)), &query).await
     }

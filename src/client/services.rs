@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::Client;
-use crate::base::{Fault, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::rollout::link::{Intent, Swapped};
 use crate::capability::rollout::{ServiceView, Standing};
 
@@ -14,6 +14,20 @@ impl Client {
     /// `Unavailable`.
     pub async fn services(&self) -> Result<Vec<Standing>> {
         self.get("/api/v1/services", &NOTHING).await
+    }
+
+    /// As they stood at a moment.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn services_at(&self, at: Timestamp) -> Result<Vec<Standing>> {
+        self.get("/api/v1/services", &[("as_of", at.to_string())]).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn service_at(&self, name: &str, at: Timestamp) -> Result<ServiceView> {
+        self.get(&format!("/api/v1/services/{name}"), &[("as_of", at.to_string())]).await
     }
 
     /// # Errors

@@ -32,6 +32,12 @@ pub struct AgentSettings {
     pub audit_heads: String,
     /// An agent ends by itself after this long without requests while no run goes on, seconds; 0 never.
     pub idle_exit_seconds: u64,
+    /// Name of this machine among hosts. Empty: the system's.
+    pub host: String,
+    /// Address of the agent that this one joins as an edge, without a store. Empty: none.
+    pub join: String,
+    /// Token for it.
+    pub token: String,
     /// Where the router takes requests. Empty: 127.0.0.1:6280, once there is a service.
     pub router: String,
     /// Whether the agent may run programs: evals of a policy. Whoever sets one up needs role admin.
@@ -71,6 +77,9 @@ impl Default for AgentSettings {
             artifact_bytes_max: 100 << 30,
             audit_heads: String::new(),
             idle_exit_seconds: 0,
+            host: String::new(),
+            join: String::new(),
+            token: String::new(),
             router: String::new(),
             exec: false,
             notify: Vec::new(),

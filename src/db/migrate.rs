@@ -25,8 +25,9 @@ pub const STEPS: &[(&str, &str)] = &[
     ("servers", include_str!("migrations/0042_servers.sql")),
     ("collections", include_str!("migrations/0040_collections.sql")),
     ("keeping", include_str!("migrations/0043_keeping.sql")),
-    ("sweeps", include_str!("migrations/0047_sweeps.sql")),
-    ("first windows", include_str!("migrations/0044_first_windows.sql")),
+    ("sweeps", include_str!("migrations/0044_sweeps.sql")),
+    ("first windows", include_str!("migrations/0045_first_windows.sql")),
+    ("hosts", include_str!("migrations/0046_hosts.sql")),
 ];
 
 /// What this binary reads and writes.

@@ -250,6 +250,11 @@ pub const TABLES: &[Table] = &[
             ("doc", Text),
         ],
     },
+    Table {
+        name: "host_edges",
+        columns: &[("edge", Text), ("host", Text), ("sequence", Integer), ("seen", Integer), ("doc", Text)],
+    },
+    Table { name: "host_minutes", columns: &[("host", Text), ("minute", Integer), ("doc", Text)] },
     Table { name: "backups_made", columns: &[("made", Integer), ("place", Text), ("bytes", Integer)] },
     Table { name: "sweeps", columns: &[("id", Text), ("experiment", Integer), ("doc", Text)] },
 ];

@@ -184,12 +184,42 @@ async fn serve(loaded: &Loaded, detached: bool) -> Result<Exit> {
             settings.listen = free_or_another(&settings.listen);
         }
     }
+    if !settings.join.is_empty() {
+        return join(loaded, settings).await;
+    }
     let agent = start(settings).await?;
     let mut stdout = std::io::stdout();
     let ready = format!("agent listening on {}\nagent socket unix:{}\n", agent.address(), agent.socket().display());
     // Whoever started it may have closed the pipe; that is no reason not to serve.
     let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
     agent.run().await;
+    Ok(Exit::Done)
+}
+
+/// An edge in the foreground, until it is asked to end.
+async fn join(loaded: &Loaded, settings: AgentSettings) -> Result<Exit> {
+    let given = Some(settings.token.clone()).filter(|t| !t.is_empty());
+    let token = match given {
+        Some(token) => Some(token),
+        None => cli::own_token(loaded)?,
+    };
+    let url = settings.join.clone();
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(Fault::invalid(format!("not an agent's address: {url:?}")).next("write http://HOST:PORT"));
+    }
+    let problem = |e: std::io::Error| Fault::bug("cannot wait for signals").why(e.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(problem)?;
+    let stopped = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let host = agent::host::name(&settings.host);
+    println!("edge {host} of {url}");
+    let join = agent::host::edge::Join { url, token, host, folder: loaded.paths.state.join("edge") };
+    agent::host::edge::run(join, stopped).await?;
     Ok(Exit::Done)
 }
 

@@ -133,7 +133,14 @@ actions! {
 
     Diff "diff" Look "diff" "what differs, line by line";
     OpenLink "open.link" Move "link" "go to what this is about";
-    AsOf "as.of" Look "as of" "the registry as it stood at a moment…";
+    AsOf "as.of" Look "as of" "this place as it stood at a moment…";
+    PastBack "past.back" Look "earlier" "in the past: a minute earlier";
+    PastForward "past.forward" Look "later" "in the past: a minute later";
+    PastBackFar "past.back.far" Look "far earlier" "in the past: a quarter of an hour earlier";
+    PastForwardFar "past.forward.far" Look "far later" "in the past: a quarter of an hour later";
+    EventPrev "event.prev" Look "before" "in the past: to the change or alert before";
+    EventNext "event.next" Look "after" "in the past: to the next change or alert";
+    PastNow "now" Look "now" "in the past: back to now";
 
     Help "help" App "help" "keys of this screen";
     Palette "palette" App "palette" "find an action by name";

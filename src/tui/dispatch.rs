@@ -10,7 +10,7 @@ use super::overlay::{Choice, Line, Overlay, Picker};
 use super::query::Query;
 use super::span::Span;
 use super::state::{State, View};
-use super::{screen, small, undo, update, verb};
+use super::{past, screen, small, undo, update, verb};
 
 /// Within this time a second ^c quits.
 const TWICE_US: i64 = 2_000_000;
@@ -125,6 +125,14 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             update::touch(state, &super::msg::Changed::Everything);
             state.say("loading again");
         }
+        Action::AsOf => past::ask(state),
+        Action::PastBack
+        | Action::PastForward
+        | Action::PastBackFar
+        | Action::PastForwardFar
+        | Action::EventPrev
+        | Action::EventNext
+        | Action::PastNow => past::step(state, action, effects),
         Action::Undo if !matches!(state.nav.here(), View::Recovery(_)) => undo::act(state, effects),
         Action::NoteEdit if matches!(state.nav.here(), View::Incident(_)) => screen::act(state, action, effects),
         Action::NoteEdit => small::ask_note(state),
@@ -177,7 +185,10 @@ fn step_out(state: &mut State, effects: &mut Vec<Effect>) {
         state.zoom = false;
     } else if !screen::filter_text(state).is_empty() {
         screen::set_filter(state, "", Query::default(), effects);
-    } else if !screen::clear_marks(state) && state.nav.stack.len() > 1 {
+    } else if !screen::clear_marks(state)
+        && !(state.in_past().is_some() && past::leave(state))
+        && state.nav.stack.len() > 1
+    {
         leave(state);
     }
 }

@@ -12,7 +12,7 @@ pub const DEFAULT: &str = include_str!("../../config/keymap.toml");
 /// Where a key is looked up: an open modal alone, else the screen and then `global`.
 pub type Context = &'static str;
 
-pub const CONTEXTS: [Context; 14] = [
+pub const CONTEXTS: [Context; 15] = [
     "screen.fleet",
     "screen.incident",
     "screen.recovery",
@@ -27,6 +27,7 @@ pub const CONTEXTS: [Context; 14] = [
     "screen.audit",
     "screen.data",
     "modal.sheet",
+    "modal.replay",
 ];
 
 /// What a press means.

@@ -19,6 +19,7 @@ mod mouse;
 pub mod msg;
 mod notice;
 pub mod overlay;
+pub mod past;
 mod prepare;
 mod probe;
 pub mod query;

@@ -74,6 +74,9 @@ pub struct Run {
     /// Ids of the models that it logged.
     pub models: Vec<String>,
     pub artifact_uri: String,
+    /// The machine that it goes on, and how busy that is: `gpu-13: GPU 94%`.
+    #[serde(default)]
+    pub host: Option<String>,
 }
 
 impl Run {

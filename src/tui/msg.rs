@@ -81,6 +81,7 @@ pub enum Changed {
     Audit,
     Rollouts,
     Incidents,
+    Hosts,
     Everything,
 }
 
@@ -130,6 +131,8 @@ pub enum Want {
     /// All services at a glance; seconds.
     Fleet {
         window: u64,
+        #[serde(default)]
+        as_of: Option<Timestamp>,
     },
     /// All incidents.
     Incidents,
@@ -147,9 +150,16 @@ pub enum Want {
     Cost(crate::capability::cost::Asked),
     /// What is in place in the store, this folder and this machine.
     Readiness,
-    Services,
+    Services {
+        #[serde(default)]
+        as_of: Option<Timestamp>,
+    },
     /// One service in full, by name.
-    Service(String),
+    Service {
+        name: String,
+        #[serde(default)]
+        as_of: Option<Timestamp>,
+    },
     Datasets,
     /// The training profile of a dataset's version.
     Profile(VersionId),
@@ -226,6 +236,9 @@ pub struct AuditWant {
     pub filter: Query,
     /// Only records in it.
     pub window: Option<Span>,
+    /// As the trail stood then.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     pub offset: usize,
     pub limit: usize,
 }

@@ -210,6 +210,7 @@ pub struct State {
     pub watch: Watch,
     /// A session was taken up: the room stands where somebody left it.
     pub restored: bool,
+    pub past: super::past::Past,
     pub cost: Cost,
     pub readiness: Readiness,
     pub overlay: Option<Overlay>,
@@ -269,6 +270,7 @@ impl State {
             live: Live::default(),
             watch: Watch::default(),
             restored: false,
+            past: super::past::Past::default(),
             cost: Cost::default(),
             readiness: Readiness::default(),
             overlay: None,
@@ -296,6 +298,7 @@ impl State {
     pub fn contexts(&self) -> Vec<Context> {
         match self.overlay {
             Some(Overlay::Sheet(_)) => vec!["modal.sheet"],
+            _ if self.in_past().is_some() => vec!["modal.replay", self.nav.here().context(), "global"],
             _ => vec![self.nav.here().context(), "global"],
         }
     }
@@ -311,6 +314,9 @@ impl State {
             && !matches!(self.nav.here(), View::Recovery(_))
             && let Some(why) = super::undo::why_not(self)
         {
+            return Some(why);
+        }
+        if let Some(why) = super::past::why_not(self, action) {
             return Some(why);
         }
         if action.changes() {
@@ -381,6 +387,9 @@ impl State {
     /// Stands on a screen, without asking for what it shows.
     pub fn enter(&mut self, view: View) {
         self.zoom = false;
+        if !super::past::shows(&view) {
+            super::past::leave(self);
+        }
         self.nav.last = Some(self.nav.here().clone());
         if let View::Run(id) = &view {
             self.run = RunDetail::open(id.clone(), self.runs.row_of(id).cloned(), self.now);

@@ -174,6 +174,7 @@ pub fn touch(state: &mut State, changed: &Changed) {
         }
         Changed::Data => state.data.rows.touch(),
         Changed::Audit => state.audit.page.touch(),
+        Changed::Hosts => state.cost.touch(),
         Changed::Incidents => {
             state.audit.page.touch();
             state.fleet.touch();

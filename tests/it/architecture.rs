@@ -33,6 +33,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("audit", &[]),
     ("access", &[]),
+    ("hosts", &[]),
     ("tracking", &[]),
     ("datasets", &["tracking"]),
     ("training", &["audit", "tracking", "datasets"]),
@@ -40,10 +41,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("evals", &["audit", "tracking", "datasets", "registry"]),
     ("monitoring", &["registry", "datasets"]),
     ("drift", &["monitoring", "datasets"]),
-    ("cost", &["tracking", "registry", "monitoring"]),
+    ("cost", &["hosts", "tracking", "registry", "monitoring"]),
     ("gates", &["tracking", "datasets", "training", "registry", "evals", "monitoring", "cost"]),
     ("rollout", &["registry", "gates", "monitoring", "drift", "cost"]),
-    ("keeping", &["audit", "tracking", "datasets", "training", "registry", "evals", "monitoring"]),
+    ("keeping", &["audit", "hosts", "tracking", "datasets", "training", "registry", "evals", "monitoring"]),
     ("fleet", &["audit", "registry", "monitoring", "drift", "rollout"]),
 ];
 

@@ -62,7 +62,7 @@ async fn the_story_is_told_and_ends_as_it_should() {
     // The year in service: watched, paged, and what is in the data.
     assert!(lines.iter().any(|l| l.starts_with("INC-1 opened: SEV1 flight-delay: quality:ece")), "{lines:#?}");
     assert!(lines.iter().any(|l| l.starts_with("left to itself the first model was right in")), "{lines:#?}");
-    let fleet = client.fleet(3600).await.unwrap();
+    let fleet = client.fleet(3600, None).await.unwrap();
     let names: Vec<&str> = fleet.services.iter().map(|s| s.service.as_str()).collect();
     assert_eq!(names, ["flight-delay", "flight-delay-untouched"], "the one that is wrong comes first");
     let recount = client.recount(NAME).await.unwrap();

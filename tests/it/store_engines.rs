@@ -8,7 +8,7 @@ use opsroom::capability::tracking::points::Point;
 use opsroom::capability::tracking::runs::{Batch, NewRun};
 use opsroom::capability::tracking::{self, Key, MetricPoint, RunStatus, Tracking};
 use opsroom::capability::{Command as Any, Ctx, Envelope, Hints, Outcome, perform};
-use opsroom::capability::{audit, cost, datasets, evals, gates, keeping, monitoring, rollout, training};
+use opsroom::capability::{audit, cost, datasets, evals, gates, hosts, keeping, monitoring, rollout, training};
 use opsroom::db::{Db, Pool, Source};
 use sqlx::{Executor as _, SqlSafeStr as _, SqlStr};
 
@@ -35,6 +35,7 @@ async fn every_statement_prepares() {
             rollout::STATEMENTS,
             cost::STATEMENTS,
             keeping::STATEMENTS,
+            hosts::STATEMENTS,
         ];
         for statement in rooms.into_iter().flatten() {
             let sql: SqlStr = (*statement).into_sql_str();

@@ -4,8 +4,9 @@ use opsroom::base::Timestamp;
 use opsroom::base::id::RunId;
 use opsroom::base::money::Micro;
 use opsroom::capability::cost::{
-    Advice, Asked, By, CostReport, Day, Forecast, Parts, PerCorrect, Prices, Row, RunCost, Standing,
+    Advice, Asked, By, CostReport, Day, Forecast, HostView, Parts, PerCorrect, Prices, Row, RunCost, Stalled, Standing,
 };
+use opsroom::capability::hosts::{Figures, Gpu, Host, Minute};
 use opsroom::capability::monitoring::quality::Window;
 use opsroom::local::doctor::{Capability, Check, Finding, Report, State};
 use opsroom::tui::model::Change;
@@ -84,6 +85,22 @@ fn rows(by: By) -> Vec<Row> {
     ]
 }
 
+fn host(name: &str, gpu: f64, run: &str, stalled: Vec<Stalled>) -> HostView {
+    let gpu = Gpu { name: "H100".into(), percent: gpu, ..Gpu::default() };
+    let figures = Figures { cpu_percent: 12.0, cpus: 32, gpus: vec![gpu], ..Figures::default() };
+    let host = Host {
+        name: name.into(),
+        edge: true,
+        version: "0.1.0".into(),
+        seen: NOW,
+        away: false,
+        dropped: 0,
+        newest: Some(Minute { at: NOW, looks: 6, figures }),
+    };
+    let runs = [run].into_iter().filter(|r| !r.is_empty()).map(ToOwned::to_owned).collect();
+    HostView { host, runs, stalled }
+}
+
 fn report(asked: &Asked) -> CostReport {
     let midnight = NOW.0.div_euclid(DAY) * DAY;
     let day = |i: i64| {
@@ -114,6 +131,13 @@ fn report(asked: &Asked) -> CostReport {
         within: Some(within),
         days_left: (!within).then_some(4.2),
     };
+    let stalled = Stalled {
+        run: RunId(1),
+        name: "bert-geo".into(),
+        why: "no step for 19m, GPU 0%".into(),
+        hour: Some(usd(9.14)),
+    };
+    let away = |view: HostView| HostView { host: Host { away: true, ..view.host }, ..view };
     CostReport {
         currency: "USD".into(),
         window: Window { from: Timestamp(midnight - 20 * DAY), to: NOW },
@@ -127,6 +151,11 @@ fn report(asked: &Asked) -> CostReport {
         rows_left_off: 0,
         budgets: vec![budget("everything", "*", 0.69, true), budget("training", "training", 0.93, false)],
         days: (0..30).map(day).collect(),
+        hosts: vec![
+            host("gpu-13", 0.0, "bert-geo", vec![stalled]),
+            host("gpu-11", 94.0, "xgb-geo", Vec::new()),
+            away(host("old-2", 0.0, "", Vec::new())),
+        ],
         advice: vec![
             Advice {
                 what: "stop bert-geo".into(),

@@ -220,6 +220,7 @@ pub fn run(i: usize) -> Run {
         inputs: vec![data()],
         models: vec![format!("m-{:032x}", 0x77_u128 + i as u128)],
         artifact_uri: "mlflow-artifacts:/1/a/artifacts".into(),
+        host: None,
     }
 }
 
@@ -448,8 +449,8 @@ pub fn answer(want: &Want) -> Page {
         Want::Fleet { .. } | Want::Incidents | Want::Incident(_) | Want::Live(_) | Want::Feature { .. } => {
             super::tui_fleet::nothing(want).unwrap()
         }
-        Want::Services => Page::Services(Vec::new()),
-        Want::Service(_) => super::tui_rollouts::answer(want).unwrap(),
+        Want::Services { .. } => Page::Services(Vec::new()),
+        Want::Service { .. } => super::tui_rollouts::answer(want).unwrap(),
         Want::Cost(_) | Want::Readiness => super::tui_cost::answer(want).unwrap(),
         Want::Noise(_) => Page::Noise(noises()),
         Want::Around(_) => Page::Around(BTreeMap::new()),

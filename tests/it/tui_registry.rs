@@ -264,9 +264,13 @@ impl Source for Growing {
         *total += 1;
         let rows: Vec<Record> = (offset..(offset + w.limit).min(all))
             .map(|i| {
-                let Page::Audit(one) =
-                    answer(&Want::Audit(AuditWant { filter: Query::default(), window: None, offset: 0, limit: 1 }))
-                else {
+                let Page::Audit(one) = answer(&Want::Audit(AuditWant {
+                    filter: Query::default(),
+                    window: None,
+                    until: None,
+                    offset: 0,
+                    limit: 1,
+                })) else {
                     unreachable!()
                 };
                 Record { seq: (all - i) as i64, reason: "with, \"quotes\"\nand lines".into(), ..one.rows[0].clone() }
@@ -288,7 +292,7 @@ impl Source for Growing {
 async fn an_export_holds_each_record_once_also_while_the_trail_grows() {
     for form in [Form::Csv, Form::Json, Form::Ndjson] {
         let folder = tempfile::tempdir().unwrap();
-        let want = AuditWant { filter: Query::default(), window: None, offset: 0, limit: 0 };
+        let want = AuditWant { filter: Query::default(), window: None, until: None, offset: 0, limit: 0 };
         let job = Job { name: "opsroom-audit".into(), form, what: What::Audit(want) };
         let said = write(job, &Growing(Mutex::new(2_500)), folder.path(), super::tui_fixture::NOW).await.unwrap();
         let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();

@@ -111,8 +111,8 @@ fn churn() -> Standing {
 pub fn answer(want: &Want) -> Option<Page> {
     let flight = || standing("flight-delay", Some(on_its_way()));
     Some(match want {
-        Want::Services => Page::Services(vec![churn(), flight()]),
-        Want::Service(name) if name == "churn" => Page::Service(Box::new(ServiceView {
+        Want::Services { .. } => Page::Services(vec![churn(), flight()]),
+        Want::Service { name, .. } if name == "churn" => Page::Service(Box::new(ServiceView {
             standing: churn(),
             judgement: None,
             history: Vec::new(),
@@ -127,7 +127,7 @@ pub fn answer(want: &Want) -> Option<Page> {
             seen: Vec::new(),
             envoy_status: None,
         })),
-        Want::Service(_) => {
+        Want::Service { .. } => {
             let dropped = Rollout {
                 id: 11,
                 version: 41,

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::notify::{self, Receiver};
-use super::{envoy, routers, supervise};
+use super::{envoy, host, routers, supervise};
 use crate::base::fault::Result;
 use crate::capability::Hint;
 
@@ -37,6 +37,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(metadata::keep(app.clone())),
         tokio::spawn(policy::keep(app.clone())),
         tokio::spawn(retention::keep(app.clone())),
+        tokio::spawn(host::keep(app.clone())),
         tokio::spawn(erasures::keep(app.clone())),
         tokio::spawn(rollout::keep(app.clone())),
         tokio::spawn(deploy::keep(app.clone())),

@@ -12,9 +12,6 @@ const FIRST: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_hours(24);
 
 pub(super) async fn keep(app: App) {
-    if app.ctx().settings.retention == keeping::Settings::default() {
-        return;
-    }
     let mut wait = FIRST;
     loop {
         tokio::select! {

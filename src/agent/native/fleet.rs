@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::super::App;
 use super::super::fault::Own;
 use super::predictions::moment;
+use crate::base::Timestamp;
 use crate::capability::drift::{self, Feature};
 use crate::capability::fleet::{self, AskedFleet, AskedLive, Fleet, Live};
 use crate::capability::monitoring::quality::Asked;
@@ -24,6 +25,8 @@ pub(super) struct Of {
     #[serde(default)]
     to: Option<String>,
     #[serde(default)]
+    as_of: Option<String>,
+    #[serde(default)]
     metric: Option<String>,
     #[serde(default)]
     version: Option<String>,
@@ -31,16 +34,23 @@ pub(super) struct Of {
     column: Option<String>,
 }
 
+/// A moment that is asked for, if one is.
+pub(super) fn past(text: Option<String>) -> Result<Option<Timestamp>, Own> {
+    text.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose().map_err(Own::from)
+}
+
 pub(super) async fn overview(State(app): State<App>, Query(of): Query<Of>) -> Answer<Fleet> {
     let ctx = app.ctx();
-    let asked = AskedFleet { window: of.window.unwrap_or(WINDOW) };
+    let as_of = past(of.as_of)?;
+    let asked = AskedFleet { window: of.window.unwrap_or(WINDOW), as_of };
     Ok(Json(fleet::fleet(ctx.db.read(), &ctx.counters, asked, app.now()).await?))
 }
 
 pub(super) async fn live(State(app): State<App>, Path(service): Path<String>, Query(of): Query<Of>) -> Answer<Live> {
     let ctx = app.ctx();
     let to = of.to.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose()?;
-    let asked = AskedLive { window: of.window.unwrap_or(WINDOW), to, metric: of.metric };
+    let as_of = past(of.as_of)?;
+    let asked = AskedLive { window: of.window.unwrap_or(WINDOW), to, as_of, metric: of.metric };
     Ok(Json(fleet::live(ctx.db.read(), &ctx.counters, &service, &asked, app.now()).await?))
 }
 

@@ -9,6 +9,7 @@ mod evals;
 mod events;
 mod export;
 mod fleet;
+mod hosts;
 mod imports;
 mod incidents;
 mod keeping;
@@ -60,6 +61,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/cost", get(cost::report))
         .route("/api/v1/cost/book", get(cost::book))
         .route("/api/v1/garbage", get(keeping::garbage))
+        .route("/api/v1/hosts", get(hosts::list).post(hosts::tell))
+        .route("/api/v1/hosts/{host}/minutes", get(hosts::minutes))
         .route("/api/v1/export", get(export::tables))
         .route("/api/v1/export-files", get(export::files))
         .route("/api/v1/export/{table}", get(export::rows))

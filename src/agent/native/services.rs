@@ -1,20 +1,39 @@
 //! Services and rollouts on opsroom's own API.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::fleet::past;
 use crate::capability::rollout::{self, Seen, ServiceView, Standing, Traffic};
 use crate::db::Source;
 
 type Answer<T> = Result<Json<T>, Own>;
 
-pub(super) async fn list(State(app): State<App>) -> Answer<Vec<Standing>> {
-    Ok(Json(rollout::services(Source::Pool(app.ctx().db.read())).await?))
+#[derive(Deserialize)]
+pub(super) struct AsOf {
+    #[serde(default)]
+    as_of: Option<String>,
 }
 
-pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<ServiceView> {
+pub(super) async fn list(State(app): State<App>, Query(of): Query<AsOf>) -> Answer<Vec<Standing>> {
+    let source = Source::Pool(app.ctx().db.read());
+    Ok(Json(match past(of.as_of)? {
+        None => rollout::services(source).await?,
+        Some(at) => rollout::services_at(source, at).await?,
+    }))
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(of): Query<AsOf>,
+) -> Answer<ServiceView> {
+    if let Some(at) = past(of.as_of)? {
+        return Ok(Json(rollout::view_at(Source::Pool(app.ctx().db.read()), &name, at).await?));
+    }
     let mut view = rollout::view(app.ctx(), &name, app.now()).await?;
     let versions = app.ctx().counters.standing().versions;
     let of = versions.into_iter().filter(|v| v.service == name);

@@ -1,10 +1,12 @@
 //! What to do about cost, each with what was seen: runs that stand still, runs that another one beats, and services that
 //! are larger than their work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::HostView;
 use super::bill::{Part, bill};
 use super::gather::{self, Book, DAY_US, Served};
 use super::rates::at;
@@ -41,12 +43,13 @@ pub struct Advice {
 }
 
 /// All of it, by what it saves.
-pub fn advice(ctx: &Ctx, book: &Book, served: &Served, now: Timestamp) -> Vec<Advice> {
+pub fn advice(ctx: &Ctx, book: &Book, served: &Served, hosts: &[HostView], now: Timestamp) -> Vec<Advice> {
+    let uses = super::hosts::uses(hosts);
     let mut running: Vec<Arc<Run>> = ctx.tracking.read(|s| {
         s.runs().iter().filter(|r| r.status == RunStatus::Running).rev().take(RUNNING_MAX).cloned().collect()
     });
     running.sort_by_key(|r| r.id);
-    let mut found: Vec<Advice> = running.iter().filter_map(|run| still(run, book, now)).collect();
+    let mut found: Vec<Advice> = running.iter().filter_map(|run| still(run, book, &uses, now)).collect();
     for run in &running {
         if found.iter().any(|a| a.run == Some(run.id)) {
             continue;
@@ -61,7 +64,7 @@ pub fn advice(ctx: &Ctx, book: &Book, served: &Served, now: Timestamp) -> Vec<Ad
 }
 
 /// What a run costs for a day that it goes on: GPUs it keeps, or its host.
-fn a_day_of(run: &Run, book: &Book, now: Timestamp) -> Option<Micro> {
+pub(super) fn a_day_of(run: &Run, book: &Book, now: Timestamp) -> Option<Micro> {
     let taken = gather::taken(run, now);
     let rates = &at(&book.lists, now)?.rates;
     if let Some(price) = taken.host.as_ref().and_then(|h| rates.hosts.get(h)) {
@@ -73,7 +76,15 @@ fn a_day_of(run: &Run, book: &Book, now: Timestamp) -> Option<Micro> {
     (cpu.is_some() || gpu.is_some()).then(|| [cpu, gpu].into_iter().flatten().sum::<Exact>().rounded())
 }
 
-fn still(run: &Run, book: &Book, now: Timestamp) -> Option<Advice> {
+/// Seconds for which a run has been silent, where that is long for its own pace.
+pub(super) fn silence(run: &Run, now: Timestamp) -> Option<f64> {
+    match health_of(run, now) {
+        Health::Stalled { silent_seconds } => Some(silent_seconds),
+        Health::Diverged { .. } | Health::Well => None,
+    }
+}
+
+fn health_of(run: &Run, now: Timestamp) -> Health {
     let keys: Vec<(String, _)> = run.metrics.iter().map(|(k, m)| (k.to_string(), *m)).collect();
     let signs = keys.iter().map(|(key, m)| Sign {
         key,
@@ -82,8 +93,16 @@ fn still(run: &Run, book: &Book, now: Timestamp) -> Option<Advice> {
         at: Timestamp::from_millis(m.timestamp),
         count: m.count.into(),
     });
-    let why = match health(run.status, Timestamp::from_millis(run.start_ms), now, signs) {
-        Health::Stalled { silent_seconds } => format!("no step for {}", show::span(silent_seconds)),
+    health(run.status, Timestamp::from_millis(run.start_ms), now, signs)
+}
+
+fn still(run: &Run, book: &Book, uses: &BTreeMap<&str, String>, now: Timestamp) -> Option<Advice> {
+    let why = match health_of(run, now) {
+        Health::Stalled { silent_seconds } => {
+            let host = run.tags.get(gather::HOST_TAG).map(ToString::to_string).unwrap_or_default();
+            let busy = uses.get(host.as_str()).map_or(String::new(), |busy| format!(", {host}: {busy}"));
+            format!("no step for {}{busy}", show::span(silent_seconds))
+        }
         Health::Diverged { key, step, value } => format!("{key} is {} since step {step}", show::metric(value)),
         Health::Well => return None,
     };

@@ -8,6 +8,7 @@ mod bill;
 mod budget;
 mod command;
 mod gather;
+mod hosts;
 mod hours;
 mod rates;
 mod report;
@@ -23,6 +24,7 @@ pub use advice::Advice;
 pub use budget::{Forecast, Standing};
 pub use command::{Command, apply};
 pub use gather::{Book, HOST_TAG, book};
+pub use hosts::hosts;
 pub use hours::Hours;
 pub use rates::{Declared, Listed, Rates, at, parse as parse_rates};
 pub use report::{month_start, report};
@@ -33,6 +35,7 @@ pub use training::RunCost;
 use crate::base::Timestamp;
 use crate::base::id::RunId;
 use crate::base::money::Micro;
+use crate::capability::hosts::Host;
 use crate::capability::monitoring::quality::Window;
 
 /// What rows are of.
@@ -85,6 +88,42 @@ pub struct CostReport {
     pub days: Vec<Day>,
     #[serde(default)]
     pub advice: Vec<Advice>,
+    /// What runs on which machine, and how busy it is.
+    #[serde(default)]
+    pub hosts: Vec<HostView>,
+}
+
+/// A host with the runs on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostView {
+    #[serde(flatten)]
+    pub host: Host,
+    /// Names of runs that go on there.
+    pub runs: Vec<String>,
+    /// Those that stand still while it does nothing.
+    pub stalled: Vec<Stalled>,
+}
+
+impl HostView {
+    /// `gpu-13: GPU 94%`, or that it is away.
+    pub fn words(&self) -> String {
+        match &self.host.newest {
+            _ if self.host.away => format!("{}: away", self.host.name),
+            Some(minute) => format!("{}: {}", self.host.name, minute.figures.use_words()),
+            None => self.host.name.clone(),
+        }
+    }
+}
+
+/// A run that stands still.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stalled {
+    pub run: RunId,
+    pub name: String,
+    pub why: String,
+    /// What an hour of it costs.
+    #[serde(rename = "hour_micros")]
+    pub hour: Option<Micro>,
 }
 
 /// A price list that the window was priced by.

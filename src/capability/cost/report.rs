@@ -74,7 +74,8 @@ pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostRepo
     let days = if asked.days > 0 || !read.book.budgets.is_empty() { by_day(&read, first_day) } else { Vec::new() };
     report.budgets = budgets(&read, &days, month);
     report.days = days.into_iter().filter(|d| d.day >= days_from && asked.days > 0).collect();
-    report.advice = advice::advice(ctx, &read.book, &read.served, now);
+    report.hosts = super::hosts(ctx, now).await?;
+    report.advice = advice::advice(ctx, &read.book, &read.served, &report.hosts, now);
     Ok(report)
 }
 
@@ -140,6 +141,7 @@ fn window(read: &Read, served: &Served, (from, to): (Timestamp, Timestamp), aske
         budgets: Vec::new(),
         days: Vec::new(),
         advice: Vec::new(),
+        hosts: Vec::new(),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct AskedLive {
     pub window: u64,
     /// End of the window; now, if nobody said.
     pub to: Option<Timestamp>,
+    /// Also who answers, as it stood then: the window ends there.
+    pub as_of: Option<Timestamp>,
     /// Instead of the one that a rule watches.
     pub metric: Option<String>,
 }
@@ -30,12 +32,16 @@ pub struct AskedLive {
 /// # Errors
 /// `NotFound` for a service of which nothing ever came, `Invalid` for less than a minute.
 pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &AskedLive, now: Timestamp) -> Result<Live> {
-    let window = Asked { window: asked.window, to: asked.to, ..Asked::default() }.bounds(now)?;
+    let to = asked.as_of.or(asked.to);
+    let window = Asked { window: asked.window, to, ..Asked::default() }.bounds(now)?;
     let minutes = i64::try_from(step_minutes(window, now)).unwrap_or(60);
     // Stretches begin on a fixed grid, so that they stay where they are while time goes on.
     let grid = minutes * 60_000_000;
     let window = Window { from: Timestamp(window.from.0.div_euclid(grid) * grid), to: window.to };
-    let standings = rollout::services(Source::Pool(pool)).await?;
+    let standings = match asked.as_of {
+        None => rollout::services(Source::Pool(pool)).await?,
+        Some(at) => rollout::services_at(Source::Pool(pool), at).await?,
+    };
     let standing = standings.iter().find(|s| s.service.name == service);
     let rules = incident::rules(Source::Pool(pool)).await?;
     let arms = match counters.arms(service) {
@@ -84,7 +90,7 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
         service: service.to_owned(),
         model,
         window,
-        at: now,
+        at: asked.as_of.unwrap_or(now),
         step: u64::try_from(minutes * 60).unwrap_or(60),
         lower_is_better: lower_is_better(&metric),
         metric,

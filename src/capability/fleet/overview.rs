@@ -26,23 +26,33 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct AskedFleet {
     /// Seconds.
     pub window: u64,
+    /// As everything stood then; now, if nobody said.
+    pub as_of: Option<Timestamp>,
 }
 
 /// # Errors
 /// `Invalid` for less than a minute; the store's.
 pub async fn fleet(pool: &Pool, counters: &Counters, asked: AskedFleet, now: Timestamp) -> Result<Fleet> {
-    let window = Asked { window: asked.window, ..Asked::default() }.bounds(now)?;
-    let standings = rollout::services(Source::Pool(pool)).await?;
+    let window = Asked { window: asked.window, to: asked.as_of, ..Asked::default() }.bounds(now)?;
+    let standings = match asked.as_of {
+        None => rollout::services(Source::Pool(pool)).await?,
+        Some(at) => rollout::services_at(Source::Pool(pool), at).await?,
+    };
+    let now = asked.as_of.unwrap_or(now);
     let rules = incident::rules(Source::Pool(pool)).await?;
     let changes = changes(pool, now.minus(DAY), now).await?;
     let mut incidents = incident::incidents(Source::Pool(pool), None).await?;
+    if let Some(at) = asked.as_of {
+        incidents = incidents.iter().filter_map(|i| i.as_of(at)).collect();
+        incidents.sort_by_key(|i| (!i.is_open(), Reverse(i.id)));
+    }
     incidents.retain(|i| i.closed.is_none_or(|at| at >= now.minus(DAY)));
     let told: BTreeSet<String> = counters.standing().versions.into_iter().map(|v| v.service).collect();
     let names: BTreeSet<String> = standings.iter().map(|s| s.service.name.clone()).chain(told).collect();
     let mut services = Vec::new();
     for name in names {
         let standing = standings.iter().find(|s| s.service.name == name);
-        let known = Known { pool, counters, rules: &rules, changes: &changes, window, now };
+        let known = Known { pool, counters, rules: &rules, changes: &changes, window, now, as_of: asked.as_of };
         services.push(known.row(&name, standing).await?);
     }
     services.sort_by_cached_key(|row| badness(row, &incidents));
@@ -64,6 +74,7 @@ struct Known<'a> {
     changes: &'a [Change],
     window: Window,
     now: Timestamp,
+    as_of: Option<Timestamp>,
 }
 
 /// What the counters say of one version.
@@ -113,7 +124,7 @@ impl Known<'_> {
             errors,
             p99_ms,
             batch: seen.iter().filter_map(|t| t.arm.batch.clone()).max_by_key(|(_, at)| *at),
-            last,
+            last: last.map(|at| at.min(self.now)),
             change: self.changes.iter().find(change).cloned(),
             model,
             metric,
@@ -167,7 +178,7 @@ impl Known<'_> {
 
     async fn stage(&self, standing: Option<&Standing>, model: Option<&str>) -> Result<Option<Stage>> {
         let (Some(version), Some(model)) = (standing.and_then(|s| s.stable), model) else { return Ok(None) };
-        match registry::model(Source::Pool(self.pool), model, None).await {
+        match registry::model(Source::Pool(self.pool), model, self.as_of).await {
             Ok(view) => Ok(view.version(version).map(|v| v.stage)),
             Err(fault) if fault.kind == crate::base::Kind::NotFound => Ok(None),
             Err(fault) => Err(fault),

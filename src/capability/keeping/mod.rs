@@ -24,7 +24,7 @@ pub use plan::plan;
 pub use store::STATEMENTS;
 
 /// Days that things are kept; 0: for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Predictions and labels one by one.
@@ -37,6 +37,14 @@ pub struct Settings {
     pub logs_days: u32,
     /// Deleted runs with their files.
     pub deleted_runs_days: u32,
+    /// What hosts did, by minute.
+    pub hosts_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ledger_days: 0, samples_days: 0, counters_days: 0, logs_days: 0, deleted_runs_days: 0, hosts_days: 30 }
+    }
 }
 
 /// What would be collected, or was.

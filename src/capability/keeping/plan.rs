@@ -9,7 +9,7 @@ use crate::base::{Timestamp, fault::Result};
 use crate::capability::monitoring::counters::OldEvents;
 use crate::capability::tracking::artifacts::path_of_uri;
 use crate::capability::tracking::{Lifecycle, Run, RunStatus, collections};
-use crate::capability::{Ctx, audit, datasets, evals, monitoring, registry, training};
+use crate::capability::{Ctx, audit, datasets, evals, hosts, monitoring, registry, training};
 use crate::db::Source;
 use crate::db::blobs::{Aged, hidden};
 
@@ -25,6 +25,7 @@ pub struct Findings {
     pub(super) events: OldEvents,
     pub(super) counters_before: Option<Timestamp>,
     pub(super) samples_before: Option<Timestamp>,
+    pub(super) hosts_before: Option<Timestamp>,
     pub(super) runs: Vec<RunId>,
     pub(super) models: Vec<ModelId>,
     /// Files and folders in the artifact store.
@@ -63,6 +64,11 @@ pub async fn plan(ctx: &Ctx, unreferenced: bool) -> Result<Findings> {
         let (versions, bytes) = ctx.counters.samples_before(before);
         found.item("versions' first predictions", versions, bytes, older(settings.samples_days));
         found.samples_before = (versions > 0).then_some(before);
+    }
+    if let Some(before) = retention::cutoff(now, settings.hosts_days) {
+        let (minutes, bytes) = hosts::before(Source::Pool(ctx.db.read()), before).await?;
+        found.item("minutes of hosts", minutes, bytes, older(settings.hosts_days));
+        found.hosts_before = (minutes > 0).then_some(before);
     }
     let old_logs = retention::cutoff(now, settings.logs_days);
     let old_runs = retention::cutoff(now, settings.deleted_runs_days);

@@ -2,7 +2,7 @@
 
 use super::plan::Findings;
 use crate::base::fault::Result;
-use crate::capability::{Ctx, datasets, monitoring};
+use crate::capability::{Ctx, datasets, hosts, monitoring};
 
 /// # Errors
 /// The first that a step met; the steps before it hold.
@@ -19,6 +19,11 @@ pub(super) async fn sweep(ctx: &Ctx, found: &Findings) -> Result<()> {
     }
     if let Some(before) = found.samples_before {
         ctx.counters.forget_samples(before, now).await?;
+    }
+    if let Some(before) = found.hosts_before {
+        let mut tx = ctx.db.begin().await?;
+        hosts::remove_before(&mut tx, before).await?;
+        tx.commit().await?;
     }
     // Documents first: a folder without its run is found again, a run without its folder would be a lie.
     if !found.runs.is_empty() || !found.models.is_empty() {

@@ -10,6 +10,7 @@ mod external;
 mod form;
 pub mod judge;
 pub mod link;
+mod past;
 mod recovery;
 pub mod server;
 pub mod service;
@@ -22,6 +23,7 @@ pub use apply::{Applied, By, apply, check_served, check_stage, service as standi
 pub use command::Command;
 pub use external::begun as deploy_begun;
 pub use form::parse;
+pub use past::{services_at, view_at};
 pub use recovery::{Recovery, Turn};
 pub use server::{Server, ServerState};
 pub use service::{Deploy, Envoy, Launch, Service, Traffic};

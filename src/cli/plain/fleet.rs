@@ -19,7 +19,7 @@ pub struct Screen {
 }
 
 pub(super) async fn document(client: &Client) -> Result<Fleet> {
-    client.fleet(WINDOW).await
+    client.fleet(WINDOW, None).await
 }
 
 pub(super) async fn live(client: &Client, service: &str) -> Result<Live> {

@@ -3,6 +3,7 @@
 use super::{runs, words};
 use crate::base::id::RunId;
 use crate::base::{Timestamp, fault::Result, show};
+use crate::capability::cost::HOST_TAG;
 use crate::capability::registry::ModelView;
 use crate::capability::tracking::RunView;
 use crate::capability::tracking::rules::is_library_tag;
@@ -18,6 +19,10 @@ pub(super) async fn say(client: &Client, id: RunId, now: Timestamp) -> Result<Ve
     let run = client.run(id).await?;
     let mut said = vec![format!("Run {} of {} {}.", run.name, run.experiment_name, runs::state(&run, now))];
     said.push(format!("Its id is {}; {} started it at {}.", run.id, run.user, show::moment(run.started)));
+    if let Some(host) = run.tags.get(HOST_TAG).filter(|_| !run.status.is_over()) {
+        let known = client.hosts().await?.into_iter().find(|h| h.host.name == *host);
+        said.push(format!("It goes on on {}.", known.map_or_else(|| host.clone(), |h| h.words())));
+    }
     said.extend(facts(&run));
     for (key, latest) in run.metrics.iter().take(COURSES_MAX) {
         if latest.count < 2 {

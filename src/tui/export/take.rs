@@ -85,7 +85,13 @@ pub fn table(state: &State) -> Option<(String, What)> {
             grid(format!("{model}-v{old}-v{new}"), rows)
         }
         View::Audit => (state.audit.total() > 0).then(|| {
-            let want = AuditWant { filter: state.audit.filter.clone(), window: state.window, offset: 0, limit: 0 };
+            let want = AuditWant {
+                filter: state.audit.filter.clone(),
+                window: state.window,
+                until: state.past.at,
+                offset: 0,
+                limit: 0,
+            };
             ("audit".to_owned(), What::Audit(want))
         }),
     }

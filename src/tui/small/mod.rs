@@ -84,7 +84,7 @@ pub fn typed(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
         Prompted::Version { model, version, part } => version::done(state, &model, version, part, &text, effects),
         Prompted::ViewName => super::screen::runs::saved::save(state, &text, effects),
         Prompted::Incident(id, what) => super::screen::incident::typed(state, id, what, &text, effects),
-        Prompted::AsOf => super::screen::registry::as_of(state, &text, effects),
+        Prompted::AsOf => super::past::typed(state, &text, effects),
         Prompted::ModelOf(run) => match text.trim() {
             "" => state.warn("a model needs a name"),
             model => ask::open(state, &Topic::Register { model: model.to_owned(), run }),

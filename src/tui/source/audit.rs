@@ -18,12 +18,15 @@ const SIFT_PAGES_MAX: usize = 200;
 impl Agent {
     /// A stretch of the trail. What the agent can say is filtered there; the rest is sifted here.
     pub(super) async fn audit(&self, want: &AuditWant) -> Result<Window<Record>> {
-        if want.filter.is_empty() && want.window.is_none() {
+        if want.filter.is_empty() && want.window.is_none() && want.until.is_none() {
             return self.unfiltered(want).await;
         }
-        let now = SystemClock.now();
+        let now = want.until.unwrap_or_else(|| SystemClock.now());
         let (mut said, rest) = say(&want.filter, now);
         said.since = said.since.max(want.window.map(|w| w.since(now)));
+        // Until a moment is before it; what happened at it belongs to it.
+        let until = want.until.map(|t| Timestamp(t.0 + 1));
+        said.until = [said.until, until].into_iter().flatten().min();
         if rest.is_empty() {
             let page = self.client.audit(&AuditQuery { offset: want.offset, limit: want.limit, ..said }).await?;
             let total = usize::try_from(page.matched).unwrap_or(0);

@@ -82,11 +82,11 @@ impl Agent {
             Want::Profile(of) => Page::Profile(Box::new(self.profile(&of).await?)),
             Want::DataDiff { from, to } => Page::DataDiff(Box::new(self.data_diff(&from, &to).await?)),
             Want::Noise(ids) => Page::Noise(self.client.noises(&self.views(&ids).await?).await?),
-            Want::Fleet { window } => Page::Fleet(Box::new(self.client.fleet(window).await?)),
+            Want::Fleet { window, as_of } => Page::Fleet(Box::new(self.client.fleet(window, as_of).await?)),
             Want::Incidents => Page::Incidents(self.client.incidents(None).await?),
             Want::Incident(id) => Page::Incident(Box::new(self.client.incident(id).await?)),
             Want::Live(of) => {
-                let asked = AskedLive { window: of.window, to: of.to, metric: of.metric };
+                let asked = AskedLive { window: of.window, to: of.to, as_of: of.as_of, metric: of.metric };
                 Page::Live(Box::new(self.client.live(&of.service, &asked).await?))
             }
             Want::Feature { of, version, column } => {
@@ -95,8 +95,12 @@ impl Agent {
             }
             Want::Cost(asked) => Page::Cost(Box::new(self.client.cost(&asked).await?)),
             Want::Readiness => Page::Readiness(Box::new(self.readiness().await?)),
-            Want::Services => Page::Services(self.client.services().await?),
-            Want::Service(name) => Page::Service(Box::new(self.client.service(&name).await?)),
+            Want::Services { as_of: None } => Page::Services(self.client.services().await?),
+            Want::Services { as_of: Some(at) } => Page::Services(self.client.services_at(at).await?),
+            Want::Service { name, as_of: None } => Page::Service(Box::new(self.client.service(&name).await?)),
+            Want::Service { name, as_of: Some(at) } => {
+                Page::Service(Box::new(self.client.service_at(&name, at).await?))
+            }
             Want::Around(ids) => Page::Around(self.client.surroundings(&self.views(&ids).await?).await?),
             Want::ModelsAt(at) => Page::Models(self.models(Some(at)).await?),
             Want::Card { model, version, digests } => Page::Card(Box::new(self.card(model, version, digests).await?)),
@@ -144,6 +148,7 @@ fn changed(hint: Hint) -> Changed {
         Hint::Audit => Changed::Audit,
         Hint::Incidents => Changed::Incidents,
         Hint::Rollouts => Changed::Rollouts,
+        Hint::Hosts => Changed::Hosts,
         Hint::Everything => Changed::Everything,
     }
 }

@@ -8,6 +8,7 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::base::fault::Result;
 use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
+use crate::capability::cost::HOST_TAG;
 use crate::capability::tracking::filter::{Condition, Entity, Filter, Op as Asked, Value};
 use crate::capability::tracking::groups::PARENT_TAG;
 use crate::capability::tracking::{GroupBy, RunQuery, RunView};
@@ -51,7 +52,14 @@ impl Agent {
     }
 
     pub(super) async fn run(&self, id: &str) -> Result<Run> {
-        Ok(run(self.client.run(run_id(id)?).await?))
+        let view = self.client.run(run_id(id)?).await?;
+        let host = view.tags.get(HOST_TAG).filter(|_| !view.status.is_over()).cloned();
+        let host = match host {
+            // What it does is an aside: without it the run is shown all the same.
+            Some(name) => self.client.hosts().await.ok().and_then(|all| all.into_iter().find(|h| h.host.name == name)),
+            None => None,
+        };
+        Ok(Run { host: host.map(|h| h.words()), ..run(view) })
     }
 
     /// Several runs at once; one that cannot be had is left out, unless none can.
@@ -156,6 +164,7 @@ pub(super) fn run(view: RunView) -> Run {
         inputs: view.inputs.into_iter().map(input).collect(),
         models: view.models.iter().map(ToString::to_string).collect(),
         artifact_uri: view.artifact_uri,
+        host: None,
     }
 }
 

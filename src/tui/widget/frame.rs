@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Look, Spot, put, put_all, put_right};
+use crate::base::show;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::overlay::Overlay;
@@ -28,7 +29,7 @@ pub fn header(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     if state.frozen {
         x += put(look, buf, x + 1, line.y, 6, "FROZEN", look.style(Token::Warn)) + 1;
     }
-    if in_the_past(state).is_some() {
+    if state.in_past().is_some() {
         x += put(look, buf, x + 1, line.y, 5, "AS OF", look.style(Token::Warn)) + 1;
     }
     let right = links(look, buf, line, state);
@@ -83,12 +84,6 @@ fn crumbs(state: &State) -> Vec<String> {
     }
 }
 
-/// The past moment that the open screen shows.
-fn in_the_past(state: &State) -> Option<crate::base::Timestamp> {
-    let here = matches!(state.nav.here(), View::Registry | View::Versus { .. });
-    state.registry.as_of.filter(|_| here)
-}
-
 /// The right end of the header, from the right; returns where it begins.
 fn links(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) -> u16 {
     let wide = line.width >= 100;
@@ -133,7 +128,11 @@ fn link(look: &Look<'_>, name: &str, pulse: &Pulse, state: &State) -> (String, T
 /// Line 2, where there is room.
 pub fn tabs(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
     let mut x = line.x + 1;
+    // A tab that is cut says nothing: where not all fit, the long ones have a short name.
+    let whole: usize = View::TABS.iter().map(|(_, _, name, _)| name.len() + 5).sum();
+    let fits = whole <= usize::from(line.width);
     for (view, digit, name, action) in View::TABS {
+        let name = if fits { name } else { short_tab(name) };
         let here = state.nav.here().tab() == view;
         let (text, token) = if here {
             (format!("[{digit} {name}]"), Token::Accent)
@@ -143,6 +142,14 @@ pub fn tabs(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State) {
         let used = put(look, buf, x, line.y, line.right().saturating_sub(x), &text, look.style(token));
         look.zones.add(Rect::new(x, line.y, used, 1), Spot::Action(action));
         x += used + 1;
+    }
+}
+
+fn short_tab(name: &'static str) -> &'static str {
+    match name {
+        "Data & evals" => "Data",
+        "Readiness" => "Ready",
+        name => name,
     }
 }
 
@@ -217,10 +224,11 @@ pub fn banners(state: &State) -> Vec<String> {
     } else if let Some(why) = &state.events.down {
         lines.push(format!("No live hints ({why}); looking every 5 s instead."));
     }
-    lines.extend(in_the_past(state).map(|at| {
+    lines.extend(state.in_past().map(|at| {
         format!(
-            "AS OF {}: this is the past, nothing can be changed in it. T another moment, Esc now.",
-            format::full(at)
+            "AS OF {}, {} ago: this is the past, nothing can be changed in it. Esc now, T a moment, [ ] a change.",
+            show::moment(at),
+            format::age(state.now, at)
         )
     }));
     lines.extend(state.banners.iter().cloned());
@@ -269,6 +277,19 @@ fn footer_actions(state: &State) -> Vec<Action> {
         }
         return actions;
     }
+    if state.in_past().is_some() {
+        return vec![
+            A::PastNow,
+            A::AsOf,
+            A::PastBack,
+            A::PastForward,
+            A::EventPrev,
+            A::EventNext,
+            A::PaneNext,
+            A::Open,
+            A::Filter,
+        ];
+    }
     match state.nav.here() {
         View::Fleet => vec![
             A::Open,
@@ -279,6 +300,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::PaneNext,
             A::Filter,
             A::TimeWindow,
+            A::AsOf,
             A::PaneZoom,
         ],
         View::Incident(_) => vec![
@@ -308,6 +330,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::DriftTest,
             A::RollbackSheet,
             A::DropSheet,
+            A::AsOf,
             A::ExportMenu,
             A::PaneZoom,
         ],
@@ -407,6 +430,7 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::PromoteSheet,
             A::RollbackSheet,
             A::ForbidSheet,
+            A::AsOf,
             A::PaneNext,
             A::Filter,
             A::PaneZoom,

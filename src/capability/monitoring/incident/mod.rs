@@ -74,6 +74,24 @@ pub struct Note {
 }
 
 impl Incident {
+    /// As it stood at a moment; `None` when it had not begun. Who owned it is kept: it is told by a name only.
+    #[must_use]
+    pub fn as_of(&self, at: Timestamp) -> Option<Self> {
+        if self.opened > at {
+            return None;
+        }
+        let mut then = self.clone();
+        then.closed = then.closed.filter(|end| *end <= at);
+        then.acknowledged = then.acknowledged.filter(|(_, when)| *when <= at);
+        then.alerts.retain(|a| a.at <= at);
+        then.alerts.iter_mut().for_each(|a| a.cleared = a.cleared.filter(|end| *end <= at));
+        then.notes.retain(|n| n.at <= at);
+        then.severity = then.alerts.iter().map(|a| a.alert.severity).min().unwrap_or(then.severity);
+        // A silence says until when, not since when.
+        then.silenced = None;
+        Some(then)
+    }
+
     pub fn is_open(&self) -> bool {
         self.closed.is_none()
     }

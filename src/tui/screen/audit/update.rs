@@ -69,7 +69,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen, height) = (state.now, state.frozen, usize::from(state.size.1));
-    let window = state.window;
+    let (window, until) = (state.window, state.past.at);
     let audit = &mut state.audit;
     let outside = audit.page.value().is_some_and(|w| {
         let (first, last) = (audit.cursor.saturating_sub(height), (audit.cursor + height).min(w.total));
@@ -79,6 +79,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         let want = AuditWant {
             filter: audit.filter.clone(),
             window,
+            until,
             offset: audit.cursor.saturating_sub(WINDOW / 2),
             limit: WINDOW,
         };

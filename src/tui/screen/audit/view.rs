@@ -150,7 +150,7 @@ fn events(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     let rows = (first..window.total).take(usize::from(inner.height)).map(|i| match window.get(i) {
         None => Row { cells: vec![Cell::muted("…")], at_cursor: i == audit.cursor, marked: false },
         Some(r) => {
-            let mut cells = cells(look, r, state.now, is_stale);
+            let mut cells = cells(look, r, state.then(), is_stale);
             cells.extend(audit.standing(r.seq).map(|s| standing(look, s, is_stale)));
             Row { cells, at_cursor: i == audit.cursor, marked: false }
         }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::{ADVICE, PANES, ROWS};
 use crate::base::money::{self, Micro};
 use crate::base::show;
-use crate::capability::cost::{By, CostReport, Day, Row as Of, Standing};
+use crate::capability::cost::{By, CostReport, Day, HostView, Row as Of, Standing};
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::screen::runs::view::failed;
@@ -17,8 +17,14 @@ use crate::tui::widget::table::{Cell, Col, Row, table};
 use crate::tui::widget::{Look, Scroll, put, put_all, put_right};
 
 /// Heights of the parts above and below the rows.
-fn heights(body: Rect) -> (u16, u16) {
-    if body.height >= 32 { (9, 10) } else { (5, 6) }
+fn heights(body: Rect, state: &State) -> (u16, u16) {
+    if body.height >= 32 { (9, 10 + machines(state)) } else { (5, 6) }
+}
+
+/// Lines of machines that are shown.
+fn machines(state: &State) -> u16 {
+    const SHOWN_MAX: usize = 4;
+    u16::try_from(state.cost.report().map_or(0, |r| r.hosts.len()).min(SHOWN_MAX)).unwrap_or(0)
 }
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
@@ -27,7 +33,7 @@ pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
         at[state.cost.pane] = Some(body);
         return at;
     }
-    let (top, bottom) = heights(body);
+    let (top, bottom) = heights(body, state);
     let rows = body.height - top - bottom;
     at[ROWS] = Some(Rect { y: body.y + top, height: rows, ..body });
     let low = Rect { y: body.y + top + rows, height: bottom, ..body };
@@ -44,14 +50,21 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
     let at = panes(state, body);
     let whole = at.iter().flatten().count() == PANES;
     if whole {
-        let (top, bottom) = heights(body);
+        let (top, bottom) = heights(body, state);
         let above = Rect { height: top, ..body };
         if body.width >= 100 {
             let left = body.width / 3;
             budgets(look, buf, Rect { width: left, ..above }, state);
             spend(look, buf, Rect { x: above.x + left, width: body.width - left, ..above }, state);
             let below = Rect { y: body.bottom() - bottom, width: body.width / 2, height: bottom, ..body };
-            parts(look, buf, below, state);
+            // Parts and machines share the left half where it is high enough for both.
+            if machines(state) > 0 && bottom >= 10 {
+                let height = machines(state) + 2;
+                parts(look, buf, Rect { height: bottom - height, ..below }, state);
+                hosts(look, buf, Rect { y: below.bottom() - height, height, ..below }, state);
+            } else {
+                parts(look, buf, below, state);
+            }
         } else {
             budgets(look, buf, above, state);
         }
@@ -418,6 +431,55 @@ fn parts(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     lines.push((format!("by {}", prices.join(", then ")), Token::Muted));
     for (y, (text, token)) in (inner.y..inner.bottom()).zip(&lines) {
         put(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), text, look.style(*token));
+    }
+}
+
+/// How busy each machine is, and what runs there: those that stand idle with a run first.
+fn hosts(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
+    let Some(report) = state.cost.report() else { return };
+    let inner = pane(look, buf, area, false, "HOSTS now", &format!("{} hosts", report.hosts.len()));
+    let mut all: Vec<&HostView> = report.hosts.iter().collect();
+    all.sort_by_key(|h| (h.stalled.is_empty(), h.runs.is_empty(), h.host.name.clone()));
+    let (on, off) = if look.glyphs.ascii { ("#", ".") } else { ("█", "░") };
+    let cells = usize::from(inner.width / 6).clamp(6, 14);
+    for (y, view) in (inner.y..inner.bottom()).zip(all) {
+        let name = format!("{:<12} ", format::cut(&view.host.name, 12, look.glyphs.ellipsis));
+        let Some(minute) = view.host.newest.as_ref().filter(|_| !view.host.away) else {
+            put_all(look, buf, inner.x + 1, y, inner.width - 2, &[(&name, Token::Text), ("away", Token::Unknown)]);
+            continue;
+        };
+        let f = &minute.figures;
+        let gpus = f.gpus.len().max(1) as f64;
+        let (kind, percent) = if f.gpus.is_empty() {
+            ("CPU", f.cpu_percent)
+        } else {
+            ("GPU", f.gpus.iter().map(|g| g.percent).sum::<f64>() / gpus)
+        };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to the bar
+        let full = (percent.clamp(0.0, 100.0) / 100.0 * cells as f64).round() as usize;
+        let token = aged(state, if view.stalled.is_empty() { Token::Ok } else { Token::Warn });
+        let note = match view.stalled.first() {
+            Some(s) => {
+                let hour = s.hour.map_or(String::new(), |m| format!("{}/h ", shown(report, m)));
+                format!(" ! {hour}{} {}", s.name, s.why.split(',').next().unwrap_or_default())
+            }
+            None => format!(" {}", view.runs.join(" ")),
+        };
+        let bar = [(on.repeat(full), token), (off.repeat(cells - full), Token::Muted)];
+        put_all(
+            look,
+            buf,
+            inner.x + 1,
+            y,
+            inner.width.saturating_sub(2),
+            &[
+                (&name, Token::Text),
+                (&bar[0].0, bar[0].1),
+                (&bar[1].0, bar[1].1),
+                (&format!(" {kind} {percent:>3.0}%"), Token::Text),
+                (&note, if view.stalled.is_empty() { Token::Muted } else { token }),
+            ],
+        );
     }
 }
 

@@ -28,8 +28,8 @@ pub const PANES: usize = 4;
 #[derive(Debug)]
 pub struct Fleet {
     pub page: Slot<Page_>,
-    /// Seconds that `page` looks at.
-    window: u64,
+    /// What `page` was asked for: seconds, and as of when.
+    asked: (u64, Option<Timestamp>),
     /// By name: rows move with their badness, and the cursor stays on its service.
     pub selected: Option<String>,
     pub incident: usize,
@@ -49,7 +49,7 @@ impl Default for Fleet {
     fn default() -> Self {
         Self {
             page: Slot::default(),
-            window: 0,
+            asked: (0, None),
             selected: None,
             incident: 0,
             pane: SERVICES,
@@ -217,20 +217,22 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         return;
     }
     if let Some(service) = state.fleet.current().map(|r| r.service.clone()) {
-        let of = watch::Of { service, window: watch::window(state.window), ..watch::Of::default() };
+        let (window, as_of) = (watch::window(state.window), state.past.at);
+        let of = watch::Of { service, window, to: as_of, as_of, metric: None };
         watch::demand(state, of, effects);
     }
 }
 
 pub fn overview(state: &mut State, effects: &mut Vec<Effect>) {
-    let (now, window) = (state.now, watch::window(state.window));
+    let (now, window, as_of) = (state.now, watch::window(state.window), state.past.at);
     let fleet = &mut state.fleet;
-    if fleet.window != window {
+    if fleet.asked != (window, as_of) {
         fleet.page.renew();
-        fleet.window = window;
+        fleet.asked = (window, as_of);
     }
-    if watch::asks(&fleet.page, now, state.frozen) {
-        effects.push(Effect::Load(fleet.page.ask(&mut state.ids, now), Want::Fleet { window }));
+    // The past does not go on.
+    if watch::asks(&fleet.page, now, state.frozen || as_of.is_some()) {
+        effects.push(Effect::Load(fleet.page.ask(&mut state.ids, now), Want::Fleet { window, as_of }));
     }
 }
 

@@ -94,14 +94,14 @@ fn incidents(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scrol
     let height = usize::from(list.height.saturating_sub(1));
     let first = scroll.keep("incidents", fleet.incident, all.len(), height);
     let rows = all.iter().enumerate().skip(first).map(|(i, incident)| Row {
-        cells: incident_cells(look, incident, state.now, stale),
+        cells: incident_cells(look, incident, state.then(), stale),
         at_cursor: here && i == fleet.incident,
         marked: false,
     });
     table(look, buf, list, &columns, rows, here);
     if foot > 0 {
         let count = |f: &dyn Fn(&Incident) -> bool| all.iter().filter(|i| f(i)).count();
-        let silent = count(&|i| i.is_open() && i.is_silent(state.now));
+        let silent = count(&|i| i.is_open() && i.is_silent(state.then()));
         let text = format!(
             "{} open · {silent} silenced · {} closed within a day",
             count(&|i| i.is_open()) - silent,
@@ -161,7 +161,7 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let first = scroll.keep("fleet", cursor, shown.len(), height);
     let seconds = fleet.page.value().map_or(1.0, |p| p.window.to.seconds_since(p.window.from)).max(1.0);
     let rows = shown.iter().enumerate().skip(first).map(|(i, row)| Row {
-        cells: cells(look, row, state.now, seconds, stale, usize::from(cells_of_curve)),
+        cells: cells(look, row, state.then(), seconds, stale, usize::from(cells_of_curve)),
         at_cursor: i == cursor,
         marked: false,
     });
@@ -295,7 +295,7 @@ fn timeline(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let skip = fleet.scroll.min(all.len().saturating_sub(usize::from(inner.height)));
     for (y, change) in (inner.y..inner.bottom()).zip(all.iter().skip(skip)) {
         let (sign, text, token) = words::event(look.glyphs, change);
-        let time = format!("{} ", format::moment(state.now, change.at));
+        let time = format!("{} ", format::moment(state.then(), change.at));
         let sign = format!("{sign:<2} ");
         put_all(
             look,

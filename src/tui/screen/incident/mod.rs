@@ -257,7 +257,9 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     if slot.is_unasked() || (slot.due(now) && !frozen) {
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Incident(id)));
     }
-    if let Some(of) = state.incident.known().map(|v| looked_at(&v.incident, now)) {
+    let past = state.past.at;
+    if let Some(of) = state.incident.known().map(|v| looked_at(&v.incident, past.unwrap_or(now))) {
+        let of = watch::Of { to: past.or(of.to), as_of: past, ..of };
         watch::demand(state, of, effects);
     }
 }
@@ -271,11 +273,20 @@ fn looked_at(incident: &Incident, now: Timestamp) -> watch::Of {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a length of time
     let window = seconds.ceil() as u64 * 900;
     let to = to.map(|t| Timestamp((t.0 / 60_000_000 + 1) * 60_000_000));
-    watch::Of { service: incident.service.clone(), window, to, metric: None }
+    watch::Of { service: incident.service.clone(), window, to, as_of: None, metric: None }
 }
 
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {
-    let now = state.now;
+    let (now, past) = (state.now, state.past.at);
     let slot = &mut state.incident.view;
-    give(slot, id, reply, now, |p| if let Page::Incident(v) = p { Some((**v).clone()) } else { None });
+    give(slot, id, reply, now, |p| {
+        let Page::Incident(view) = p else { return None };
+        let mut view = (**view).clone();
+        if let Some(at) = past {
+            // One that had not begun is shown as it began.
+            view.incident = view.incident.as_of(at.max(view.incident.opened))?;
+            view.suspects.retain(|s| s.change.at <= at);
+        }
+        Some(view)
+    });
 }

@@ -95,7 +95,7 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
 
 /// What is wrong, who has it, what serves: in a line.
 fn summary(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, view: &IncidentView) {
-    let (i, now) = (&view.incident, state.now);
+    let (i, now) = (&view.incident, state.then());
     let (sign, token) = words::severity(look.glyphs, i.severity);
     let lasted = match i.closed {
         Some(at) => format!("closed {} after {}", format::moment(now, at), show::between(i.opened, at)),
@@ -205,7 +205,7 @@ fn changed(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view: &
             (0..(s.score * 8.0).round() as usize).map(|_| look.glyphs.ramp.last().copied().unwrap_or('#')).collect();
         Row {
             cells: vec![
-                Cell::muted(format::moment(state.now, c.at)),
+                Cell::muted(format::moment(state.then(), c.at)),
                 Cell::text(format!("-{}", format::rough_span(s.before))),
                 Cell::muted(c.who.as_str()),
                 Cell::text(format::clean(&format!("{}{target} {moved}", c.what.replace('-', " ")))),
@@ -285,7 +285,7 @@ fn notes(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view: &In
     let end = all.len() - back;
     let first = end.saturating_sub(usize::from(inner.height));
     for (y, note) in (inner.y..inner.bottom()).zip(&all[first..end]) {
-        let head = format!("{} {}  ", format::moment(state.now, note.at), note.by);
+        let head = format!("{} {}  ", format::moment(state.then(), note.at), note.by);
         put_all(
             look,
             buf,

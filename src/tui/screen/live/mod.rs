@@ -218,7 +218,8 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     super::rollouts::demand_rows(state, effects);
     let Some(service) = service(state).map(ToOwned::to_owned) else { return };
-    let of = watch::Of { service, window: watch::window(state.window), to: None, metric: state.live.metric.clone() };
+    let (window, as_of) = (watch::window(state.window), state.past.at);
+    let of = watch::Of { service, window, to: as_of, as_of, metric: state.live.metric.clone() };
     watch::demand(state, of, effects);
     if state.is_moving() {
         return;

@@ -89,13 +89,14 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         service: state.recovery.service.clone(),
         window: watch::window(state.window),
         to: None,
+        as_of: None,
         metric: None,
     };
     watch::demand(state, of, effects);
     let slot = &mut state.recovery.view;
     let old = slot.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !slot.is_waiting();
     if slot.is_unasked() || ((slot.due(now) || old) && !frozen) {
-        let want = Want::Service(state.recovery.service.clone());
+        let want = Want::Service { name: state.recovery.service.clone(), as_of: None };
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), want));
     }
 }

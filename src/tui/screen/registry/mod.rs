@@ -10,11 +10,10 @@ pub mod view;
 
 use std::collections::BTreeMap;
 
-pub use update::{act, as_of, clear, demand, go_to, go_to_run, loaded, set_filter};
+pub use update::{act, clear, demand, event_here, go_to, go_to_run, loaded, set_filter, travel};
 
 use crate::base::Timestamp;
 use crate::tui::action::Action;
-use crate::tui::format;
 use crate::tui::model::{Card, Event, Model, Stage, Version};
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::Slot;
@@ -136,11 +135,6 @@ impl Registry {
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
-        if let Some(at) = self.as_of
-            && action.changes()
-        {
-            return Some(format!("this is the registry as of {}; T or Esc returns to now", format::full(at)));
-        }
         match action {
             Action::PromoteSheet
             | Action::OpenLink

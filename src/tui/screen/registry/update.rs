@@ -8,9 +8,8 @@ use crate::tui::format;
 use crate::tui::model::{Card, Stage};
 use crate::tui::msg::{Effect, Page, Want};
 use crate::tui::overlay::picker::Item;
-use crate::tui::overlay::prompt::Prompted;
-use crate::tui::overlay::{Choice, Overlay, Picker, Prompt};
-use crate::tui::query::{Query, moment};
+use crate::tui::overlay::{Choice, Picker};
+use crate::tui::query::Query;
 use crate::tui::remote::{RequestId, Slot};
 use crate::tui::screen::{copy_list, give, list, open};
 use crate::tui::state::{State, View};
@@ -38,7 +37,6 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 effects.push(Effect::Copy(uri));
             }
         }
-        Action::AsOf => ask_as_of(state),
         Action::ApproveSheet => approve(state),
         Action::WaiveSheet => waive(state),
         Action::CopyMenu => pick_copy(state),
@@ -190,50 +188,28 @@ fn roll_back(state: &mut State) {
     ask::open(state, &Topic::Rollback { model });
 }
 
-/// The line for a past moment, prefilled with the one under the timeline's cursor.
-fn ask_as_of(state: &mut State) {
+/// The moment of the change under the timeline's cursor.
+pub fn event_here(state: &State) -> Option<Timestamp> {
     let registry = &state.registry;
-    let text = match (registry.as_of, registry.event()) {
-        (None, Some(event)) if registry.pane == TIMELINE => event.at.to_string(),
-        (Some(at), _) => at.to_string(),
-        _ => String::new(),
-    };
-    let hint = "3d, 12h, 2026-11-20 or 2026-11-20T14:00Z; an empty line is now";
-    state.overlay = Some(Overlay::Prompt(Prompt::new("THE REGISTRY AS OF", hint, &text, Prompted::AsOf)));
+    let timeline = *state.nav.here() == View::Registry && registry.pane == TIMELINE;
+    registry.event().filter(|_| timeline).map(|e| e.at)
 }
 
-/// Shows the registry as it stood at a moment; an empty text is now.
-pub fn as_of(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
-    let at = match text.trim() {
-        "" | "now" => None,
-        text => match moment(text, state.now) {
-            None => return state.warn(format!("not a time: {text}; write 3d, 2026-11-20 or 2026-11-20T14:00Z")),
-            Some(at) if at > state.now => return state.warn("that moment is still to come"),
-            Some(at) => Some(at),
-        },
-    };
+/// Shows the registry as it stood at a moment.
+pub fn travel(state: &mut State, at: Option<Timestamp>) {
     let registry = &mut state.registry;
     registry.as_of = at;
     registry.past = Slot::default();
     registry.marks.clear();
     registry.scrolls = [0; PANES];
     follow(registry);
-    demand(state, effects);
 }
 
-/// One step back out of what lies over the list: marks first, then the past. Whether there was any.
+/// One step back out of what lies over the list. Whether there was any.
 pub fn clear(state: &mut State) -> bool {
-    let registry = &mut state.registry;
-    if !registry.marks.is_empty() {
-        registry.marks.clear();
-        return true;
-    }
-    let was = registry.as_of.take().is_some();
-    if was {
-        follow(registry);
-        state.say("back to now");
-    }
-    was
+    let had = !state.registry.marks.is_empty();
+    state.registry.marks.clear();
+    had
 }
 
 /// Goes to a version, without a filter or a past moment that could hide it.
@@ -247,10 +223,12 @@ pub fn go_to_run(state: &mut State, run: &str, effects: &mut Vec<Effect>) {
 }
 
 fn want(state: &mut State, wanted: Wanted, effects: &mut Vec<Effect>) {
+    if state.past.at.is_some() {
+        crate::tui::past::set(state, None);
+    }
     let registry = &mut state.registry;
     registry.filter = Query::default();
     registry.filter_text.clear();
-    registry.as_of = None;
     registry.wanted = Some(wanted);
     if registry.models.value().is_some() {
         find_wanted(state);

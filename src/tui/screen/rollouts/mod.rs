@@ -168,10 +168,11 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 
 /// Services and what goes on: any screen that opens one of their sheets needs them.
 pub fn demand_rows(state: &mut State, effects: &mut Vec<Effect>) {
-    let (now, frozen) = (state.now, state.frozen);
+    let (now, past) = (state.now, state.past.at);
+    let frozen = state.frozen || past.is_some();
     let rows = &mut state.rollouts.rows;
     if rows.is_unasked() || (rows.due(now) && !frozen) {
-        effects.push(Effect::Load(rows.ask(&mut state.ids, now), Want::Services));
+        effects.push(Effect::Load(rows.ask(&mut state.ids, now), Want::Services { as_of: past }));
     }
 }
 
@@ -206,10 +207,11 @@ pub fn why_not_here(state: &State, action: Action) -> Option<String> {
 }
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
-    let (now, frozen) = (state.now, state.frozen);
+    let (now, past) = (state.now, state.past.at);
+    let frozen = state.frozen || past.is_some();
     let rollouts = &mut state.rollouts;
     if rollouts.rows.is_unasked() || (rollouts.rows.due(now) && !frozen) {
-        effects.push(Effect::Load(rollouts.rows.ask(&mut state.ids, now), Want::Services));
+        effects.push(Effect::Load(rollouts.rows.ask(&mut state.ids, now), Want::Services { as_of: past }));
     }
     let Some(name) = rollouts.current().map(|s| s.service.name.clone()) else { return };
     if rollouts.of != name {
@@ -218,9 +220,9 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     // Counts come without a hint: while something goes on it is looked at again and again.
     let old = rollouts.view.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US);
-    let looks = rollouts.going().is_some() && old && !rollouts.view.is_waiting();
+    let looks = past.is_none() && rollouts.going().is_some() && old && !rollouts.view.is_waiting();
     if rollouts.view.is_unasked() || ((rollouts.view.due(now) || looks) && !frozen) {
-        effects.push(Effect::Load(rollouts.view.ask(&mut state.ids, now), Want::Service(name)));
+        effects.push(Effect::Load(rollouts.view.ask(&mut state.ids, now), Want::Service { name, as_of: past }));
     }
 }
 

@@ -90,7 +90,7 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let height = usize::from(inner.height.saturating_sub(1));
     let first = scroll.keep("services", rollouts.cursor, shown.len(), height);
     let rows = shown.iter().enumerate().skip(first).map(|(i, s)| Row {
-        cells: cells(s, state.now, stale),
+        cells: cells(s, state.then(), stale),
         at_cursor: i == rollouts.cursor,
         marked: false,
     });
@@ -136,7 +136,7 @@ fn way(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             .previous
             .map_or("nothing answered before it".to_owned(), |v| format!("before it: v{v}, R goes back"));
         let full = rollouts.full();
-        let back = full.and_then(|v| v.recovery.as_ref()).map(|r| taken_back(look, state.now, r));
+        let back = full.and_then(|v| v.recovery.as_ref()).map(|r| taken_back(look, state.then(), r));
         let odd = full.and_then(ServiceView::difference);
         let servers = full.map_or(&[][..], |v| v.servers.as_slice());
         let servers: Vec<String> = servers.iter().map(|s| format!("v{} {}", s.version, s.state.words())).collect();
@@ -350,7 +350,7 @@ fn history(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
         let (word, token) = state_of(r);
         Row {
             cells: vec![
-                Cell::muted(r.ended.map_or("-".to_owned(), |t| format::moment(state.now, t))),
+                Cell::muted(r.ended.map_or("-".to_owned(), |t| format::moment(state.then(), t))),
                 Cell::text(format!("v{}", r.version)),
                 Cell::muted(format!("v{}", r.against)),
                 Cell::new(word, token),

@@ -99,8 +99,9 @@ fn heading(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, run: &R
     let (status, token) = state_of(look, run, state.now);
     let tilde = if state.run.row.remote.is_stale() { "~ " } else { "" };
     let step = run.step().map_or(String::new(), |s| format!("   step {}", format::short_count(s)));
+    let host = run.host.as_ref().map_or(String::new(), |h| format!("   {h}"));
     let facts = format!(
-        "   started {}   {}{step}   {}   {}",
+        "   started {}   {}{step}{host}   {}   {}",
         format::moment(state.now, run.started),
         format::span(run.seconds(state.now)),
         run.user,

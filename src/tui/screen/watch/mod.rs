@@ -26,6 +26,9 @@ pub struct Of {
     /// Seconds.
     pub window: u64,
     pub to: Option<Timestamp>,
+    /// Also who answers, as it stood then.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
     pub metric: Option<String>,
 }
 
@@ -67,7 +70,7 @@ pub fn window(span: Option<Span>) -> u64 {
 
 /// Asks for what is looked at, when it is another one or has grown old.
 pub fn demand(state: &mut State, of: Of, effects: &mut Vec<Effect>) {
-    let (now, frozen) = (state.now, state.frozen);
+    let (now, frozen) = (state.now, state.frozen || state.past.at.is_some());
     let watch = &mut state.watch;
     if watch.of != of {
         if watch.of.service == of.service {
@@ -92,7 +95,7 @@ pub fn asks<T>(slot: &Slot<T>, now: Timestamp, frozen: bool) -> bool {
 
 /// Asks for one column in the training data and now.
 pub fn demand_feature(state: &mut State, version: &str, column: &str, effects: &mut Vec<Effect>) {
-    let (now, frozen) = (state.now, state.frozen);
+    let (now, frozen) = (state.now, state.frozen || state.past.at.is_some());
     let watch = &mut state.watch;
     if watch.feature_of != (version.to_owned(), column.to_owned()) {
         watch.feature = Slot::default();
