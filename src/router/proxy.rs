@@ -163,7 +163,12 @@ async fn taken(route: &Route, request: Request<Incoming>, path: String, came: Ti
 /// Takes away what holds between two neighbours only, and what `Connection` names. Few requests have more than one of
 /// these, so that looking costs less than removing each.
 fn strip_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
+    // What nearly every answer says names no header.
+    let plain = |line: &HeaderValue| {
+        let line = line.as_bytes();
+        line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close")
+    };
+    if !headers.get_all(header::CONNECTION).iter().all(plain) {
         let lines = headers.get_all(header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
         let names = lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok());
         for name in names.collect::<Vec<HeaderName>>() {
@@ -190,7 +195,7 @@ async fn served(state: &Arc<State>, live: &Arc<Live>, asked: Asked, open: [Open;
         request: asked.whole.clone(),
     };
     let shadow = live.candidate.as_ref().filter(|_| route.shadow && role == ArmRole::Stable);
-    let shadow = shadow.zip(asked.copy()).map(|(arm, copy)| {
+    let shadow = shadow.and_then(|arm| Some((arm, asked.copy()?))).map(|(arm, copy)| {
         let (other, rx) = tokio::sync::oneshot::channel();
         tokio::spawn(shadowed(state.clone(), live.clone(), arm.clone(), copy, rx));
         other

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::App;
-use super::monitors::woken;
+use super::monitors::woken_after;
 use super::targets::{self, TrafficTarget};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::{Fault, fault::Result};
@@ -55,7 +55,9 @@ pub async fn keep(app: App) {
             tracing::warn!("Envoy: {problem}");
         }
         told = problem;
-        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
+        // A way back does not wait.
+        let wanted = |h: &Hint| matches!(h, Hint::Rollouts | Hint::Everything);
+        if !woken_after(&app, &mut hints, PERIOD, Duration::ZERO, wanted).await {
             return;
         }
     }

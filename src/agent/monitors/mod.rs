@@ -60,6 +60,17 @@ pub(super) async fn woken(
     period: Duration,
     wanted: fn(&Hint) -> bool,
 ) -> bool {
+    woken_after(app, hints, period, Duration::from_millis(50), wanted).await
+}
+
+/// The same, with another wait for hints that may follow; none where callers wait for what comes of it.
+pub(super) async fn woken_after(
+    app: &App,
+    hints: &mut tokio::sync::broadcast::Receiver<Hint>,
+    period: Duration,
+    settle: Duration,
+    wanted: fn(&Hint) -> bool,
+) -> bool {
     let hint = async {
         loop {
             match hints.recv().await {
@@ -72,7 +83,7 @@ pub(super) async fn woken(
     };
     tokio::select! {
         () = hint => {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(settle).await;
             true
         }
         () = tokio::time::sleep(period) => true,

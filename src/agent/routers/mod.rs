@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::App;
-use super::monitors::woken;
+use super::monitors::woken_after;
 use super::targets::{self, TrafficTarget};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::access::Role;
@@ -62,7 +62,9 @@ pub async fn keep(app: App) {
             }
             Err(_) => {}
         }
-        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
+        // A way back does not wait.
+        let wanted = |h: &Hint| matches!(h, Hint::Rollouts | Hint::Everything);
+        if !woken_after(&app, &mut hints, PERIOD, Duration::ZERO, wanted).await {
             break;
         }
     }
