@@ -16,6 +16,7 @@ were dropped on the way to the predictions.
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -37,76 +38,94 @@ def answering(folder, text):
     return nginx(folder, f"upstream-{text}", port, f"server {{ listen 127.0.0.1:{port} backlog=4096; {rule} }}")
 
 
-class Caller(threading.Thread):
-    """Asks without a pause; keeps when each request was sent and who answered it."""
+def connect(port):
+    s = socket.create_connection(("127.0.0.1", port))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
 
-    def __init__(self, port, path, number):
-        super().__init__(daemon=True)
-        self.port, self.going, self.seen, self.failed = port, True, [], []
-        self.request = (
-            f"POST {path} HTTP/1.1\r\nhost: b\r\nx-user: u{number}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(BODY)}\r\n\r\n{BODY}"
-        ).encode()
 
-    def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port))
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return s
+def request(path, number):
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: b\r\nx-user: u{number}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(BODY)}\r\n\r\n{BODY}"
+    ).encode()
 
-    def run(self):
-        s, fresh = self.connect(), True
-        while self.going:
-            sent = time.perf_counter()
-            try:
-                s.sendall(self.request)
-                told = b""
-                while b"\r\n\r\n" not in told:
-                    part = s.recv(65536)
-                    if not part:
-                        raise OSError("closed")
-                    told += part
-                head, body = told.split(b"\r\n\r\n", 1)
-                lower = head.lower()
-                length = int(lower.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-                while len(body) < length:
-                    body += s.recv(65536)
-                self.seen.append((sent, body.decode()))
-                if not head.startswith(b"HTTP/1.1 200"):
-                    self.failed.append(head.split(b"\r\n", 1)[0].decode())
-                fresh = False
-                if b"connection: close" in lower:
-                    s.close()
-                    s, fresh = self.connect(), True
-            except (OSError, IndexError, ValueError) as e:
-                # A kept connection that its server closed may be opened anew; a fresh one may not fail.
-                if fresh:
-                    self.failed.append(str(e))
-                    time.sleep(0.01)
+
+def answer(s):
+    """Head and body of one answer."""
+    told = b""
+    while b"\r\n\r\n" not in told:
+        part = s.recv(65536)
+        if not part:
+            raise OSError("closed")
+        told += part
+    head, body = told.split(b"\r\n\r\n", 1)
+    length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    while len(body) < length:
+        body += s.recv(65536)
+    return head, body
+
+
+def call(port, path, number, line):
+    """A process that asks without a pause. Whenever it is told to, it gives what it saw: when each request was sent, and
+    who answered it."""
+    asks = request(path, number)
+    s, fresh, seen, failed = connect(port), True, [], []
+    while True:
+        if line.poll():
+            if not line.recv():
+                return
+            line.send((seen, failed))
+            seen, failed = seen[-1:], []
+        sent = time.perf_counter()
+        try:
+            s.sendall(asks)
+            head, body = answer(s)
+            seen.append((sent, body.decode()))
+            if not head.startswith(b"HTTP/1.1 200"):
+                failed.append(head.split(b"\r\n", 1)[0].decode())
+            fresh = False
+            if b"connection: close" in head.lower():
                 s.close()
-                s, fresh = self.connect(), True
+                s, fresh = connect(port), True
+        except (OSError, IndexError, ValueError) as e:
+            # A kept connection that its server closed may be opened anew; a fresh one may not fail.
+            if fresh:
+                failed.append(str(e))
+                time.sleep(0.01)
+            s.close()
+            s, fresh = connect(port), True
 
 
 def turns(port, path, change, number):
     """Milliseconds from each accepted command to the last request of the old version."""
-    callers = [Caller(port, path, n) for n in range(4)]
-    for caller in callers:
-        caller.start()
+    lines = []
+    for n in range(4):
+        ours, theirs = multiprocessing.Pipe()
+        multiprocessing.Process(target=call, args=(port, path, n, theirs), daemon=True).start()
+        lines.append(ours)
+
+    def taken():
+        for line in lines:
+            line.send(True)
+        return [line.recv() for line in lines]
+
     time.sleep(0.5)
-    waits, version = [], callers[0].seen[-1][1]
+    version = taken()[0][0][-1][1]
+    waits, failed = [], []
     for _ in range(number):
-        old = version
         accepted = change()
         time.sleep(0.35)
-        late = [sent for c in callers for sent, who in c.seen if who == old and sent > accepted]
-        version = callers[0].seen[-1][1]
-        if version == old:
-            sys.exit("the version did not change")
+        told = taken()
+        late = [sent for seen, _ in told for sent, who in seen if who == version and sent > accepted]
+        failed += [f for _, bad in told for f in bad]
         waits.append((max(late) - accepted) * 1e3 if late else 0.0)
-        for caller in callers:
-            del caller.seen[:-1]
-    for caller in callers:
-        caller.going = False
-    failed = [f for c in callers for f in c.failed]
+        now = told[0][0][-1][1]
+        if now == version:
+            sys.exit("the version did not change")
+        version = now
+    for line in lines:
+        line.send(False)
     return waits, failed
 
 
@@ -216,7 +235,7 @@ class Opsroom:
         (folder / "service.toml").write_text(text)
         self.cli("apply", str(folder / "service.toml"), "--reason", "a bench")
         self.port = port
-        self.token = json.loads(self.cli("token", "create", "bench", "--role", "operator", "--json"))["token"]
+        self.token = json.loads(self.cli("token", "create", "bench", "--role", "operator", "--json"))["secret"]
         wait_for(port)
         time.sleep(1.5)
 
@@ -259,21 +278,20 @@ def tap(room, seconds, a_second):
     callers, done, end = 20, [], time.perf_counter() + seconds
     gap = callers / a_second
 
-    def call(n):
-        caller = Caller(room.port, "/s/x", n)
-        s = caller.connect()
+    def steadily(n):
+        s, asks = connect(room.port), request("/s/x", n)
         count, due = 0, time.perf_counter() + n * gap / callers
         while due < end:
             wait = due - time.perf_counter()
             if wait > 0:
                 time.sleep(wait)
-            s.sendall(caller.request)
-            if not s.recv(65536).startswith(b"HTTP/1.1 200"):
+            s.sendall(asks)
+            if not answer(s)[0].startswith(b"HTTP/1.1 200"):
                 sys.exit("a request failed")
             count, due = count + 1, due + gap
         done.append(count)
 
-    threads = [threading.Thread(target=call, args=(n,)) for n in range(callers)]
+    threads = [threading.Thread(target=steadily, args=(n,)) for n in range(callers)]
     began = time.perf_counter()
     for t in threads:
         t.start()

@@ -28,6 +28,8 @@ struct Inner {
     /// Where the router takes requests, once it does, and what its tap kept and dropped.
     router: RwLock<(String, TapCounts)>,
     envoy: RwLock<EnvoyStatus>,
+    /// The generation that the router serves by.
+    served: tokio::sync::watch::Sender<i64>,
     /// Requests that the tap kept and nobody could read or count.
     unwatched: AtomicU64,
     telemetry: Telemetry,
@@ -60,6 +62,7 @@ impl App {
             ends_all: AtomicBool::new(false),
             router: RwLock::default(),
             envoy: RwLock::default(),
+            served: tokio::sync::watch::channel(0).0,
             wandb: wandb::Live::default(),
             unwatched: AtomicU64::new(0),
             telemetry: Telemetry::default(),
@@ -131,6 +134,18 @@ impl App {
 
     pub fn set_router(&self, address: String, tap: TapCounts) {
         *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = (address, tap);
+    }
+
+    /// The router serves by this generation, so it says.
+    pub fn set_served(&self, generation: i64) {
+        self.0.served.send_if_modified(|g| std::mem::replace(g, generation) != generation);
+    }
+
+    /// Resolves when the router serves by this generation or a newer one.
+    pub async fn served(&self, generation: i64) {
+        let mut served = self.0.served.subscribe();
+        // The sender lives as long as this does.
+        let _ = served.wait_for(|g| *g >= generation).await;
     }
 
     /// How far the team's Envoys have come.

@@ -121,6 +121,7 @@ impl Routers {
         if table.generation != status.generation {
             self.apply(&table).await?;
         }
+        app.set_served(table.generation);
         targets::record(app, self).await
     }
 
