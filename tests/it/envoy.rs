@@ -116,7 +116,7 @@ fn stage(program: &Path, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
         "[service.delay]\nmodel = \"flight-delay\"\nprotocol = \"mlflow\"\nkey = \"header:x-user\"\n\
          traffic = \"envoy\"\nenvoy = {{ admin = [\"http://127.0.0.1:{admin}\"] }}\nbackend = [{}]\n\
          rollout = {{ steps = [{{ weight = 20, for = '10m', requests = 100000 }}] }}\n\
-         guards = {{ requests_min = 20, error_margin = 1.0 }}\n",
+         guards = {{ requests_min = 20, error_margin = 1.0, latency_margin = 100 }}\n",
         backends.join(", ")
     );
     std::fs::write(agent.home().path().join("service.toml"), text).unwrap();

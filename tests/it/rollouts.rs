@@ -39,7 +39,7 @@ fn stage(steps: &str, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
         .collect();
     let text = format!(
         "[service.delay]\nmodel = \"flight-delay\"\nprotocol = \"mlflow\"\nkey = \"header:x-user\"\n\
-         backend = [{}]\nrollout = {steps}\nguards = {{ requests_min = 20, error_margin = 1.0 }}\n",
+         backend = [{}]\nrollout = {steps}\nguards = {{ requests_min = 20, error_margin = 1.0, latency_margin = 100 }}\n",
         backends.join(", ")
     );
     std::fs::write(agent.home().path().join("service.toml"), text).unwrap();

@@ -39,6 +39,9 @@ pub struct Guards {
     pub requests_min: u64,
     /// Share of requests by which its errors may exceed the stable version's at promotion.
     pub error_margin: f64,
+    /// Share by which it may be slower than the stable version's 95th percentile before a request counts as slow. A server
+    /// that gets few requests is colder than one that gets many: that alone is no reason to take it back.
+    pub latency_margin: f64,
     /// A judge that says roll back is obeyed; else it only says so.
     pub rollback: bool,
     /// Labelled answers of the candidate before it may be promoted; 0: promotion does not wait for labels.
@@ -56,6 +59,9 @@ impl Guards {
     pub fn check(&self) -> Result<(), &'static str> {
         if !(0.0..=1.0).contains(&self.error_margin) {
             return Err("error_margin is a share of requests, between 0 and 1");
+        }
+        if !(0.0..=100.0).contains(&self.latency_margin) {
+            return Err("latency_margin is a share, 0.25 is a quarter slower; between 0 and 100");
         }
         if !(0.0..=1.0).contains(&self.quality_margin) {
             return Err("quality_margin is a share of labelled answers, between 0 and 1");
@@ -82,6 +88,7 @@ impl Default for Guards {
         Self {
             requests_min: 1000,
             error_margin: 0.01,
+            latency_margin: 0.25,
             rollback: true,
             labels_min: 0,
             quality_margin: 0.02,
@@ -158,7 +165,7 @@ impl Sums {
 /// fall independently and their ratio is only told.
 pub fn judge(windows: &[TrafficWindow], guards: Guards, sticky: bool, seen: &Evidence) -> Judgement {
     let (stable, candidate) = (sums(windows, ArmRole::Stable), sums(windows, ArmRole::Candidate));
-    let mut findings = traffic::findings(windows, sticky);
+    let mut findings = traffic::findings(windows, sticky, guards.latency_margin);
     findings.extend([quality::finding(&seen.labelled, guards), inputs::finding(seen.inputs.as_ref(), sticky)]);
     findings.push(spend::finding(seen.spend.as_ref(), guards));
     let passed = |f: &Finding| match f.advice {

@@ -14,9 +14,9 @@ const SLOW_QUANTILE: f64 = 0.95;
 /// Requests of the stable version before its slow latency is known.
 const SLOW_REQUESTS_MIN: u64 = 200;
 
-pub(super) fn findings(windows: &[TrafficWindow], sticky: bool) -> Vec<Finding> {
+pub(super) fn findings(windows: &[TrafficWindow], sticky: bool, latency_margin: f64) -> Vec<Finding> {
     let moments = moments(windows);
-    vec![errors(&moments), latency(&moments), ratio(&moments, sticky)]
+    vec![errors(&moments), latency(&moments, latency_margin), ratio(&moments, sticky)]
 }
 
 /// Both arms within one minute at one weight.
@@ -64,14 +64,15 @@ fn errors(moments: &[((i64, u16), Moment<'_>)]) -> Finding {
     finding("errors", e.ln_e(), ALPHA_ERRORS, Advice::RollBack, why)
 }
 
-/// Requests slower than the stable version's 95th percentile, which is taken from the minutes before.
-fn latency(moments: &[((i64, u16), Moment<'_>)]) -> Finding {
+/// Requests slower than the stable version's 95th percentile, which is taken from the minutes before, by more than a
+/// margin.
+fn latency(moments: &[((i64, u16), Moment<'_>)], margin: f64) -> Finding {
     let mut e = WorseErrors::default();
     let mut before = Sketch::default();
     let (mut slow, mut limit) = (0, None);
     for (_, moment) in moments {
         if before.count() >= SLOW_REQUESTS_MIN
-            && let Some(ms) = before.quantile(SLOW_QUANTILE)
+            && let Some(ms) = before.quantile(SLOW_QUANTILE).map(|p95| p95 * (1.0 + margin))
         {
             let (s, c) = moment.counts(|w| w.latency.above(ms));
             e.add(moment.share(), s + c, c);
@@ -91,8 +92,9 @@ fn latency(moments: &[((i64, u16), Moment<'_>)]) -> Finding {
         },
         |ms| {
             format!(
-                "{slow} requests of the candidate took longer than {} ms, the stable version's p95",
-                show::metric(ms)
+                "{slow} requests of the candidate took longer than {} ms, the stable version's p95 and {} %",
+                show::metric(ms),
+                show::metric(margin * 100.0)
             )
         },
     );
