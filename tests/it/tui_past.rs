@@ -119,7 +119,7 @@ fn one_steps_by_minutes_and_from_change_to_change() {
     let mut room = room((120, 40), "1");
     travel(&mut room, 30);
     let at = room.state.past.at.unwrap();
-    let mut step = |room: &mut Room, key: &str, to: Option<Timestamp>| {
+    let step = |room: &mut Room, key: &str, to: Option<Timestamp>| {
         MOMENT.set(to);
         room.keys(key);
         assert_eq!(room.state.past.at, to, "{key}");

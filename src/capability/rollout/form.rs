@@ -270,7 +270,7 @@ mod tests {
         let after = before + outside[before..].find("]\n").unwrap() + 2;
         let outside = one(&format!("{}{}", &outside[..before], &outside[after..])).unwrap();
         assert_eq!(outside.deploy_line(3), ["./deploy.sh", "flight-delay", "3"]);
-        let envoy = text.replace("# traffic = \"envoy\"", "traffic = \"envoy\"").replace("# envoy", "envoy");
+        let envoy = text.replace("# traffic = \"envoy\"", "traffic = \"envoy\"").replace("# envoy = ", "envoy = ");
         let envoy = one(&envoy).unwrap();
         assert_eq!(envoy.envoy.unwrap().admin, ["http://127.0.0.1:9901"]);
     }

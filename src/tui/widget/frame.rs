@@ -311,11 +311,11 @@ fn footer_actions(state: &State) -> Vec<Action> {
             A::Assign,
             A::NoteEdit,
             A::Silence,
-            A::Watch,
-            A::PostMortem,
             A::Arm,
             A::Open,
             A::PaneZoom,
+            A::Watch,
+            A::PostMortem,
             A::StepOut,
         ],
         View::Recovery(_) => {

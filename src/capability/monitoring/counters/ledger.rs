@@ -179,14 +179,6 @@ impl Ledger {
 
     /// Takes an id out, with whatever waits for it.
     pub fn remove(&mut self, id: &str) {
-        for place in self.of(id) {
-            self.entries.remove(&place);
-        }
-        self.early.remove(&key(id, 0));
-    }
-
-    /// Takes an id out, with whatever waits for it.
-    pub fn remove(&mut self, id: &str) {
         for key in self.of(id) {
             self.places.remove(&key);
         }
