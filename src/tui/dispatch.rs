@@ -185,10 +185,9 @@ fn step_out(state: &mut State, effects: &mut Vec<Effect>) {
         state.zoom = false;
     } else if !screen::filter_text(state).is_empty() {
         screen::set_filter(state, "", Query::default(), effects);
-    } else if !screen::clear_marks(state)
-        && !(state.in_past().is_some() && past::leave(state))
-        && state.nav.stack.len() > 1
-    {
+    } else if screen::clear_marks(state) || (state.in_past().is_some() && past::leave(state)) {
+        // One step at a time.
+    } else if state.nav.stack.len() > 1 {
         leave(state);
     }
 }

@@ -79,7 +79,7 @@ fn a_version_goes_to_another_agent_with_its_evidence_and_the_gates_there_decide(
     let made = there.cli(&["token", "create", "lee", "--role", "operator", "--json"]).expect(0).json();
     let approve = ["approve", "delay@1:prod", "--reason", "looked at it"];
     let mut lee = there.home().command(&approve);
-    lee.env("OPSROOM_AGENT", there.url()).env("OPSROOM_TOKEN", made["token"].as_str().unwrap());
+    lee.env("OPSROOM_AGENT", there.url()).env("OPSROOM_TOKEN", made["secret"].as_str().unwrap());
     Done::of(&approve, lee.output().unwrap()).expect(0);
     let again = push(&here, &["--stage", "prod", "--reason", "approved"]).expect(0).json();
     assert_eq!(

@@ -18,6 +18,7 @@ type Answer<T> = Result<Json<T>, Own>;
 const WINDOW: u64 = 3600;
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names)] // as it is asked for
 pub(super) struct Of {
     /// Seconds.
     #[serde(default)]

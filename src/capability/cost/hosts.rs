@@ -36,7 +36,7 @@ fn view(host: Host, running: &[std::sync::Arc<Run>], book: &Book, now: Timestamp
             hour: advice::a_day_of(r, book, now).map(|m| Micro(m.0 / 24)),
         })
     };
-    let stalled = here.iter().filter_map(|r| still(r)).collect();
+    let stalled = here.iter().filter_map(still).collect();
     let runs = here.iter().map(|r| r.name.to_string()).collect();
     HostView { host, runs, stalled }
 }
