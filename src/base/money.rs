@@ -145,9 +145,11 @@ impl std::iter::Sum for Exact {
     }
 }
 
-/// Rounds parts so that they come to their rounded sum: what is missing goes to those that were cut the most.
+/// Rounds parts so that they come to their rounded sum: what is missing goes to those that were cut the most. Each division
+/// that made a part cut off less than the smallest unit; without that a whole that ends in a half would be rounded down.
 pub fn apportion(parts: &[Exact]) -> Vec<Micro> {
-    let total = parts.iter().copied().sum::<Exact>().rounded().0;
+    let cut_off = Exact(i128::try_from(parts.len()).unwrap_or(0));
+    let total = (parts.iter().copied().sum::<Exact>() + cut_off).rounded().0;
     let mut rounded: Vec<i64> =
         parts.iter().map(|p| i64::try_from(p.0.div_euclid(ATTO_PER_MICRO)).unwrap_or(i64::MAX)).collect();
     let missing = usize::try_from(total.saturating_sub(rounded.iter().sum())).unwrap_or(0);

@@ -149,7 +149,7 @@ impl Drop for Edge {
 fn an_edge_tells_of_its_host_and_what_waited_while_the_agent_was_away() {
     let mut agent = Agent::start();
     let made = agent.cli(&["token", "create", "edge", "--role", "operator", "--json"]).expect(0).json();
-    let token = made["token"].as_str().unwrap().to_owned();
+    let token = made["secret"].as_str().unwrap().to_owned();
     let url = agent.url().to_owned();
     // A token that is none is refused at once.
     let refused = Home::new();

@@ -115,7 +115,8 @@ mod tests {
 
     fn standing() -> Standing {
         serde_json::from_value(serde_json::json!({
-            "name": "s", "model": "m", "protocol": "json", "stable": 3, "previous": 2, "generation": 9
+            "name": "s", "model": "m", "protocol": "json", "key": "none", "backend": [],
+            "rollout": {"steps": [], "automatic": false}, "stable": 3, "previous": 2, "generation": 9
         }))
         .unwrap()
     }
