@@ -307,7 +307,7 @@ impl Rows {
         })
     }
 
-    /// A value as the name of a class, see [`super::state::class_of`].
+    /// A value as the name of a class, as `state::class_of` gives it.
     pub fn class(&self, value: Val) -> Option<Cow<'_, str>> {
         Some(match value {
             Val::Null | Val::Other => return None,
