@@ -34,8 +34,8 @@ from router import BODY, Peer, free_port, nginx, wait_for
 def answering(folder, text):
     """An upstream that answers its version."""
     port = free_port()
-    rule = f'location / {{ default_type text/plain; return 200 "{text}"; }}'
-    return nginx(folder, f"upstream-{text}", port, f"server {{ listen 127.0.0.1:{port} backlog=4096; {rule} }}")
+    rule = f"location / {{ default_type application/json; return 200 '{text}'; }}"
+    return nginx(folder, f"upstream-{port}", port, f"server {{ listen 127.0.0.1:{port} backlog=4096; {rule} }}")
 
 
 def connect(port):
@@ -231,7 +231,7 @@ class Opsroom:
             self.cli("model", "push", "bench", str(model))
         self.cli("promote", "bench", "1", "--to", "prod", "--reason", "the first one")
         backends = ", ".join(f'{{ version = "{n}", url = "http://127.0.0.1:{p}" }}' for n, p in zip((1, 2), ports))
-        text = f'[service.s]\nmodel = "bench"\nprotocol = "json"\nkey = "header:x-user"\nbackend = [{backends}]\n'
+        text = f'[service.s]\nmodel = "bench"\nprotocol = "mlflow"\nkey = "header:x-user"\nbackend = [{backends}]\n'
         (folder / "service.toml").write_text(text)
         self.cli("apply", str(folder / "service.toml"), "--reason", "a bench")
         self.port = port
@@ -312,7 +312,7 @@ def main():
     parse.add_argument("--rate", type=int, default=5000)
     args = parse.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rollback-bench-"))
-    ups = [answering(folder, "one"), answering(folder, "two")]
+    ups = [answering(folder, f'{{"predictions": [{n}]}}') for n in (1, 2)]
     ports = [up.port for up in ups]
     room = Opsroom(folder, ports, str(Path(args.opsroom).resolve()))
     try:

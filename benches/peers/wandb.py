@@ -200,7 +200,7 @@ def main():
 
     core = Path(wandb.__file__).parent / "bin" / "wandb-core"
     opsroom = os.environ.get("OPSROOM_BIN", "target/release/opsroom")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         if asked.live:
             took, screen = live(str(Path(opsroom).resolve()), folder, asked.live)
