@@ -17,9 +17,10 @@ use super::model::labelled;
 use super::months::column_name;
 use super::story::{NAME, Story, Trained, pretty};
 use super::tracker::Experiment;
-use crate::base::clock::Stopwatch;
+use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::{Fault, fault::Result};
 use crate::capability::Command;
+use crate::capability::cost;
 use crate::capability::form::Document;
 use crate::capability::rollout::{self, Rollout, ServerState, ServiceView, State};
 
@@ -57,10 +58,15 @@ impl Story {
         {
             *program = self.workshop.program.display().to_string();
         }
+        let mut placements = cost::parse_serving(&mut document)?;
+        // It costs from now on, not since the month began.
+        placements.iter_mut().for_each(|p| p.since = Some(SystemClock.now()));
         let known = self.client.services().await?.into_iter().any(|s| s.service == service);
         if !known {
             let command = Command::Rollouts(rollout::Command::SetService { service });
             self.decide(command, "callers ask the router, and opsroom starts the servers").await?;
+            let command = Command::Cost(cost::Command::SetServing { service: NAME.to_owned(), placements });
+            self.decide(command, "so that a prediction has a price").await?;
         }
         let view = self.until("the server of the first version is ready", |view| {
             view.servers.iter().any(|s| s.version == version && s.state == ServerState::Ready)
