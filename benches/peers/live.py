@@ -4,10 +4,12 @@
     cargo build --release
     OPSROOM_BIN=target/release/opsroom python3 benches/peers/live.py
 
-200 services with 3 versions each, 20 columns, two slices. Memory: so many predictions a second for so long, in bodies of 500 rows;
-resident memory of the agent every ten seconds. Disk: so many days, every version in every hour, then ten times as many rows; the
-size of the counters (tables monitor_cells and monitor_arms) without the journal, which is capped by itself.
---seconds N, --rate N, --days N, --rows N (of a version in an hour), --only memory,disk, --json FILE keeps the figures.
+200 services with 3 versions each, 20 columns, two names of slices. Memory: so many predictions a second for so long, in bodies of
+500 rows; resident memory of the agent every ten seconds. Disk: counters of a version do not know of other versions, and those of an
+hour nothing of other hours, so a few versions at the rate that each of the 600 has are measured for some hours, and told for 600 and
+seven days: hours, the newest three to four of which are kept by the minute, without the journal, which is capped by itself. Then a
+tenth of the traffic, to see what ten times costs.
+--seconds N, --rate N, --hours N, --versions N (on disk), --only memory,disk, --json FILE keeps the figures.
 """
 
 import argparse
@@ -48,8 +50,8 @@ class Agent:
         address = self.process.stdout.readline().split()[-1]
         self.line = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
 
-    def post(self, body):
-        self.line.request("POST", "/api/v1/predictions", body, {"content-type": "application/x-ndjson"})
+    def post(self, body, what="predictions"):
+        self.line.request("POST", f"/api/v1/{what}", body, {"content-type": "application/x-ndjson"})
         answer = json.loads(self.line.getresponse().read())
         assert not answer["rejected"], answer["rejected"][:3]
         return answer["accepted"]
@@ -110,34 +112,48 @@ def memory(seconds, rate):
 
 def counters_bytes(store):
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
-        size = "select coalesce(sum(length(doc)), 0), count(*) from "
-        cells, n = db.execute(size + "monitor_cells").fetchone()
-        arms, _ = db.execute(size + "monitor_arms").fetchone()
-        kinds = dict(db.execute("select span, count(*) from monitor_cells group by span"))
-        by_span = dict(db.execute("select span, sum(length(doc)) from monitor_cells group by span"))
-    return cells + arms, n, kinds, by_span
+        arms = db.execute("select coalesce(sum(length(doc)), 0) from monitor_arms").fetchone()[0]
+        by_span = {
+            span: {"cells": cells, "bytes": size, "stretches": stretches}
+            for span, cells, size, stretches in db.execute(
+                "select span, count(*), sum(length(doc)), count(distinct minute) from monitor_cells group by span"
+            )
+        }
+        # What a row takes beside its document: its keys, and both again in the index.
+        pages = dict(db.execute("select name, sum(pgsize) from dbstat where name like '%monitor_cells%' group by name"))
+    return arms, by_span, sum(pages.values())
 
 
-def disk(days, per_hour):
+def disk(hours, versions, rows_an_hour):
+    """Bytes of 600 versions in seven days, told from those of a few in some hours."""
     with tempfile.TemporaryDirectory() as folder:
-        agent, rows = Agent(folder), Rows()
+        agent, rows, begin = Agent(folder), Rows(), time.time()
         try:
-            first = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(days=days)
-            begin = time.time()
-            for hour in range(days * 24):
+            this_hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+            for back in range(hours, 0, -1):
+                first = this_hour - timedelta(hours=back)
+                # An hour is one cell in the end, however its rows lie in it: only those that stay minutes are spread over them.
+                length = 3600 if back <= 4 else 60
                 lines = []
-                for arm in ARMS:
-                    for i in range(per_hour):
-                        when = first + timedelta(hours=hour, seconds=i * 3600 / per_hour)
-                        lines.append(rows.row(arm, when.strftime("%Y-%m-%dT%H:%M:%SZ")))
-                for i in range(0, len(lines), 5000):
-                    agent.post("\n".join(lines[i:i + 5000]))
-            time.sleep(25)
-            size, cells, kinds, by_span = counters_bytes(agent.store)
-            found = {"days": days, "rows": rows.id, "bytes": size, "cells": cells, "by_span": kinds, "bytes_by_span": by_span}
-            found["file_bytes"] = agent.store.stat().st_size
-            print(f"{days} days, {rows.id} predictions: counters {size / 2**20:.0f} MiB in {cells} cells {kinds} "
-                  f"{by_span} ({time.time() - begin:.0f} s)", flush=True)
+                for i in range(rows_an_hour):
+                    when = (first + timedelta(seconds=i * length / rows_an_hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
+                    lines.extend(rows.row(arm, when) for arm in ARMS[:versions])
+                    if len(lines) >= 5000 or i == rows_an_hour - 1:
+                        agent.post("\n".join(lines))
+                        lines = []
+            while True:
+                time.sleep(11)
+                arms, by_span, file_bytes = counters_bytes(agent.store)
+                if by_span[60]["stretches"] + by_span[1]["stretches"] // 60 >= hours:
+                    break
+            share = file_bytes / sum(s["bytes"] for s in by_span.values())
+            hour, minute = (by_span[s]["bytes"] / by_span[s]["stretches"] / versions for s in (60, 1))
+            whole = 600 * (arms / versions + share * (hour * (7 * 24 - 3) + minute * 4 * 60))
+            found = {"hours": hours, "versions": versions, "rows_an_hour": rows_an_hour, "by_span": by_span, "arms": arms,
+                     "file_share": share, "hour_bytes": hour, "minute_bytes": minute, "seven_days_bytes": round(whole)}
+            print(f"{rows_an_hour} rows of a version in an hour: {hour / 1024:.1f} KiB an hour, {minute / 1024:.1f} KiB a minute, "
+                  f"{share:.2f} of that in the file; 600 versions in seven days {whole / 2**30:.2f} GiB "
+                  f"({rows.id} rows, {time.time() - begin:.0f} s)", flush=True)
             return found
         finally:
             agent.stop()
@@ -147,8 +163,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--rate", type=int, default=5000)
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--hours", type=int, default=8)
+    parser.add_argument("--versions", type=int, default=6)
     parser.add_argument("--only", default="memory,disk")
     parser.add_argument("--json")
     asked = parser.parse_args()
@@ -156,8 +172,9 @@ def main():
     if "memory" in asked.only:
         found["memory"] = memory(asked.seconds, asked.rate)
     if "disk" in asked.only:
-        found["disk"] = [disk(asked.days, asked.rows), disk(asked.days, asked.rows * 10)]
-        once, tenfold = (d["bytes"] for d in found["disk"])
+        rows = asked.rate * 3600 // len(ARMS)
+        found["disk"] = [disk(asked.hours, asked.versions, n) for n in (rows // 10, rows)]
+        once, tenfold = (d["seven_days_bytes"] for d in found["disk"])
         print(f"ten times the traffic takes {tenfold / once:.2f} times the room")
     if asked.json:
         Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")

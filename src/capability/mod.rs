@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::base::Clock;
 use crate::db::Db;
 
-pub use command::{Command, perform};
+pub use command::{Command, monitor, perform};
 pub use envelope::{Actor, Envelope, Outcome};
 pub use event::{Hint, Hints};
 

@@ -8,6 +8,7 @@ use crate::base::id::{ExperimentId, RunId};
 use crate::base::{Fault, Timestamp};
 use crate::capability::access::Role;
 use crate::capability::gates::Decision;
+use crate::capability::monitoring::counters::Shed;
 use crate::capability::monitoring::incident::{Incident, Suspect};
 use crate::capability::tracking::Run;
 use crate::capability::tracking::points::Point;
@@ -52,6 +53,8 @@ pub struct Status {
     pub unfolded_points: usize,
     #[serde(default)]
     pub tap: TapCounts,
+    #[serde(default)]
+    pub shed: Shed,
     /// Where the router takes requests; empty while there is none.
     #[serde(default)]
     pub router: String,

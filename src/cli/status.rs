@@ -25,6 +25,15 @@ fn page(status: &Status) -> Page {
             show::count(status.tap.unreadable)
         ),
     };
+    let shed = match status.shed {
+        shed if shed.events + shed.bodies == 0 => "nothing".to_owned(),
+        shed => format!(
+            "{} predictions and labels, {} requests unread{}",
+            show::count(shed.events),
+            show::count(shed.bodies),
+            shed.last.map_or(String::new(), |at| format!(" (last at {})", show::moment(at)))
+        ),
+    };
     let identity = if status.verified { "verified" } else { "claimed" };
     Page::default().pairs([
         ("agent", status.address.clone()),
@@ -37,6 +46,7 @@ fn page(status: &Status) -> Page {
         ("up", format!("{} (since {})", show::between(status.started, status.now), show::moment(status.started))),
         ("you are", format!("{} ({identity}, {})", status.actor, status.role.name())),
         ("router", router),
+        ("not taken", shed),
         ("experiments", show::count(status.experiments as u64)),
         ("runs", format!("{} ({} running)", show::count(status.runs as u64), status.running)),
         (

@@ -12,6 +12,7 @@
     clippy::too_many_lines
 )]
 
+mod alerts_act;
 mod architecture;
 mod carry;
 mod cli_access;
@@ -41,6 +42,7 @@ mod mlflow_registry;
 mod mlflow_support;
 mod mlflow_tracking;
 mod monitoring;
+mod monitoring_faults;
 mod notify;
 mod one_model;
 mod readme;

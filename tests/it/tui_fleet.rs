@@ -7,7 +7,7 @@ use opsroom::base::stats::sketch::Sketch;
 use opsroom::capability::Command;
 use opsroom::capability::drift::{Bar, ColumnDrift, Course, Feature, VersionDrift};
 use opsroom::capability::fleet::{Arm, Fleet, Live, Role, Row, Watched, Way, Worst};
-use opsroom::capability::monitoring::counters::Task;
+use opsroom::capability::monitoring::counters::{Shed, Task};
 use opsroom::capability::monitoring::incident::{
     Action, Alert, Bound, Change, Command as Incidents, Incident, Note, Raised, suspects,
 };
@@ -348,6 +348,7 @@ pub fn answer(want: &Want) -> Option<Page> {
             services: rows(),
             incidents: incidents(),
             changes: changes(),
+            shed: Shed::default(),
         })),
         Want::Incidents => Page::Incidents(incidents()),
         Want::Incident(id) => {
@@ -364,9 +365,14 @@ pub fn answer(want: &Want) -> Option<Page> {
     })
 }
 
+fn empty_fleet() -> Fleet {
+    let (services, incidents, changes) = (Vec::new(), Vec::new(), Vec::new());
+    Fleet { window: window(60), at: NOW, services, incidents, changes, shed: Shed::default() }
+}
+
 /// An agent that serves nothing yet.
 pub fn nothing(want: &Want) -> Option<Page> {
-    let fleet = Fleet { window: window(60), at: NOW, services: Vec::new(), incidents: Vec::new(), changes: Vec::new() };
+    let fleet = empty_fleet();
     Some(match want {
         Want::Fleet { .. } => Page::Fleet(Box::new(fleet)),
         Want::Incidents => Page::Incidents(Vec::new()),

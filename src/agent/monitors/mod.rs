@@ -3,6 +3,7 @@
 
 mod deploy;
 mod erasures;
+mod follow;
 mod heads;
 mod idle;
 mod metadata;

@@ -4,12 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{App, woken};
+use super::{App, follow, woken};
 use crate::base::fault::Result;
 use crate::base::stats::sketch::Sketch;
 use crate::base::{Kind, Timestamp, show};
-use crate::capability::access::Role;
-use crate::capability::audit::{Via, Who};
 use crate::capability::drift;
 use crate::capability::monitoring::counters::VersionStanding;
 use crate::capability::monitoring::incident::{
@@ -17,8 +15,8 @@ use crate::capability::monitoring::incident::{
 };
 use crate::capability::monitoring::quality::{self, Asked, VersionQuality};
 use crate::capability::monitoring::{self, ArmRole, TrafficWindow};
-use crate::capability::rollout::{self, Command as Rollouts};
-use crate::capability::{Actor, Command, Envelope, Hint, perform};
+use crate::capability::rollout;
+use crate::capability::{Command, Envelope, Hint, monitor, perform};
 use crate::db::Source;
 
 const PERIOD: Duration = Duration::from_secs(10);
@@ -28,9 +26,13 @@ const LOOKS_BACK: Duration = Duration::from_hours(24);
 /// Runs as long as the agent.
 pub(super) async fn keep(app: App) {
     let mut hints = app.ctx().hints.listen();
+    let mut done = follow::Done::default();
     loop {
         if let Err(fault) = watch(&app).await {
             tracing::warn!("alert rules: {fault}");
+        }
+        if let Err(fault) = follow::follow(&app, &mut done).await {
+            tracing::warn!("what follows from alerts: {fault}");
         }
         if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Incidents | Hint::Everything)).await {
             return;
@@ -248,7 +250,8 @@ async fn raise(
     let alert = Alert {
         rule: rule.name.clone(),
         severity: rule.severity,
-        action: rule.action,
+        // Silence says nothing against the version that answers: nothing is taken back for it.
+        action: if seen.is_some() { rule.action } else { Action::Page },
         what: what.clone(),
         value: seen.and_then(|o| o.value),
         n: seen.map_or(0, |o| o.n),
@@ -256,22 +259,9 @@ async fn raise(
         to,
         query: format!("opsroom {verb} {service} --window {}s --to {to}{slice}", rule.window),
     };
-    act(app, Command::Incidents(Incidents::RaiseAlert { service: service.to_owned(), alert }), what.clone()).await?;
-    let follows = match rule.action {
-        Action::Page => return Ok(()),
-        Action::Hold => Rollouts::HoldRollout { service: service.to_owned() },
-        Action::Rollback => Rollouts::Rollback { service: service.to_owned(), to: None },
-    };
-    let reason = format!("alert {}: {what}", rule.name);
-    if let Err(fault) = act(app, Command::Rollouts(follows), reason).await {
-        // The incident is open; that nothing could be held or taken back is said in the audit trail, too.
-        tracing::warn!("alert {} of {service}: {fault}", rule.name);
-    }
-    Ok(())
+    act(app, Command::Incidents(Incidents::RaiseAlert { service: service.to_owned(), alert }), what).await
 }
 
 async fn act(app: &App, command: Command, reason: String) -> Result<()> {
-    let who = Who { name: "rules".to_owned(), verified: true, via: Via::Monitor };
-    let actor = Actor { who, role: Role::Operator, can_give_reason: true };
-    perform(app.ctx(), &actor, Envelope::new(command, reason)).await.map(drop)
+    perform(app.ctx(), &monitor("rules"), Envelope::new(command, reason)).await.map(drop)
 }

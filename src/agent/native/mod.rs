@@ -25,7 +25,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use super::App;
-use crate::capability::monitoring::counters::BODY_BYTES_MAX;
 
 /// All of opsroom's own routes.
 pub fn routes() -> Router<App> {
@@ -52,8 +51,8 @@ pub fn routes() -> Router<App> {
         .route("/api/v1/gates", get(evals::standing))
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/services/{name}", get(services::show))
-        .route("/api/v1/predictions", post(predictions::predictions).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
-        .route("/api/v1/labels", post(predictions::labels).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+        .route("/api/v1/predictions", post(predictions::predictions))
+        .route("/api/v1/labels", post(predictions::labels))
         .route("/api/v1/monitoring", get(predictions::standing))
         .route("/api/v1/monitoring/{service}/quality", get(predictions::quality))
         .route("/api/v1/monitoring/{service}/drift", get(predictions::drift))

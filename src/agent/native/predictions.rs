@@ -1,12 +1,15 @@
 //! Predictions and labels on their way in, and what they come to: quality and drift.
 
 use std::io::Read;
+use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use bytes::BytesMut;
+use futures::StreamExt;
 use serde::Deserialize;
 
 use super::super::App;
@@ -15,37 +18,82 @@ use crate::base::fault::Result as OfOurs;
 use crate::base::{Fault, Timestamp};
 use crate::capability::drift::{self, Against, DriftReport};
 use crate::capability::monitoring::counters::{
-    Accepted, BODY_BYTES_MAX, Recount, Standing, parse_labels, parse_predictions,
+    Accepted, BODY_BYTES_MAX, Parsed, Recount, Standing, parse_labels, parse_predictions,
 };
 use crate::capability::monitoring::quality::{self, Asked, QualityReport};
 
 type Answer<T> = Result<Json<T>, Own>;
 
-pub(super) async fn predictions(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Accepted> {
+/// So long a body may stand still on its way.
+const STILL_MAX: Duration = Duration::from_secs(30);
+
+pub(super) async fn predictions(State(app): State<App>, request: Request) -> Answer<Accepted> {
     let now = app.now();
-    let parsed = aside(move || parse_predictions(&unpacked(&headers, &body)?, now)).await?;
+    let parsed = read(&app, request, move |body| parse_predictions(body, now)).await?;
     Ok(Json(app.ctx().counters.predictions(parsed, now).await?))
 }
 
-pub(super) async fn labels(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Accepted> {
+pub(super) async fn labels(State(app): State<App>, request: Request) -> Answer<Accepted> {
     let now = app.now();
-    let parsed = aside(move || parse_labels(&unpacked(&headers, &body)?, now)).await?;
+    let parsed = read(&app, request, move |body| parse_labels(body, now)).await?;
     Ok(Json(app.ctx().counters.labels(parsed, now).await?))
 }
 
-/// A body may be long: other requests do not wait for it.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> OfOurs<T> + Send + 'static) -> OfOurs<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Fault::bug("the body").why(e.to_string()))?
+/// Receives a body when there is room for it, and has it read when it is its turn.
+async fn read<T: Send + 'static>(
+    app: &App,
+    request: Request,
+    parse: impl FnOnce(&[u8]) -> OfOurs<Parsed<T>> + Send + 'static,
+) -> OfOurs<Parsed<T>> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
+        return Err(too_long());
+    }
+    let (head, body) = request.into_parts();
+    let admitted = match app.ctx().counters.admit(length, app.now()).await {
+        Ok(admitted) => admitted,
+        Err(fault) => {
+            // Whoever is still sending hears no answer.
+            received(body, |_| {}).await?;
+            return Err(fault);
+        }
+    };
+    let mut whole = BytesMut::with_capacity(length.unwrap_or_default());
+    received(body, |part| whole.extend_from_slice(part)).await?;
+    let body = whole.freeze();
+    admitted.read(move || parse(&unpacked(&head.headers, body)?)).await
+}
+
+async fn received(body: Body, mut take: impl FnMut(&[u8])) -> OfOurs<()> {
+    let (mut parts, mut bytes) = (body.into_data_stream(), 0);
+    loop {
+        let Ok(part) = tokio::time::timeout(STILL_MAX, parts.next()).await else {
+            return Err(Fault::unavailable("the body did not come")
+                .why(format!("nothing came for {} s", STILL_MAX.as_secs()))
+                .next("send it again"));
+        };
+        let Some(part) = part else { return Ok(()) };
+        let part = part.map_err(|e| Fault::invalid("the body broke off").why(e.to_string()))?;
+        bytes += part.len();
+        if bytes > BODY_BYTES_MAX {
+            return Err(too_long());
+        }
+        take(&part);
+    }
+}
+
+fn too_long() -> Fault {
+    Fault::invalid(format!("the body has more than {} MiB", BODY_BYTES_MAX >> 20)).next("send it in parts")
 }
 
 /// The body as it was before it was compressed, up to a limit.
-fn unpacked(headers: &HeaderMap, body: &Bytes) -> OfOurs<Bytes> {
+fn unpacked(headers: &HeaderMap, body: Bytes) -> OfOurs<Bytes> {
     let encoding = headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
     let bad = |e: std::io::Error| Fault::invalid(format!("the body is no {encoding}")).why(e.to_string());
     let limit = BODY_BYTES_MAX as u64 + 1;
     let mut plain = Vec::new();
     match encoding.to_ascii_lowercase().as_str() {
-        "identity" | "" => return fits(body.clone()),
+        "identity" | "" => return fits(body),
         "gzip" | "x-gzip" => {
             flate2::read::MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut plain).map_err(bad)?;
         }
@@ -62,12 +110,7 @@ fn unpacked(headers: &HeaderMap, body: &Bytes) -> OfOurs<Bytes> {
 }
 
 fn fits(body: Bytes) -> OfOurs<Bytes> {
-    if body.len() > BODY_BYTES_MAX {
-        return Err(
-            Fault::invalid(format!("the body has more than {} MiB", BODY_BYTES_MAX >> 20)).next("send it in parts")
-        );
-    }
-    Ok(body)
+    if body.len() > BODY_BYTES_MAX { Err(too_long()) } else { Ok(body) }
 }
 
 pub(super) async fn standing(State(app): State<App>) -> Json<Standing> {

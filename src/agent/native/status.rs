@@ -38,6 +38,7 @@ pub(super) async fn status(State(app): State<App>, Extension(actor): Extension<A
         writes_queued: ctx.tracking.queued(),
         unfolded_points: tail_points,
         tap,
+        shed: ctx.counters.shed(),
         router,
     })
 }

@@ -1,14 +1,18 @@
 //! Telling the outside about incidents, until every receiver has heard: whoever is away for an hour hears it after.
 
+mod line;
 mod payload;
 mod receiver;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use line::Line;
 
 use super::App;
 use super::monitors::woken;
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, fault::Result};
 use crate::capability::Hint;
 use crate::capability::monitoring::incident::{self, Notice};
 use crate::db::Source;
@@ -17,8 +21,6 @@ pub(super) use receiver::Receiver;
 
 /// A receiver that has not answered by then is tried again later.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// What is older is told to nobody any more.
 const STALE: Duration = Duration::from_hours(24);
 const PERIOD: Duration = Duration::from_secs(5);
@@ -34,89 +36,88 @@ fn http() -> Result<reqwest::Client> {
     client.map_err(|e| Fault::bug("HTTP client").why(e.to_string()))
 }
 
-/// How a receiver did lately.
-#[derive(Default)]
-struct Health {
-    failures: u32,
-    /// Not before then.
-    next: Option<Timestamp>,
+/// What all lines have heard, for whoever is the last.
+type Lines = Arc<Mutex<Vec<Line>>>;
+
+fn locked(lines: &Lines) -> MutexGuard<'_, Vec<Line>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Health {
-    fn failed(&mut self, now: Timestamp) {
-        let pause = Duration::from_secs(1 << self.failures.min(6));
-        self.failures += 1;
-        self.next = Some(now.plus(pause.min(PAUSE_MAX)));
-    }
-}
-
-/// Tells notices until the agent ends. After a restart a receiver may hear one twice; each carries its number.
+/// Tells notices until the agent ends, each receiver on a line of its own: one that hangs holds up nobody else. After a restart a
+/// receiver may hear one twice; each carries its number.
 pub(super) async fn tell(app: App, receivers: Vec<Receiver>) {
     let Ok(http) = http() else { return };
+    let lines: Lines = Arc::new(Mutex::new(receivers.iter().map(|_| Line::default()).collect()));
+    let each = receivers.iter().enumerate().map(|(i, receiver)| keep_telling(&app, &http, (i, receiver), &lines));
+    futures::future::join_all(each).await;
+}
+
+async fn keep_telling(app: &App, http: &reqwest::Client, to: (usize, &Receiver), lines: &Lines) {
     let mut hints = app.ctx().hints.listen();
-    let mut health: Vec<Health> = receivers.iter().map(|_| Health::default()).collect();
-    let mut heard: HashMap<i64, HashSet<usize>> = HashMap::new();
     loop {
         match incident::untold(Source::Pool(app.ctx().db.read())).await {
-            Ok(notices) => {
-                heard.retain(|id, _| notices.iter().any(|n| n.id == *id));
-                for notice in &notices {
-                    let by = heard.entry(notice.id).or_default();
-                    tell_one(&app, &http, &receivers, &mut health, by, notice).await;
-                }
-            }
+            Ok(notices) => tell_all(app, http, to, lines, &notices).await,
             Err(fault) => tracing::warn!("notices: {fault}"),
         }
-        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Incidents | Hint::Everything)).await {
+        if !woken(app, &mut hints, PERIOD, |h| matches!(h, Hint::Incidents | Hint::Everything)).await {
             return;
         }
     }
 }
 
-async fn tell_one(
+/// Tells one receiver what is due, until it fails.
+async fn tell_all(
     app: &App,
     http: &reqwest::Client,
-    receivers: &[Receiver],
-    health: &mut [Health],
-    heard: &mut HashSet<usize>,
-    notice: &Notice,
+    (i, receiver): (usize, &Receiver),
+    lines: &Lines,
+    notices: &[Notice],
 ) {
-    let stale = notice.at.plus(STALE) < app.now();
-    for (i, (receiver, health)) in receivers.iter().zip(health).enumerate() {
-        let waits = health.next.is_some_and(|next| app.now() < next);
-        if stale || waits || heard.contains(&i) {
+    let numbers: BTreeSet<i64> = notices.iter().map(|n| n.id).collect();
+    locked(lines)[i].keep(&numbers);
+    let stale = |n: &Notice| n.at.plus(STALE) < app.now();
+    // One of them clears away what is old, and what all have heard while the store could not be written.
+    for notice in notices.iter().filter(|_| i == 0) {
+        let (heard, all) = {
+            let lines = locked(lines);
+            (lines.iter().filter(|line| line.has_heard(notice.id)).count(), lines.len())
+        };
+        if heard < all && stale(notice) {
+            tracing::warn!("INC-{} was told to {heard} of {all} receivers within a day", notice.incident.id);
+        }
+        if heard == all || stale(notice) {
+            was_told(app, notice.id).await;
+        }
+    }
+    let fresh: Vec<&Notice> = notices.iter().filter(|n| !stale(n)).collect();
+    loop {
+        let due = locked(lines)[i].due(fresh.iter().map(|n| n.id), app.now());
+        let Some(notice) = due.and_then(|id| fresh.iter().find(|n| n.id == id)) else { return };
+        if let Err(why) = receiver.send(http, notice, &next_line(app, notice)).await {
+            locked(lines)[i].failed(app.now());
+            tracing::warn!("INC-{} could not be told to {receiver}: {why}; it is tried again", notice.incident.id);
             continue;
         }
-        match receiver.send(http, notice, &next_line(app, notice)).await {
-            Ok(()) => {
-                heard.insert(i);
-                *health = Health::default();
-            }
-            Err(why) => {
-                health.failed(app.now());
-                tracing::warn!("INC-{} could not be told to {receiver}: {why}; it is tried again", notice.incident.id);
-            }
+        let all = {
+            let mut lines = locked(lines);
+            lines[i].heard(notice.id);
+            lines.iter().all(|line| line.has_heard(notice.id))
+        };
+        if all {
+            was_told(app, notice.id).await;
         }
-    }
-    if stale {
-        tracing::warn!(
-            "INC-{} was told to {} of {} receivers within a day",
-            notice.incident.id,
-            heard.len(),
-            receivers.len()
-        );
-    }
-    if (stale || heard.len() == receivers.len())
-        && let Err(fault) = was_told(app, notice.id).await
-    {
-        tracing::warn!("notices: {fault}");
     }
 }
 
-async fn was_told(app: &App, notice: i64) -> Result<()> {
-    let mut tx = app.ctx().db.begin().await?;
-    incident::was_told(&mut tx, notice).await?;
-    tx.commit().await.map(drop)
+async fn was_told(app: &App, notice: i64) {
+    let noted = async {
+        let mut tx = app.ctx().db.begin().await?;
+        incident::was_told(&mut tx, notice).await?;
+        tx.commit().await.map(drop)
+    };
+    if let Err(fault) = noted.await {
+        tracing::warn!("notices: {fault}");
+    }
 }
 
 /// The line to type.

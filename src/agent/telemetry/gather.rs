@@ -94,8 +94,14 @@ pub async fn quick(app: &App, telemetry: &Telemetry) -> Result<Vec<Family>> {
     }
     let mut shed =
         Family::new("opsroom_events_shed_total", Kind::Counter, "Predictions and labels that were not taken.");
-    shed.put(Vec::new(), app.ctx().counters.standing().shed as f64);
-    families.extend([runs, about, dropped, shed]);
+    shed.put(Vec::new(), app.ctx().counters.shed().events as f64);
+    let mut bodies = Family::new(
+        "opsroom_bodies_shed_total",
+        Kind::Counter,
+        "Requests with predictions or labels that nobody read.",
+    );
+    bodies.put(Vec::new(), app.ctx().counters.shed().bodies as f64);
+    families.extend([runs, about, dropped, shed, bodies]);
     Ok(families)
 }
 

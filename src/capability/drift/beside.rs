@@ -8,7 +8,7 @@ use super::judge::{ColumnDrift, Compared, judge};
 use super::report::{DriftReport, VersionDrift, told};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::datasets::profile::{CategoryBins, Counts, Reference};
-use crate::capability::monitoring::counters::{Arm, Cell, Counters, Tally, unpaired};
+use crate::capability::monitoring::counters::{ANOTHER, Arm, Cell, Counters, OTHERS, Tally, unpaired};
 use crate::capability::monitoring::quality::{Asked, Window};
 
 /// Weeks that a season is made of.
@@ -135,7 +135,9 @@ pub fn labels(before: &Tally, now: &Tally) -> Option<ColumnDrift> {
 fn truths(tally: &Tally) -> BTreeMap<&str, u64> {
     let mut found: BTreeMap<&str, u64> = BTreeMap::new();
     for (pair, n) in &tally.confusion {
-        *found.entry(unpaired(pair).1).or_default() += u64::try_from(*n).unwrap_or(0);
+        // Classes without a name are one, whatever was said of them.
+        let truth = Some(unpaired(pair).1).filter(|class| *class != ANOTHER).unwrap_or(OTHERS);
+        *found.entry(truth).or_default() += u64::try_from(*n).unwrap_or(0);
     }
     found
 }

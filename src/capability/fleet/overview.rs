@@ -56,7 +56,7 @@ pub async fn fleet(pool: &Pool, counters: &Counters, asked: AskedFleet, now: Tim
         services.push(known.row(&name, standing).await?);
     }
     services.sort_by_cached_key(|row| badness(row, &incidents));
-    Ok(Fleet { window, at: now, services, incidents, changes })
+    Ok(Fleet { window, at: now, services, incidents, changes, shed: counters.shed() })
 }
 
 /// The gravest incident first, then bad quality, drift, what is not known, and last the name.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
 use crate::capability::drift::{Course, VersionDrift};
+use crate::capability::monitoring::counters::Shed;
 use crate::capability::monitoring::incident::{Bound, Change, Incident};
 use crate::capability::monitoring::quality::{Metric, Point, VersionQuality, Window};
 use crate::capability::registry::Stage;
@@ -51,6 +52,9 @@ pub struct Fleet {
     pub incidents: Vec<Incident>,
     /// What was changed and raised within a day, the newest first.
     pub changes: Vec<Change>,
+    /// Predictions and labels that were not taken.
+    #[serde(default)]
+    pub shed: Shed,
 }
 
 /// One service.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::first::FirstWindow;
-use super::names::{Names, Quickly};
+use super::names::Names;
 use super::rows::{Rows, Val};
 use crate::base::Timestamp;
 use crate::capability::datasets::profile::{Counts, Reference, hash};
@@ -18,6 +19,9 @@ pub const FIRST_WINDOW_ROWS: usize = 1000;
 pub const COLUMNS_MAX: usize = 500;
 /// Slices of a version, `country=BR` each.
 pub const SLICES_MAX: usize = 200;
+/// Classes of a version that are told apart by name, and how long such a name is.
+pub const CLASSES_MAX: usize = 500;
+pub const CLASS_BYTES_MAX: usize = 64;
 /// Names of the columns that are no feature.
 pub const SCORE: &str = "(score)";
 pub const PREDICTION: &str = "(prediction)";
@@ -45,22 +49,37 @@ pub struct ArmColumn {
     /// Whether a prediction ever had it: a column of the training data that is no input is not missing.
     #[serde(default)]
     pub sent: bool,
-    /// Where a category is among the top ones, by its hash.
     #[serde(skip)]
-    lookup: Quickly<u64, u32>,
+    lookup: Lookup,
+}
+
+/// Where a category is among the top ones, by its hash; the category itself stands there.
+#[derive(Debug, Clone, Default)]
+struct Lookup(HashTable<u16>);
+
+/// It follows from the reference.
+impl PartialEq for Lookup {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl ArmColumn {
     pub fn new(name: String, source: String, reference: Reference, counts: Counts) -> Self {
-        let mut it = Self { name, source, reference, counts, sent: false, lookup: Quickly::default() };
+        let mut it = Self { name, source, reference, counts, sent: false, lookup: Lookup::default() };
         it.look_up();
         it
     }
 
     fn look_up(&mut self) {
-        if let Reference::Categories(bins) = &self.reference {
-            self.lookup = (0..).zip(&bins.top).map(|(i, category)| (hash(category.as_bytes()), i)).collect();
+        let Reference::Categories(bins) = &self.reference else { return };
+        let mut table = HashTable::with_capacity(bins.top.len());
+        for (place, category) in (0..u16::MAX).zip(&bins.top) {
+            table.insert_unique(hash(category.as_bytes()), place, |known| {
+                hash(bins.top[usize::from(*known)].as_bytes())
+            });
         }
+        self.lookup = Lookup(table);
     }
 
     /// Counts values and answers how many there were: those that are missing the caller counts together.
@@ -89,9 +108,7 @@ impl ArmColumn {
 
     /// Where a category is among the top ones.
     fn place(&self, top: &[String], category: &str, digest: u64) -> Option<usize> {
-        let place = *self.lookup.get(&digest)? as usize;
-        // Two categories with one hash are looked for one by one.
-        if top[place] == category { Some(place) } else { top.iter().position(|known| known == category) }
+        self.lookup.0.find(digest, |place| top[usize::from(*place)] == category).map(|place| usize::from(*place))
     }
 }
 
@@ -141,6 +158,12 @@ pub struct Arm {
     /// Slices that were too many to count apart.
     #[serde(default)]
     pub slices_dropped: u64,
+    /// Classes that have a name in its counts.
+    #[serde(default)]
+    pub classes: BTreeSet<String>,
+    /// Answers and labels whose class has none: there were too many, or the name is too long.
+    #[serde(default)]
+    pub classes_dropped: u64,
     #[serde(default)]
     pub last: Timestamp,
     /// The newest batch of a model that answers in batches, and when it came.
@@ -164,6 +187,8 @@ impl Arm {
             positive: None,
             slices: BTreeSet::new(),
             slices_dropped: 0,
+            classes: BTreeSet::new(),
+            classes_dropped: 0,
             last: Timestamp::default(),
             batch: None,
         };
@@ -212,12 +237,14 @@ impl Arm {
 
     /// What changes with every prediction, apart from the rest: a small part of it.
     pub fn moving(&self) -> Moving {
-        Moving { last: self.last, slices_dropped: self.slices_dropped, batch: self.batch.clone() }
+        let (slices_dropped, classes_dropped) = (self.slices_dropped, self.classes_dropped);
+        Moving { last: self.last, slices_dropped, classes_dropped, batch: self.batch.clone() }
     }
 
     pub fn moved(&mut self, moving: Moving) {
         self.last = moving.last;
         self.slices_dropped = moving.slices_dropped;
+        self.classes_dropped = moving.classes_dropped;
         self.batch = moving.batch;
     }
 }
@@ -228,6 +255,8 @@ pub struct Moving {
     last: Timestamp,
     #[serde(default)]
     slices_dropped: u64,
+    #[serde(default)]
+    classes_dropped: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batch: Option<(String, Timestamp)>,
 }

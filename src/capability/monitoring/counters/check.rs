@@ -62,6 +62,8 @@ pub struct Parsed<T> {
     /// Bytes that it takes in memory until it is counted, about.
     pub bytes: usize,
     pub answer: Accepted,
+    /// Held until it has found room: meanwhile the next body waits to be read.
+    pub turn: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 /// # Errors
@@ -90,7 +92,7 @@ pub fn parse_labels(body: &[u8], now: Timestamp) -> Result<Parsed<Vec<Label>>> {
 }
 
 fn parsed<T>(events: T, plain: &[u8], answer: Accepted) -> Result<Parsed<T>> {
-    Ok(Parsed { events, body: journal::packed(plain)?, bytes: plain.len(), answer })
+    Ok(Parsed { events, body: journal::packed(plain)?, bytes: plain.len(), answer, turn: None })
 }
 
 /// Reads a row of the journal again.

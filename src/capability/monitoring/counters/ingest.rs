@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc, oneshot};
 
 use super::super::{Label, Prediction};
 use super::arm::{Arm, Task};
 use super::check::{Accepted, Parsed};
+use super::door::Door;
 use super::erase::{Erased, Person};
 use super::fold::{self, Doubt};
 use super::rows::Rows;
@@ -25,8 +26,10 @@ use crate::db::blobs::Blobs;
 const QUEUE_BYTES_MAX: usize = 128 << 20;
 const QUEUE_WRITES_MAX: usize = 1024;
 /// How long a caller waits for room.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_WRITES_MAX: usize = 256;
+/// More events than these are counted on a thread of their own.
+const INLINE_EVENTS_MAX: usize = 1000;
 /// Versions of services that are watched.
 pub const ARMS_MAX: usize = 5000;
 /// Counts go to their cells so often.
@@ -37,6 +40,7 @@ const FOLD_EVERY: Duration = Duration::from_secs(10);
 pub struct Counters {
     pub(super) inner: Arc<Inner>,
     pub(super) queue: mpsc::Sender<Job>,
+    pub(super) door: Door,
     room: Arc<Semaphore>,
 }
 
@@ -54,6 +58,9 @@ pub(super) struct Inner {
     pub erased: AtomicI64,
     pub doubt: Mutex<Option<Doubt>>,
     shed: AtomicU64,
+    pub shed_bodies: AtomicU64,
+    /// When something was shed last, µs since 1970; 0: never.
+    pub shed_last: AtomicI64,
     /// By service and version, since the agent started.
     since: Mutex<BTreeMap<(String, String), Since>>,
 }
@@ -78,7 +85,7 @@ pub(super) struct Write {
     batch: Batch,
     body: Vec<u8>,
     answer: oneshot::Sender<Result<()>>,
-    _room: tokio::sync::OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 /// How the counter store does.
@@ -91,8 +98,21 @@ pub struct Standing {
     pub labels_early: u64,
     #[serde(flatten)]
     pub odd: Oddities,
-    /// Events refused since the agent started, because more came than it could take.
+    /// Events, and bodies that nobody read: more came since the agent started than it could take.
     pub shed: u64,
+    #[serde(default)]
+    pub shed_bodies: u64,
+}
+
+/// What was not taken since the agent started, because more came than it could take. Who sent it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Shed {
+    /// Events of bodies that were read.
+    pub events: u64,
+    /// Bodies that nobody read.
+    pub bodies: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,11 +167,13 @@ impl Counters {
             gate: RwLock::new(()),
             doubt: Mutex::new(None),
             shed: AtomicU64::new(0),
+            shed_bodies: AtomicU64::new(0),
+            shed_last: AtomicI64::new(0),
             since: Mutex::default(),
         });
         let (queue, jobs) = mpsc::channel(QUEUE_WRITES_MAX);
         tokio::spawn(write_in_groups(inner.clone(), jobs));
-        Ok(Self { inner, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) })
+        Ok(Self { inner, queue, door: Door::new(), room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) })
     }
 
     /// Takes predictions that are no request's body, such as a router's.
@@ -172,7 +194,7 @@ impl Counters {
     /// # Errors
     /// `Unavailable` when more comes than can be taken, or the store refuses; then none was taken.
     pub async fn predictions(&self, parsed: Parsed<Rows>, now: Timestamp) -> Result<Accepted> {
-        let Parsed { events, body, bytes, answer } = parsed;
+        let Parsed { events, body, bytes, answer, turn } = parsed;
         let events = Arc::new(events);
         let came = || events.who.iter().filter(|who| who.predictions > 0);
         let (fresh, known) = {
@@ -189,7 +211,7 @@ impl Counters {
                 .next("send stable names of services and versions"));
         }
         let batch = Batch { seq: 0, arrived: now, predictions: events.clone(), labels: Vec::new() };
-        self.put(batch, body, bytes).await?;
+        self.put(batch, body, bytes, turn).await?;
         let mut since = self.inner.since.lock().unwrap_or_else(PoisonError::into_inner);
         for who in came() {
             let sum = since.entry((who.service.clone(), who.version.clone())).or_default();
@@ -203,13 +225,13 @@ impl Counters {
     /// # Errors
     /// As [`Self::predictions`].
     pub async fn labels(&self, parsed: Parsed<Vec<Label>>, now: Timestamp) -> Result<Accepted> {
-        let Parsed { events, body, bytes, answer } = parsed;
+        let Parsed { events, body, bytes, answer, turn } = parsed;
         let batch = Batch { seq: 0, arrived: now, predictions: Arc::default(), labels: events };
-        self.put(batch, body, bytes).await?;
+        self.put(batch, body, bytes, turn).await?;
         Ok(answer)
     }
 
-    async fn put(&self, batch: Batch, body: Vec<u8>, bytes: usize) -> Result<()> {
+    async fn put(&self, batch: Batch, body: Vec<u8>, bytes: usize, turn: Option<OwnedSemaphorePermit>) -> Result<()> {
         let events = batch.predictions.len() + batch.labels.len();
         if events == 0 {
             return Ok(());
@@ -219,12 +241,14 @@ impl Counters {
         let room = tokio::time::timeout(PATIENCE, self.room.clone().acquire_many_owned(bytes)).await;
         let Ok(room) = room else {
             self.inner.shed.fetch_add(events as u64, Ordering::Relaxed);
+            self.inner.shed_last.store(batch.arrived.0, Ordering::Relaxed);
             return Err(Fault::unavailable(format!("{events} events were not taken"))
                 .why("more comes than can be written")
                 .next("send them again, more slowly"));
         };
+        drop(turn);
         let (answer, wait) = oneshot::channel();
-        let write = Write { batch, body, answer, _room: room.map_err(|_| gone())? };
+        let write = Write { batch, body, answer, room: room.map_err(|_| gone())? };
         self.queue.send(Job::Write(write)).await.map_err(|_| gone())?;
         wait.await.map_err(|_| gone())?
     }
@@ -262,7 +286,18 @@ impl Counters {
             waiting: state.ledger.len() as u64,
             labels_early: state.ledger.waiting_early() as u64,
             odd: Oddities { labels_unknown: state.odd.labels_unknown + state.ledger.unknown, ..state.odd },
-            shed: self.inner.shed.load(Ordering::Relaxed),
+            shed: self.shed().events,
+            shed_bodies: self.shed().bodies,
+        }
+    }
+
+    /// What more came than could be taken.
+    pub fn shed(&self) -> Shed {
+        let last = Timestamp(self.inner.shed_last.load(Ordering::Relaxed));
+        Shed {
+            events: self.inner.shed.load(Ordering::Relaxed),
+            bodies: self.inner.shed_bodies.load(Ordering::Relaxed),
+            last: (last.0 > 0).then_some(last),
         }
     }
 }
@@ -311,16 +346,31 @@ async fn write_in_groups(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
 }
 
 /// One commit for all of them; then they count, and everyone hears.
-async fn commit(inner: &Inner, mut writes: Vec<Write>) {
+async fn commit(inner: &Arc<Inner>, mut writes: Vec<Write>) {
     let held = append(inner, &mut writes).await;
+    let (batches, waiting): (Vec<_>, Vec<_>) = writes.into_iter().map(|w| (w.batch, (w.answer, w.room))).unzip();
     if held.is_ok() {
-        let mut state = inner.state();
-        writes.iter().for_each(|w| state.apply(&w.batch));
+        count(inner, batches).await;
     }
     inner.counted.store(inner.seq.load(Ordering::Relaxed), Ordering::Relaxed);
-    for write in writes {
+    for (answer, _room) in waiting {
         // A caller who has gone away is no reason to undo.
-        let _ = write.answer.send(held.clone());
+        let _ = answer.send(held.clone());
+    }
+}
+
+/// Readers look in between two batches. Many events are counted where nobody else waits for the thread.
+async fn count(inner: &Arc<Inner>, batches: Vec<Batch>) {
+    let events: usize = batches.iter().map(|b| b.predictions.len() + b.labels.len()).sum();
+    let inner = inner.clone();
+    let work = move || batches.iter().for_each(|batch| inner.state().apply(batch));
+    if events <= INLINE_EVENTS_MAX {
+        work();
+    } else if let Err(e) = tokio::task::spawn_blocking(work).await
+        && e.is_panic()
+    {
+        // The journal has them, a restart counts them: no fold may go past them.
+        std::panic::resume_unwind(e.into_panic());
     }
 }
 

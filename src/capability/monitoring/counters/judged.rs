@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ledger::{Entry, Said};
 use super::state::{ALL, State, class_of};
-use super::tally::{NUMBER_UNIT, SCORE_BINS, Tally, UNIT, add, pair};
+use super::tally::{ANOTHER, NUMBER_UNIT, OTHERS, SCORE_BINS, Tally, UNIT, add, pair};
 use crate::base::Timestamp;
 use crate::base::stats::binary::log_loss_of;
 
@@ -16,7 +16,7 @@ impl State {
             self.ledger.put_early(id, label.clone(), time);
         }
         for place in places {
-            let Some(entry) = self.ledger.entry(place).copied() else { continue };
+            let Some(entry) = self.ledger.entry(place) else { continue };
             let Some(truth) = self.truth(&entry, label) else { continue };
             if entry.label == Some(truth) {
                 self.odd.labels_again += u64::from(!self.only_ledger);
@@ -50,20 +50,23 @@ impl State {
             Said::Class(_) => match label.as_f64().filter(|x| x.fract() != 0.0) {
                 // A judgement, not a class.
                 Some(x) => (0.0..=1.0).contains(&x).then_some(Said::Number(x)),
-                None => class_of(label).map(|class| Said::Class(self.ledger.class(&class))),
+                None => class_of(label).map(|class| Said::Class(self.class(entry.arm, &class))),
             },
         }
     }
 
     /// Adds what a label says, or takes it back.
     fn judge(&mut self, entry: &Entry, slice: u32, truth: Said, sign: i64) {
-        let names = |said: Said| match said {
-            Said::Class(c) => self.ledger.class_name(c).to_owned(),
-            _ => String::new(),
+        let name = |said: Said| match said {
+            Said::Class(c) => self.ledger.class_name(c),
+            _ => None,
         };
-        let (said, true_name) = (names(entry.said), names(truth));
-        let positive = self.arms[entry.arm as usize].positive.clone().unwrap_or_else(|| "1".to_owned());
-        let is_positive = if entry.of_said { said == true_name } else { true_name == positive };
+        let said = name(entry.said).unwrap_or(OTHERS).to_owned();
+        // Whether it was right is told of classes without a name, too.
+        let without = if entry.said == truth { OTHERS } else { ANOTHER };
+        let true_name = name(truth).unwrap_or(without).to_owned();
+        let positive = self.arms[entry.arm as usize].positive.as_deref().unwrap_or("1");
+        let is_positive = if entry.of_said { entry.said == truth } else { true_name == positive };
         let tally = &mut self.cell(entry.arm, entry.minute(), slice).tally;
         tally.labelled += sign;
         match (entry.said, truth) {

@@ -7,6 +7,7 @@
 mod arm;
 mod check;
 mod count;
+mod door;
 mod erase;
 mod first;
 mod fold;
@@ -25,13 +26,14 @@ mod store;
 mod tally;
 mod training;
 
-pub use arm::{Arm, ArmColumn, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
+pub use arm::{Arm, ArmColumn, CLASSES_MAX, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
 pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
+pub use door::Admitted;
 pub use erase::{ERASED, Erased, Person};
-pub use ingest::{Counters, Since, Standing, VersionStanding};
+pub use ingest::{Counters, Shed, Since, Standing, VersionStanding};
 pub use keep::OldEvents;
 pub use read::{Counted, Lived, Recount, Stretch, together};
 pub use rows::Rows;
 pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;
-pub use tally::{Cell, NUMBER_UNIT, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};
+pub use tally::{ANOTHER, Cell, NUMBER_UNIT, OTHERS, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};

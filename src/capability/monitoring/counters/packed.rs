@@ -273,7 +273,7 @@ fn write_counts(out: &mut Out, c: &Counts) {
     out.signed(c.squares);
     write_sparse(out, &c.bins, |out, _, n| out.put(n));
     write_sparse(out, &c.sums, |out, _, n| out.signed(n));
-    write_sparse(out, c.distinct.registers(), |out, _, n| out.0.push(n));
+    write_sparse(out, &c.distinct.registers(), |out, _, n| out.0.push(n));
 }
 
 fn read_counts(from: &mut In<'_>) -> Option<Counts> {
@@ -290,7 +290,7 @@ fn read_counts(from: &mut In<'_>) -> Option<Counts> {
         squares: from.signed()?,
         bins: read_sparse(from, |from, _| from.get())?,
         sums: read_sparse(from, |from, _| from.signed())?,
-        distinct: Distinct::of_registers(read_sparse(from, |from, _| {
+        distinct: Distinct::of_registers(&read_sparse(from, |from, _| {
             let (byte, rest) = from.0.split_first()?;
             from.0 = rest;
             Some(*byte)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::Label;
-use super::arm::{Arm, SLICES_MAX, Task};
+use super::arm::{Arm, CLASS_BYTES_MAX, CLASSES_MAX, SLICES_MAX, Task};
 use super::first::FirstWindow;
 use super::ledger::{Entry, Kept, Ledger, Said};
 use super::names::{Names, Quickly};
@@ -219,8 +219,11 @@ impl State {
         match row.score {
             Scored::None => (f64::NAN, false),
             Scored::Positive(x) => {
-                if unknown && x >= 0.5 {
-                    self.changed(number).positive = rows.class(row.said).map(Cow::into_owned);
+                if unknown
+                    && x >= 0.5
+                    && let Some(class) = rows.class(row.said)
+                {
+                    self.set_positive(number, &class);
                 }
                 (good(x), false)
             }
@@ -231,7 +234,7 @@ impl State {
                 let truth = ["1", "true", "True", "yes"].iter().find_map(|name| of(name));
                 if let Some(x) = truth.filter(|_| all.len() == 2) {
                     if unknown {
-                        self.changed(number).positive = Some("1".to_owned());
+                        self.set_positive(number, "1");
                     }
                     return (good(x), false);
                 }
@@ -241,10 +244,31 @@ impl State {
         }
     }
 
+    /// The positive class always has a name.
+    fn set_positive(&mut self, number: u32, class: &str) {
+        let arm = self.changed(number);
+        arm.positive = Some(class.to_owned());
+        arm.classes.insert(class.to_owned());
+    }
+
+    /// A class as a number: by its name where the version has room for one, else by its hash. Which ones have a name stands in
+    /// the store with the version, so that a later label, after a restart too, is counted where an earlier one was.
+    pub(super) fn class(&mut self, number: u32, name: &str) -> u32 {
+        let arm = &self.arms[number as usize];
+        if !arm.classes.contains(name) {
+            if arm.classes.len() >= CLASSES_MAX || name.len() > CLASS_BYTES_MAX {
+                self.arms[number as usize].classes_dropped += u64::from(!self.only_ledger);
+                return Ledger::unnamed(name);
+            }
+            self.changed(number).classes.insert(name.to_owned());
+        }
+        self.ledger.class(name)
+    }
+
     /// What was predicted, as the version's task takes it.
     fn said(&mut self, number: u32, rows: &Rows, row: &Row) -> Said {
         let fractional = matches!(row.said, Val::Fraction(x) if x.fract() != 0.0);
-        let long = matches!(row.said, Val::Text(part) if part.len > 64);
+        let long = matches!(row.said, Val::Text(part) if part.len as usize > CLASS_BYTES_MAX);
         let task = match self.arms[number as usize].task {
             _ if fractional && row.score == Scored::None => Task::Numbers,
             Some(task) => task,
@@ -263,7 +287,7 @@ impl State {
         match task {
             Task::Numbers => as_number.map_or(Said::Text, Said::Number),
             Task::Classes if !long => match rows.class(row.said) {
-                Some(class) => Said::Class(self.ledger.class(&class)),
+                Some(class) => Said::Class(self.class(number, &class)),
                 None => Said::Text,
             },
             _ => Said::Text,
@@ -309,7 +333,7 @@ impl State {
     /// Whether the model called it positive.
     pub(super) fn called(&self, entry: &Entry) -> bool {
         let positive = self.arms[entry.arm as usize].positive.as_deref().unwrap_or("1");
-        entry.of_said || matches!(entry.said, Said::Class(c) if self.ledger.class_name(c) == positive)
+        entry.of_said || matches!(entry.said, Said::Class(c) if self.ledger.class_name(c) == Some(positive))
     }
 
     /// Nobody waits any more for what came up to this batch.

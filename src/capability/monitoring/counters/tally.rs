@@ -121,6 +121,10 @@ pub fn add(confusion: &mut BTreeMap<String, i64>, pair: &str, n: i64) {
     }
 }
 
+/// Classes that have no name of their own, and those of them that something else was said of.
+pub const OTHERS: &str = "(others)";
+pub const ANOTHER: &str = "(another)";
+
 const BETWEEN: char = '\u{1f}';
 
 /// A predicted and a true class as one key.

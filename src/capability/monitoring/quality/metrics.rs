@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::counters::{NUMBER_UNIT, SCORE_BINS, Tally, UNIT, unpaired};
+use super::super::counters::{ANOTHER, NUMBER_UNIT, OTHERS, SCORE_BINS, Tally, UNIT, unpaired};
 use super::{CalibrationBin, Metric};
 use crate::base::stats::binary::Confusion;
 use crate::base::stats::proportion::wilson;
@@ -67,8 +67,8 @@ pub fn measured(tally: &Tally, positive: Option<&str>) -> BTreeMap<String, Metri
             put("auc", auc(tally));
         }
         None if n > 0 => {
-            let one = |class: &&str| confusion(tally, class);
-            let of = |f: fn(Confusion) -> f64| classes.iter().map(|c| f(one(c))).sum::<f64>() / classes.len() as f64;
+            let each = by_class(tally);
+            let of = |f: fn(Confusion) -> f64| each.values().map(|c| f(*c)).sum::<f64>() / each.len().max(1) as f64;
             put("f1_macro", Some(plain(of(Confusion::f1), n)));
             put("balanced_accuracy", Some(plain(of(Confusion::recall), n)));
         }
@@ -120,6 +120,25 @@ fn confusion(tally: &Tally, positive: &str) -> Confusion {
         *cell += whole(*n);
     }
     c
+}
+
+/// Each class that has a name against all others, in one pass: there may be hundreds of them.
+fn by_class(tally: &Tally) -> BTreeMap<&str, Confusion> {
+    let mut all: BTreeMap<&str, Confusion> = BTreeMap::new();
+    let mut total = 0;
+    for (key, n) in &tally.confusion {
+        let ((said, truth), n) = (unpaired(key), whole(*n));
+        total += n;
+        if said == truth {
+            all.entry(said).or_default().tp += n;
+        } else {
+            all.entry(said).or_default().fp += n;
+            all.entry(truth).or_default().fn_ += n;
+        }
+    }
+    all.retain(|class, _| !matches!(*class, OTHERS | ANOTHER));
+    all.values_mut().for_each(|c| c.tn = total.saturating_sub(c.n()));
+    all
 }
 
 /// Area under the ROC curve. Within a bin the order is not known: the interval holds every order, and chance.

@@ -107,6 +107,10 @@ fn version(
     if arm.slices_dropped > 0 {
         warnings.push(format!("{} slice values were too many to count apart", arm.slices_dropped));
     }
+    if arm.classes_dropped > 0 {
+        let (n, named) = (arm.classes_dropped, arm.classes.len());
+        warnings.push(format!("{n} answers and labels are of classes beyond the {named} that are told apart by name"));
+    }
     if tally.evicted > 0 {
         warnings.push(format!("{} predictions left the ledger before a label came", tally.evicted));
     }

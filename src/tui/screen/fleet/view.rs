@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{CHART, INCIDENTS, PANES, SERVICES, TIMELINE};
 use crate::base::Timestamp;
-use crate::capability::fleet::Row as Service;
+use crate::capability::fleet::{Fleet as Page, Row as Service};
 use crate::capability::monitoring::incident::Incident;
 use crate::capability::registry::Stage;
 use crate::tui::format;
@@ -22,6 +22,8 @@ use crate::tui::widget::{Look, Scroll, put_all, put_right};
 
 /// Incidents that are shown without scrolling.
 const INCIDENT_ROWS: u16 = 5;
+/// Events that were not taken are spoken of for so long.
+const LATELY_S: f64 = 3600.0;
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
     let focus = state.fleet.pane;
@@ -132,7 +134,14 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let shown = fleet.shown();
     let all = fleet.page.value().map_or(0, |p| p.services.len());
     let title = format!("SERVICES {}/{all}", shown.len());
-    let inner = pane(look, buf, area, fleet.pane == SERVICES, &title, "the worst first · / filter");
+    // What was shed lately is missing in every figure below.
+    let shed = fleet.page.value().and_then(|page| lost(page, state.then()));
+    let note = if shed.is_some() { "" } else { "the worst first · / filter" };
+    let inner = pane(look, buf, area, fleet.pane == SERVICES, &title, note);
+    if let Some(text) = &shed {
+        let from = area.x + 5 + u16::try_from(title.len()).unwrap_or(0);
+        put_all(look, buf, from, area.y, area.right().saturating_sub(from + 1), &[(text, Token::Warn)]);
+    }
     if let Remote::Failed(fault) = &fleet.page.remote {
         return failed(look, buf, inner, fault);
     }
@@ -166,6 +175,16 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         marked: false,
     });
     table(look, buf, inner, &columns, rows, fleet.pane == SERVICES);
+}
+
+/// What was not taken of late, because more came than could be counted.
+fn lost(page: &Page, now: Timestamp) -> Option<String> {
+    let shed = page.shed;
+    let last = shed.last.filter(|at| now.seconds_since(*at) < LATELY_S)?;
+    let events = (shed.events > 0).then(|| format!("{} events", format::count(shed.events)));
+    let bodies = (shed.bodies > 0).then(|| format!("{} requests", format::count(shed.bodies)));
+    let what: Vec<String> = events.into_iter().chain(bodies).collect();
+    Some(format!(" {} not taken, last {} ago ", what.join(" and "), format::age(now, last)))
 }
 
 fn teach(look: &Look<'_>, buf: &mut Buffer, inner: Rect, state: &State) {
