@@ -1,6 +1,4 @@
-//! `opsroom incident` and `opsroom handover`: what is wrong, who takes care, and what to tell the next shift.
-
-use std::fmt::Write;
+//! `opsroom incident`: what is wrong, and who takes care of it.
 
 use clap::{Args, Subcommand};
 
@@ -10,8 +8,7 @@ use super::{Exit, Session, times};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Timestamp, fault::Result, show};
 use crate::capability::Command;
-use crate::capability::audit::{AuditQuery, Record};
-use crate::capability::monitoring::incident::{self, Action, Alert, Command as Incidents, Incident};
+use crate::capability::monitoring::incident::{self, Action, Alert, Command as Incidents};
 use crate::capability::wire::IncidentView;
 
 /// One incident; with a verb look after incidents
@@ -109,14 +106,6 @@ enum Verb {
         #[command(flatten)]
         change: Change,
     },
-}
-
-/// What the next shift has to know, in Markdown
-#[derive(Debug, Args)]
-pub struct Handover {
-    /// A date, or how long ago: 12h
-    #[arg(long, value_name = "TIME", value_parser = times::past, default_value = "12h")]
-    since: Timestamp,
 }
 
 impl Of {
@@ -256,72 +245,4 @@ async fn rules(session: &Session) -> Result<Exit> {
         Page::default().table(table).line(line)
     })?;
     Ok(Exit::Done)
-}
-
-/// # Errors
-/// `Unavailable` when no agent answers.
-pub async fn handover(session: &Session, asked: &Handover) -> Result<Exit> {
-    let client = session.client().await?;
-    let incidents = client.incidents(None).await?;
-    let query = AuditQuery { since: Some(asked.since), limit: 500, ..AuditQuery::default() };
-    let records = client.audit(&query).await?.records;
-    let text = told(&incidents, &records, asked.since, SystemClock.now());
-    if session.format == Format::Json {
-        print::answer(session.format, &serde_json::json!({ "markdown": text }), |_| Page::default())?;
-    } else {
-        print::out(text.as_bytes())?;
-    }
-    Ok(Exit::Done)
-}
-
-fn told(incidents: &[Incident], records: &[Record], since: Timestamp, now: Timestamp) -> String {
-    let mut text = format!("# Handover {} to {}\n\n## Open incidents\n\n", show::full(since), show::full(now));
-    let (open, closed): (Vec<_>, Vec<_>) =
-        incidents.iter().filter(|i| i.closed.is_none_or(|at| at >= since)).partition(|i| i.is_open());
-    if open.is_empty() {
-        text.push_str("None.\n");
-    }
-    for i in &open {
-        let owner = i.owner.as_deref().unwrap_or("nobody");
-        let _ = writeln!(
-            text,
-            "- INC-{} {}, {}, with {owner}, open for {}: `opsroom incident {}`",
-            i.id,
-            incident::headline(i),
-            i.state(now),
-            show::between(i.opened, now),
-            i.id
-        );
-    }
-    text.push_str("\n## Closed since\n\n");
-    if closed.is_empty() {
-        text.push_str("None.\n");
-    }
-    for i in &closed {
-        let lasted = show::between(i.opened, i.closed.unwrap_or(now));
-        let _ =
-            writeln!(text, "- INC-{} {}, lasted {lasted}: `opsroom incident {}`", i.id, incident::headline(i), i.id);
-    }
-    text.push_str("\n## What was decided\n\n");
-    let own = |r: &&Record| !r.command.ends_with("-alert") && !r.command.ends_with("-incident");
-    let decided: Vec<_> = records.iter().filter(own).collect();
-    if decided.is_empty() {
-        text.push_str("Nothing.\n");
-    }
-    for r in decided.iter().take(100) {
-        let refused = if r.outcome == "done" { String::new() } else { format!(" **{}**", r.outcome) };
-        let reason = r.detail.as_ref().map(|d| d.reason.clone()).filter(|t| !t.is_empty());
-        let reason = reason.map_or_else(String::new, |t| format!(", \"{t}\""));
-        let _ = writeln!(
-            text,
-            "- {} {} {} {}{refused}{reason} (#{})",
-            show::clock(r.at),
-            r.actor,
-            r.command,
-            r.target,
-            r.seq
-        );
-    }
-    let _ = writeln!(text, "\nAgain by `opsroom handover --since {since}`.");
-    text
 }

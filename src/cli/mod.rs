@@ -30,6 +30,7 @@ mod gate;
 mod gate_report;
 mod gc;
 mod guide;
+mod handover;
 mod hosts;
 pub mod import;
 mod incident;
@@ -235,7 +236,7 @@ pub enum Verb {
     Drift(quality::Drift),
     Cost(cost::Cost),
     Incident(incident::Of),
-    Handover(incident::Handover),
+    Handover(handover::Handover),
     Undo(undo::Undo),
     Hosts(hosts::Hosts),
     Gc(gc::Gc),
@@ -319,7 +320,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Drift(asked) => quality::drift(session, asked).await,
         Verb::Cost(asked) => cost::run(session, asked).await,
         Verb::Incident(of) => incident::run(session, of).await,
-        Verb::Handover(handover) => incident::handover(session, &handover).await,
+        Verb::Handover(handover) => handover::run(session, &handover).await,
         Verb::Undo(it) => undo::run(session, it).await,
         Verb::Hosts(it) => hosts::run(session, it).await,
         Verb::Gc(it) => gc::run(session, it).await,

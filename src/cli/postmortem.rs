@@ -39,32 +39,41 @@ pub async fn write(session: &Session, id: i64, folder: Option<&Path>) -> Result<
     let page = client.live(&view.incident.service, &asked).await.ok();
     let unwritable =
         |e: std::io::Error| Fault::unavailable(format!("cannot write into {}", folder.display())).why(e.to_string());
-    std::fs::create_dir_all(folder).map_err(unwritable)?;
     let mut files: Vec<PathBuf> = Vec::new();
-    let mut keep = |name: String, content: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, content).map_err(unwritable)?;
-        files.push(path);
-        Ok::<(), Fault>(())
-    };
     if let Some(page) = &page {
         text.push_str("\n## Charts\n");
-        for (what, drawn) in [("quality", quality(page)), ("drift", drift(page))] {
-            if drawn.lines.iter().all(|l| l.points.len() < 2) {
-                continue;
-            }
-            let name = format!("INC-{id}-{what}.svg");
-            let svg = chart::svg(&drawn, SIZE.0, SIZE.1).map_err(|why| Fault::bug("the chart").why(why))?;
-            keep(name.clone(), &svg)?;
-            let _ = writeln!(text, "\n![{}]({name})\n\nAgain by `{}`.", drawn.title, drawn.caption);
-        }
+        let both = vec![(format!("INC-{id}-quality"), quality(page)), (format!("INC-{id}-drift"), drift(page))];
+        charts(folder, &mut text, both, &mut files)?;
     }
-    keep(format!("INC-{id}.md"), &text)?;
+    let path = folder.join(format!("INC-{id}.md"));
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, &text)).map_err(unwritable)?;
+    files.push(path);
     let paths: Vec<String> = files.iter().map(|p| p.display().to_string()).collect();
     print::answer(session.format, &serde_json::json!({ "files": paths }), |_| {
         paths.iter().fold(Page::default(), |page, path| page.line(path.clone()))
     })?;
     Ok(Exit::Done)
+}
+
+/// Writes charts into a folder and where they are into the text; those without a curve are left out.
+///
+/// # Errors
+/// `Unavailable` when the folder cannot be written to.
+pub(super) fn charts(
+    folder: &Path,
+    text: &mut String,
+    all: Vec<(String, Chart)>,
+    files: &mut Vec<PathBuf>,
+) -> Result<()> {
+    for (name, drawn) in all.into_iter().filter(|(_, drawn)| drawn.lines.iter().any(|l| l.points.len() > 1)) {
+        let svg = chart::svg(&drawn, SIZE.0, SIZE.1).map_err(|why| Fault::bug("the chart").why(why))?;
+        let path = folder.join(format!("{name}.svg"));
+        let kept = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, svg));
+        kept.map_err(|e| Fault::unavailable(format!("cannot write into {}", folder.display())).why(e.to_string()))?;
+        files.push(path);
+        let _ = writeln!(text, "\n![{}]({name}.svg)\n\nAgain by `{}`.", drawn.title, drawn.caption);
+    }
+    Ok(())
 }
 
 fn window(incident: &Incident, now: Timestamp) -> AskedLive {
@@ -85,7 +94,7 @@ fn drawn(title: String, caption: String, lines: Vec<Line>) -> Chart {
 }
 
 /// Quality of each version; where there are no labels, what scores let expect.
-fn quality(page: &Live) -> Chart {
+pub(super) fn quality(page: &Live) -> Chart {
     let line = |v: &crate::capability::fleet::Watched| {
         let real: Vec<(f64, f64)> = points(v, |p| p.metrics.get(&page.metric).map(|m| m.value));
         let (points, word) = if real.is_empty() {

@@ -117,6 +117,29 @@ fn of_version(page: Page, v: &VersionQuality) -> Page {
     }
     let coverage = v.coverage.map_or_else(String::new, |c| format!(", {:.1} % labelled", c * 100.0));
     let mut page = page.titled(&format!("Version {}: {} predictions{coverage}", v.version, show::count(v.n)), table);
+    if let Some((name, came)) = &v.batch {
+        page = page.line(format!("the newest batch is {name}, it came {}", show::moment(*came)));
+    }
+    if let Some((p50, p95, p99)) = v.latency_ms {
+        page = page.line(format!("latency p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms"));
+    }
+    if v.errors > 0 {
+        page = page.line(format!(
+            "errors {} ({:.2} %)",
+            show::count(v.errors),
+            v.errors as f64 / v.n.max(1) as f64 * 100.0
+        ));
+    }
+    if v.input_tokens + v.output_tokens > 0 {
+        let each = |tokens: u64| show::count(tokens / v.n.max(1));
+        page = page.line(format!(
+            "tokens {} in, {} out ({} and {} a prediction)",
+            show::count(v.input_tokens),
+            show::count(v.output_tokens),
+            each(v.input_tokens),
+            each(v.output_tokens)
+        ));
+    }
     if let Some((median, most)) = v.label_delay {
         page = page.line(format!("labels come after {}, nine of ten within {}", show::span(median), show::span(most)));
     }

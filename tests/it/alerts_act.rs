@@ -65,6 +65,14 @@ fn two_alerts_on_one_bad_version_go_back_once() {
     let all = trail["records"].as_array().unwrap();
     let back: Vec<&Value> = all.iter().filter(|r| r["command"] == "rollback").collect();
     assert_eq!((back.len(), back[0]["detail"]["reason"].as_str()), (1, Some("alert auc: auc 0.5 < 0.6")), "{back:?}");
+    let told = agent.cli(&["handover", "--since", "1h", "--to", "out", "--json"]).expect(0).json();
+    let text = std::fs::read_to_string(agent.home().path().join(told["files"][0].as_str().unwrap())).unwrap();
+    for part in
+        ["| delay | v1 | - | no labels |", "rules rollback", "\"alert auc: auc 0.5 < 0.6\"", "nobody looks after it"]
+    {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("**ok**"), "{text}");
     // The next agent finds the open alerts and does nothing once more.
     let home = agent.kill();
     let agent = Agent::start_in(home, &[]);
@@ -106,4 +114,42 @@ fn silence_takes_nothing_back() {
     // Whatever follows from an alert follows in the same look.
     agent.cli(&["incident", "ack", "1"]).expect(0);
     assert_eq!(stable(&agent), 2);
+}
+
+/// A model that answers in batches: its newest batch is what is looked at, however old, and a late one is called a batch.
+#[test]
+fn a_late_batch_is_named_and_the_one_before_is_still_looked_at() {
+    let agent = Agent::start();
+    let folder = agent.home().path().join("m");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("model.txt"), "1").unwrap();
+    agent.cli(&["model", "push", "churn", "m"]).expect(0);
+    agent.cli(&["promote", "churn", "1", "--to", "prod", "--reason", "the first one"]).expect(0);
+    let event = |i: usize| {
+        json!({"id": format!("c{i}"), "service": "churn", "version": "1", "prediction": i % 2, "score": (i % 10) as f64 / 10.0,
+            "time": "2026-01-05T03:00:00Z", "batch": "2026-01-05"})
+    };
+    let lines = |all: Vec<Value>| all.iter().map(|v| format!("{v}\n")).collect::<String>();
+    write(&agent, "p.ndjson", &lines((0..200).map(event).collect()));
+    write(&agent, "l.ndjson", &lines((0..200).map(|i| json!({"id": format!("c{i}"), "label": i % 2})).collect()));
+    agent.cli(&["predictions", "add", "p.ndjson"]).expect(0);
+    agent.cli(&["labels", "add", "l.ndjson"]).expect(0);
+    let rules = "[service.churn]\nmodel = \"churn\"\nprotocol = \"none\"\n\n\
+        [[alert]]\nname = \"late\"\nservice = \"churn\"\nsignal = \"requests\"\nbelow = 1\nwindow = \"1h\"\nabsent = \"1s\"\n";
+    write(&agent, "rules.toml", rules);
+    agent.cli(&["apply", "rules.toml", "--reason", "every night"]).expect(0);
+    let list = || agent.cli(&["incident", "list", "--json"]).expect(0).json();
+    eventually("it is late", || list().as_array().is_some_and(|l| !l.is_empty()));
+    let what = list()[0]["alerts"][0]["what"].as_str().unwrap().to_owned();
+    assert!(what.starts_with("no batch of churn came for ") && what.ends_with("the last one was 2026-01-05"), "{what}");
+    let get = |path: &str| wait(agent.client().mlflow(reqwest::Method::GET, path, &Value::Null)).unwrap();
+    let fleet = get("/api/v1/fleet");
+    let row = &fleet["services"][0];
+    assert_eq!((row["n"].as_u64(), row["quality"]["value"].as_f64().is_some()), (Some(200), true), "{row}");
+    let live = get("/api/v1/monitoring/churn/live");
+    assert_eq!(live["versions"][0]["quality"]["labelled"], 200, "{live}");
+    assert_eq!(
+        (live["window"]["to"].as_str(), live["batch"][0].as_str()),
+        (Some("2026-01-05T03:01:00Z"), Some("2026-01-05"))
+    );
 }

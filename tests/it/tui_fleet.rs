@@ -315,6 +315,8 @@ fn live(service: &str) -> Live {
             watched("43", Role::Candidate, 31_646, 0.563, true),
         ],
         changes: changes().into_iter().filter(|c| c.concerns(service, Some(service))).collect(),
+        last: Some(NOW),
+        batch: None,
     }
 }
 

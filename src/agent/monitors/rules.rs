@@ -79,8 +79,11 @@ async fn one(app: &App, rule: &AlertRule, service: &str, versions: &[VersionStan
             let command = Incidents::ClearAlert { service: service.to_owned(), rule: rule.name.clone() };
             act(app, Command::Incidents(command), format!("{} is well again", String::from(rule.signal.clone()))).await
         }
-        Turn::Raise(o) => raise(app, rule, service, Some(&o), (o.from, o.to)).await,
-        Turn::Absent(since) => raise(app, rule, service, None, (since, now)).await,
+        Turn::Raise(o) => raise(app, rule, service, Some(&o), (o.from, o.to), String::new()).await,
+        Turn::Absent(since) => {
+            let silence = silence(service, versions, since, now);
+            raise(app, rule, service, None, (since, now), silence).await
+        }
     }
 }
 
@@ -231,18 +234,29 @@ async fn columns(app: &App, service: &str, asked: &Asked) -> Result<Vec<drift::C
     }
 }
 
+/// What is missing, in words.
+fn silence(service: &str, versions: &[VersionStanding], since: Timestamp, now: Timestamp) -> String {
+    let batches = versions.iter().filter(|v| v.service == service).filter_map(|v| v.batch.as_ref());
+    let span = show::between(since, now);
+    match batches.max_by_key(|(_, came)| *came) {
+        Some((name, _)) => format!("no batch of {service} came for {span}, the last one was {name}"),
+        None => format!("nothing came of {service} for {span}"),
+    }
+}
+
 async fn raise(
     app: &App,
     rule: &AlertRule,
     service: &str,
     seen: Option<&Observation>,
     (from, to): (Timestamp, Timestamp),
+    silence: String,
 ) -> Result<()> {
     let signal = String::from(rule.signal.clone());
     let of = rule.slice.as_ref().map_or_else(String::new, |s| format!(" of {s}"));
     let what = match seen.and_then(|o| o.value) {
         Some(value) => format!("{signal}{of} {} {}", show::metric(value), rule.bound.shown()),
-        None => format!("nothing came of {service} for {}", show::between(from, to)),
+        None => silence,
     };
     let verb = if matches!(rule.signal, Signal::Drift(_) | Signal::Missing(_)) { "drift" } else { "quality" };
     let slice = rule.slice.as_ref().map_or_else(String::new, |s| format!(" --slice {s}"));

@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use super::overview::way;
 use super::types::Watched;
-use super::{Live, bound, changes, role};
+use super::{Live, MINUTE_US, bound, changes, of_batches, role};
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::drift::{self, VersionDrift};
-use crate::capability::monitoring::counters::{Counters, PREDICTION, together};
+use crate::capability::monitoring::counters::{self, Counters, PREDICTION, together};
 use crate::capability::monitoring::incident;
-use crate::capability::monitoring::quality::{self, Asked, Window, lower_is_better, main_metric, step_minutes};
+use crate::capability::monitoring::quality::{self, Asked, STEPS, Window, lower_is_better, main_metric, step_minutes};
 use crate::capability::rollout;
 use crate::db::{Pool, Source};
 
 /// Changes of so long before the window are shown too.
 const BEFORE: Duration = Duration::from_hours(24);
+/// Labels that a stretch is to have, on average; and how many stretches a window has at least.
+const LABELS_OF_ONE: i64 = 20;
+const STRETCHES_MIN: i64 = 6;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,10 +37,6 @@ pub struct AskedLive {
 pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &AskedLive, now: Timestamp) -> Result<Live> {
     let to = asked.as_of.or(asked.to);
     let window = Asked { window: asked.window, to, ..Asked::default() }.bounds(now)?;
-    let minutes = i64::try_from(step_minutes(window, now)).unwrap_or(60);
-    // Stretches begin on a fixed grid, so that they stay where they are while time goes on.
-    let grid = minutes * 60_000_000;
-    let window = Window { from: Timestamp(window.from.0.div_euclid(grid) * grid), to: window.to };
     let standings = match asked.as_of {
         None => rollout::services(Source::Pool(pool)).await?,
         Some(at) => rollout::services_at(Source::Pool(pool), at).await?,
@@ -50,6 +49,11 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
         Err(_) if standing.is_some() => Vec::new(),
         Err(fault) => return Err(fault),
     };
+    let window = if asked.to.is_none() { of_batches(arms.iter().map(|(_, arm)| arm), window) } else { window };
+    let minutes = stretch(counters, &arms, window, now).await?;
+    // Stretches begin on a fixed grid, so that they stay where they are while time goes on.
+    let grid = minutes * MINUTE_US;
+    let window = Window { from: Timestamp(window.from.0.div_euclid(grid) * grid), to: window.to };
     let mut versions = Vec::new();
     for (number, arm) in &arms {
         let stretches = counters.stretches(*number, (window.from, window.to), minutes, None).await?;
@@ -98,5 +102,22 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
         candidate: standing.and_then(way),
         versions,
         changes,
+        last: arms.iter().map(|(_, arm)| arm.last).filter(|at| at.0 > 0).max(),
+        batch: arms.iter().filter_map(|(_, arm)| arm.batch.clone()).max_by_key(|(_, at)| *at),
     })
+}
+
+/// How long the stretches are, minutes: as short as they can be drawn, and so long that there are labels enough in each to say
+/// something.
+async fn stretch(counters: &Counters, arms: &[(u32, counters::Arm)], window: Window, now: Timestamp) -> Result<i64> {
+    let minutes = i64::try_from(step_minutes(window, now)).unwrap_or(60);
+    let mut labelled = 0;
+    for (number, _) in arms {
+        labelled = labelled.max(counters.tally(*number, window.from, window.to).await?.labelled);
+    }
+    let whole = (window.to.0 - window.from.0) / MINUTE_US;
+    let enough = |minutes: &i64| labelled == 0 || labelled * minutes / whole.max(1) >= LABELS_OF_ONE;
+    let longer = STEPS.into_iter().filter_map(|s| i64::try_from(s).ok()).filter(|s| *s >= minutes);
+    let fits = longer.take_while(|s| s * STRETCHES_MIN <= whole || *s == minutes);
+    Ok(fits.clone().find(enough).or_else(|| fits.last()).unwrap_or(minutes))
 }

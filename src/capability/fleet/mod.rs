@@ -10,13 +10,29 @@ pub use overview::{AskedFleet, fleet};
 pub use types::{Arm, Fleet, Live, Role, Row, Watched, Way, Worst};
 
 use super::audit::{self, AuditQuery, Record};
+use super::monitoring::counters;
 use super::monitoring::incident::{AlertRule, Bound, Change, Signal};
+use super::monitoring::quality::Window;
 use super::rollout::Standing;
 use crate::base::{Timestamp, fault::Result};
 use crate::db::Pool;
 
+/// For a model that answers in batches the window of its newest batch, where nothing came since: its figures are the newest there
+/// are, until the next batch.
+fn of_batches<'a>(arms: impl Iterator<Item = &'a counters::Arm>, window: Window) -> Window {
+    let newest = arms.filter(|arm| arm.batch.is_some()).map(|arm| arm.last).max();
+    match newest.filter(|last| *last < window.from) {
+        None => window,
+        Some(last) => {
+            let to = Timestamp((last.0.div_euclid(MINUTE_US) + 1) * MINUTE_US);
+            Window { from: Timestamp(to.0 - (window.to.0 - window.from.0)), to }
+        }
+    }
+}
+
 /// Changes that a screen shows.
 const CHANGES_MAX: usize = 300;
+const MINUTE_US: i64 = 60_000_000;
 
 /// What was changed since, and what was raised, the newest first.
 async fn changes(pool: &Pool, since: Timestamp, until: Timestamp) -> Result<Vec<Change>> {

@@ -169,6 +169,12 @@ pub struct Live {
     pub versions: Vec<Watched>,
     /// What was changed about this service within the window and a day before it, the newest first.
     pub changes: Vec<Change>,
+    /// When its newest prediction was made, in the window or before it.
+    #[serde(default)]
+    pub last: Option<Timestamp>,
+    /// The newest batch of a model that answers in batches, and when it came.
+    #[serde(default)]
+    pub batch: Option<(String, Timestamp)>,
 }
 
 /// One version in full.

@@ -134,7 +134,7 @@ pub(super) async fn erase(inner: &Inner, person: &Person, really: bool, now: Tim
     }
     state.firsts.extend(windows);
     let numbers: BTreeSet<u32> = slices.iter().filter_map(|slice| state.slices.find(slice)).collect();
-    state.cells.retain(|key, _| !numbers.contains(&key.slice));
+    state.remove_slices(&numbers);
     ids.iter().for_each(|id| state.ledger.remove(id));
     Ok(erased)
 }

@@ -13,12 +13,14 @@ use super::state::{Batch, CellKey, Oddities, State};
 use super::store::{self, HOUR, MINUTE, Position, Row};
 use super::tally::Cell;
 use crate::base::{Fault, Timestamp, fault::Result};
+use crate::db::Tx;
 
 /// The journal's last part is kept: so many events, and bytes, at most.
 const LEDGER_EVENTS_MAX: i64 = 1_000_000;
 const LEDGER_BYTES_MAX: i64 = 512 << 20;
-/// Minutes are put together to hours after so many.
-const MINUTES_KEPT: i64 = 180;
+/// Minutes are put together to hours after so many. The minutes of hundreds of versions are most of what the counters take, so that
+/// every hour of them has to be worth it.
+pub const MINUTES_KEPT: i64 = 120;
 
 /// A commit that failed and may hold all the same.
 #[derive(Debug)]
@@ -80,20 +82,34 @@ pub(super) async fn fold_all(inner: &Inner, now: Timestamp) -> Result<()> {
 
 async fn fold_if(inner: &Inner, now: Timestamp, anyway: bool) -> Result<()> {
     settle(inner).await?;
-    if !inner.state().cells.is_empty() {
+    if inner.state().counts().next().is_some() {
         evict(inner).await?;
     }
     let seq = inner.seq.load(Ordering::Relaxed);
-    let _gate = inner.gate.write().await;
-    // Readers wait at the gate, and nothing is counted meanwhile: the counts need not be copied.
-    let cells = std::mem::take(&mut inner.state().cells);
-    let written = write(inner, &cells, (seq, now), anyway).await;
-    let mut state = inner.state();
-    state.cells = cells;
-    if written? {
-        state.folded();
+    // Readers find the counts in memory until they are in the store, and wait for the commit alone.
+    let cells = inner.state().begin_fold();
+    let tx = write(inner, &cells, seq, anyway).await?;
+    drop(cells);
+    if let Some(tx) = tx {
+        let _gate = inner.gate.write().await;
+        if let Err(fault) = tx.commit().await {
+            *inner.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Doubt::Fold(seq));
+            return Err(fault);
+        }
+        inner.state().folded();
     }
-    Ok(())
+    roll_up(inner, now).await
+}
+
+/// Puts minutes that are no longer kept together to hours. No reader sees half of it: each reads in one statement.
+async fn roll_up(inner: &Inner, now: Timestamp) -> Result<()> {
+    let before = (now.0.div_euclid(60_000_000) - MINUTES_KEPT).div_euclid(HOUR) * HOUR;
+    if !store::has_minutes(inner.db.read(), before).await? {
+        return Ok(());
+    }
+    let mut tx = inner.db.begin().await?;
+    store::roll_up(&mut tx, before).await?;
+    tx.commit().await.map(drop)
 }
 
 /// What is there to be written of versions.
@@ -121,13 +137,8 @@ fn changed(state: &State) -> Changed {
     }
 }
 
-/// Answers whether there was anything.
-async fn write(
-    inner: &Inner,
-    cells: &Quickly<CellKey, Cell>,
-    (seq, now): (i64, Timestamp),
-    anyway: bool,
-) -> Result<bool> {
+/// `None`: there was nothing.
+async fn write(inner: &Inner, cells: &Quickly<CellKey, Cell>, seq: i64, anyway: bool) -> Result<Option<Tx>> {
     let changed = changed(&inner.state());
     let slices: Vec<(CellKey, String)> = {
         let state = inner.state();
@@ -149,22 +160,16 @@ async fn write(
     for (number, row, part) in &changed.first {
         store::put_first(&mut tx, *number, *row, part).await?;
     }
-    let before = (now.0.div_euclid(60_000_000) - MINUTES_KEPT).div_euclid(HOUR) * HOUR;
-    let rolled = store::roll_up(&mut tx, before).await?;
-    let nothing = cells.is_empty() && changed.arms.is_empty() && changed.moved.is_empty() && rolled == 0;
+    let nothing = cells.is_empty() && changed.arms.is_empty() && changed.moved.is_empty();
     if nothing && !anyway {
         tx.rollback().await;
-        return Ok(false);
+        return Ok(None);
     }
     let forgotten = inner.forgotten.load(Ordering::Relaxed);
     store::forget(&mut tx, forgotten).await?;
     let erased = u64::try_from(inner.erased.load(Ordering::Relaxed)).unwrap_or(0);
     store::put_position(&mut tx, seq, &Position { odd: changed.odd, forgotten, erased }).await?;
-    if let Err(fault) = tx.commit().await {
-        *inner.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Doubt::Fold(seq));
-        return Err(fault);
-    }
-    Ok(true)
+    Ok(Some(tx))
 }
 
 /// Marks the oldest part of the journal to be forgotten, where it is more than is kept.

@@ -30,6 +30,7 @@ pub use arm::{Arm, ArmColumn, CLASSES_MAX, FIRST_WINDOW_ROWS, PREDICTION, SCORE,
 pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
 pub use door::Admitted;
 pub use erase::{ERASED, Erased, Person};
+pub use fold::MINUTES_KEPT;
 pub use ingest::{Counters, Shed, Since, Standing, VersionStanding};
 pub use keep::OldEvents;
 pub use read::{Counted, Lived, Recount, Stretch, together};

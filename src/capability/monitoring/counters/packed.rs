@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::{Cell, Residuals, ScoreBin, Tally};
+use super::tally::{Cell, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT};
 use crate::base::stats::sketch::Sketch;
 use crate::capability::datasets::profile::{Counts, Distinct};
 
-/// The form that is written.
-const FORM: u64 = 1;
+/// The form that is written: of sums only how far they lie from what their neighbours let expect. [`PLAIN`] has them as they are.
+const FORM: u64 = 2;
+const PLAIN: u64 = 1;
 /// Bins, columns, buckets of one cell: more is damage.
 const MANY_MAX: u64 = 1 << 20;
 
@@ -123,22 +124,21 @@ pub(super) fn write(cell: &Cell) -> Vec<u8> {
 /// `None`: it is no such cell.
 pub(super) fn read(bytes: &[u8]) -> Option<Cell> {
     let mut from = In(bytes);
-    let tally = tally_of(&mut from)?;
+    let (form, tally) = tally_of(&mut from)?;
     let many = from.len()?;
-    let columns = (0..many).map(|_| read_counts(&mut from)).collect::<Option<Vec<Counts>>>()?;
+    let columns = (0..many).map(|_| read_counts(&mut from, form)).collect::<Option<Vec<Counts>>>()?;
     from.0.is_empty().then_some(Cell { tally, columns })
 }
 
 /// Everything but columns.
 pub(super) fn read_tally(bytes: &[u8]) -> Option<Tally> {
-    tally_of(&mut In(bytes))
+    tally_of(&mut In(bytes)).map(|(_, tally)| tally)
 }
 
-fn tally_of(from: &mut In<'_>) -> Option<Tally> {
-    if from.get()? != FORM {
-        return None;
-    }
-    Some(Tally {
+/// With the form of the whole cell.
+fn tally_of(from: &mut In<'_>) -> Option<(u64, Tally)> {
+    let form = from.get().filter(|form| matches!(*form, PLAIN | FORM))?;
+    let tally = Tally {
         n: from.get()?,
         errors: from.get()?,
         input_tokens: from.get()?,
@@ -153,10 +153,18 @@ fn tally_of(from: &mut In<'_>) -> Option<Tally> {
         log_loss: from.short()?,
         latency: read_sketch(from)?,
         delay: read_sketch(from)?,
-        scores: read_scores(from)?,
+        scores: read_scores(from, form)?,
         confusion: read_confusion(from)?,
         residuals: read_residuals(from)?,
-    })
+    };
+    Some((form, tally))
+}
+
+/// What so many scores of a bin come to when they lie in its middle.
+fn middle(bin: u8, n: i64) -> i64 {
+    #[allow(clippy::cast_possible_truncation)] // whole, and below 2^31
+    let middle = ((f64::from(bin) + 0.5) / f64::from(SCORE_BINS) * UNIT) as i64;
+    n.wrapping_mul(middle)
 }
 
 fn write_tally(out: &mut Out, t: &Tally) {
@@ -169,7 +177,9 @@ fn write_tally(out: &mut Out, t: &Tally) {
     out.len(t.scores.len());
     for (bin, b) in &t.scores {
         out.put(u64::from(*bin));
-        out.all_signed(&[b.n, b.sum, b.called, b.labelled, b.labelled_sum, b.positive]);
+        let sum = b.sum.wrapping_sub(middle(*bin, b.n));
+        let labelled_sum = b.labelled_sum.wrapping_sub(middle(*bin, b.labelled));
+        out.all_signed(&[b.n, sum, b.called, b.labelled, labelled_sum, b.positive]);
     }
     out.len(t.confusion.len());
     for (pair, n) in &t.confusion {
@@ -181,11 +191,11 @@ fn write_tally(out: &mut Out, t: &Tally) {
     [r.squares, r.truth_squares, r.absolute_squares].into_iter().for_each(|n| out.signed(n));
 }
 
-fn read_scores(from: &mut In<'_>) -> Option<BTreeMap<u8, ScoreBin>> {
+fn read_scores(from: &mut In<'_>, form: u64) -> Option<BTreeMap<u8, ScoreBin>> {
     let mut scores = BTreeMap::new();
     for _ in 0..from.len()? {
         let bin = u8::try_from(from.get()?).ok()?;
-        let of = ScoreBin {
+        let mut of = ScoreBin {
             n: from.short()?,
             sum: from.short()?,
             called: from.short()?,
@@ -193,6 +203,10 @@ fn read_scores(from: &mut In<'_>) -> Option<BTreeMap<u8, ScoreBin>> {
             labelled_sum: from.short()?,
             positive: from.short()?,
         };
+        if form == FORM {
+            of.sum = of.sum.wrapping_add(middle(bin, of.n));
+            of.labelled_sum = of.labelled_sum.wrapping_add(middle(bin, of.labelled));
+        }
         scores.insert(bin, of);
     }
     Some(scores)
@@ -272,12 +286,63 @@ fn write_counts(out: &mut Out, c: &Counts) {
     out.float(c.max);
     out.signed(c.squares);
     write_sparse(out, &c.bins, |out, _, n| out.put(n));
-    write_sparse(out, &c.sums, |out, _, n| out.signed(n));
+    write_sums(out, c);
     write_sparse(out, &c.distinct.registers(), |out, _, n| out.0.push(n));
 }
 
-fn read_counts(from: &mut In<'_>) -> Option<Counts> {
-    Some(Counts {
+/// The mean of a bin lies about as far from the one before as that one from its own: only the rest is written.
+#[derive(Default)]
+struct Expected {
+    before: i128,
+    last: i128,
+    seen: u8,
+}
+
+impl Expected {
+    fn sum(&self, n: u64) -> i128 {
+        let step = if self.seen < 2 { 0 } else { self.last.wrapping_sub(self.before) };
+        self.last.wrapping_add(step).wrapping_mul(i128::from(n))
+    }
+
+    fn see(&mut self, n: u64, sum: i128) {
+        self.before = self.last;
+        self.last = sum / i128::from(n.max(1));
+        self.seen = self.seen.saturating_add(1);
+    }
+}
+
+/// Sums stand where something was counted; where they do not, they are written as they are.
+fn write_sums(out: &mut Out, c: &Counts) {
+    let regular = c.sums.len() == c.bins.len() && c.sums.iter().zip(&c.bins).all(|(sum, n)| *sum == 0 || *n > 0);
+    out.put(u64::from(regular));
+    if !regular {
+        return write_sparse(out, &c.sums, |out, _, n| out.signed(n));
+    }
+    let mut expected = Expected::default();
+    for (n, sum) in c.bins.iter().zip(&c.sums).filter(|(n, _)| **n > 0) {
+        out.signed(sum.wrapping_sub(expected.sum(*n)));
+        expected.see(*n, *sum);
+    }
+}
+
+fn read_sums(from: &mut In<'_>, form: u64, bins: &[u64]) -> Option<Vec<i128>> {
+    if form == PLAIN || from.get()? == 0 {
+        return read_sparse(from, |from, _| from.signed());
+    }
+    let mut expected = Expected::default();
+    let mut sum = |n: &u64| {
+        if *n == 0 {
+            return Some(0);
+        }
+        let sum = from.signed()?.wrapping_add(expected.sum(*n));
+        expected.see(*n, sum);
+        Some(sum)
+    };
+    bins.iter().map(&mut sum).collect()
+}
+
+fn read_counts(from: &mut In<'_>, form: u64) -> Option<Counts> {
+    let mut counts = Counts {
         n: from.get()?,
         missing: from.get()?,
         infinite_low: from.get()?,
@@ -289,13 +354,15 @@ fn read_counts(from: &mut In<'_>) -> Option<Counts> {
         max: from.float()?,
         squares: from.signed()?,
         bins: read_sparse(from, |from, _| from.get())?,
-        sums: read_sparse(from, |from, _| from.signed())?,
-        distinct: Distinct::of_registers(&read_sparse(from, |from, _| {
-            let (byte, rest) = from.0.split_first()?;
-            from.0 = rest;
-            Some(*byte)
-        })?)?,
-    })
+        ..Counts::default()
+    };
+    counts.sums = read_sums(from, form, &counts.bins)?;
+    counts.distinct = Distinct::of_registers(&read_sparse(from, |from, _| {
+        let (byte, rest) = from.0.split_first()?;
+        from.0 = rest;
+        Some(*byte)
+    })?)?;
+    Some(counts)
 }
 
 #[cfg(test)]
@@ -327,6 +394,64 @@ mod tests {
         tally.confusion.insert("a\u{1f}ü".into(), -2);
         tally.residuals = Residuals { n: 1, squares: -3, truth_squares: i128::MAX, ..Residuals::default() };
         Cell { tally, columns: vec![numbers, Counts::default(), categories] }
+    }
+
+    #[test]
+    fn sums_come_back_whatever_they_are() {
+        let long: Vec<u64> = (0..64).map(|i| i % 7 * 100).collect();
+        let steady = long.iter().zip(0..).map(|(n, i)| i128::from(*n) * (i * 1_000_003 - 31_000_000)).collect();
+        let odd = [
+            (long.clone(), steady),
+            (vec![1, 2, 0, u64::MAX], vec![i128::MIN, i128::MAX, 0, -1]),
+            (vec![0, 3], vec![9, 1]),
+            (vec![1, 2], vec![]),
+            (vec![], vec![1]),
+        ];
+        let size = |cell: &Cell| write(cell).len();
+        for (bins, sums) in odd {
+            let columns = vec![Counts { bins, sums, ..Counts::default() }];
+            let cell = Cell { columns, ..Cell::default() };
+            assert_eq!(read(&write(&cell)).as_ref(), Some(&cell));
+        }
+        let of = |sums: Vec<i128>| Cell {
+            columns: vec![Counts { bins: long.clone(), sums, ..Counts::default() }],
+            ..Cell::default()
+        };
+        let far = 1 << 48;
+        let spread = of(long.iter().zip(0..).map(|(n, i)| i128::from(*n) * (far + i * 1000)).collect());
+        assert!(size(&spread) < 64 * 5, "{}", size(&spread));
+    }
+
+    /// Written before sums were taken apart.
+    #[test]
+    fn the_older_form_is_read() {
+        let plain = |bin: u8, n: i64, sum: i64| {
+            let mut out = Out(Vec::new());
+            out.put(PLAIN);
+            out.all(&[7, 0, 0, 0]);
+            out.all_signed(&[0]);
+            out.all(&[0, 0]);
+            out.all_signed(&[0, 0, 0, 0, 0]);
+            write_sketch(&mut out, &Sketch::default());
+            write_sketch(&mut out, &Sketch::default());
+            out.all(&[1, u64::from(bin)]);
+            out.all_signed(&[n, sum, 0, 0, 0, 0]);
+            out.put(0);
+            out.all_signed(&[0, 0, 0, 0]);
+            [0, 0, 0].into_iter().for_each(|n| out.signed(n));
+            out.put(1);
+            out.all(&[7, 0, 0, 0, 0, 0, 0]);
+            out.float(None);
+            out.float(None);
+            out.signed(5);
+            write_sparse(&mut out, &[0_u64, 7], |out, _, n| out.put(n));
+            write_sparse(&mut out, &[0_i128, -9], |out, _, n| out.signed(n));
+            write_sparse(&mut out, &[], |out, _, n: u8| out.0.push(n));
+            out.0
+        };
+        let cell = read(&plain(3, 7, 99)).unwrap();
+        assert_eq!((cell.tally.n, cell.tally.scores[&3].sum, cell.columns[0].sums[1]), (7, 99, -9));
+        assert_eq!(read(&write(&cell)).as_ref(), Some(&cell));
     }
 
     #[test]

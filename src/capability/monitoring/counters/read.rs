@@ -119,7 +119,7 @@ impl Counters {
             most = most.max(p.minute + p.span.max(MINUTE));
         }
         let state = self.inner.state();
-        for (key, cell) in &state.cells {
+        for (key, cell) in state.counts() {
             let name = state.slices.name(key.slice);
             let wanted = slice.is_none_or(|s| s == name);
             if key.arm == number && wanted && (first..end).contains(&key.minute) {
@@ -144,7 +144,7 @@ impl Counters {
                 sum.merge(&tally);
             }
         }
-        for (key, cell) in &self.inner.state().cells {
+        for (key, cell) in self.inner.state().counts() {
             if key.arm == number && key.slice == ALL && (first..end).contains(&key.minute) {
                 sum.merge(&cell.tally);
             }
@@ -169,7 +169,7 @@ impl Counters {
                 minutes.extend(minute..minute + span.max(1));
             }
         }
-        for (key, cell) in &self.inner.state().cells {
+        for (key, cell) in self.inner.state().counts() {
             if key.arm == number && key.slice == ALL && key.minute < end && cell.tally.n > 0 {
                 lived.predictions += cell.tally.n;
                 lived.errors += cell.tally.errors;
@@ -211,7 +211,7 @@ impl Counters {
             }
         }
         let state = self.inner.state();
-        for (key, cell) in &state.cells {
+        for (key, cell) in state.counts() {
             let name = state.slices.name(key.slice);
             let wanted = slice.is_none_or(|s| s == name);
             if key.arm == number
@@ -280,7 +280,7 @@ impl Counters {
             }
         }
         let mut anew: BTreeMap<(u32, String), Cell> = BTreeMap::new();
-        for (key, cell) in &fresh.cells {
+        for (key, cell) in fresh.counts() {
             if arms.iter().any(|(n, _)| *n == key.arm) {
                 let slice = fresh.slices.name(key.slice).to_owned();
                 anew.entry((key.arm, slice)).or_default().merge(cell);

@@ -60,8 +60,10 @@ pub struct State {
     pub firsts: BTreeMap<u32, FirstWindow>,
     /// Those whose rows the store is to forget at the next fold: they are full, or were taken away.
     pub filled: BTreeSet<u32>,
-    /// Counted since the last fold.
+    /// Counted since the last fold began.
     pub cells: Quickly<CellKey, Cell>,
+    /// On their way to the store; readers still find them here.
+    pub(super) folding: Arc<Quickly<CellKey, Cell>>,
     /// Texts of slices by their number; the first one is everything.
     pub slices: Names,
     /// Arms that changed since the last fold, and whether more of them did than moves with every prediction.
@@ -80,6 +82,7 @@ impl Default for State {
             firsts: BTreeMap::new(),
             filled: BTreeSet::new(),
             cells: Quickly::default(),
+            folding: Arc::default(),
             slices: std::iter::once("").collect(),
             touched: BTreeMap::new(),
             ledger: Ledger::default(),
@@ -345,12 +348,35 @@ impl State {
         }
     }
 
-    /// All that is counted is in the store.
+    /// What is counted and not in the store.
+    pub fn counts(&self) -> impl Iterator<Item = (&CellKey, &Cell)> {
+        self.folding.iter().chain(&self.cells)
+    }
+
+    /// Everything that the store does not have, to be brought there; with what a fold that failed left.
+    pub fn begin_fold(&mut self) -> Arc<Quickly<CellKey, Cell>> {
+        let left = std::mem::take(&mut self.folding);
+        let mut all = std::mem::take(&mut self.cells);
+        for (key, cell) in Arc::unwrap_or_clone(left) {
+            all.entry(key).or_default().merge(&cell);
+        }
+        self.folding = Arc::new(all);
+        self.folding.clone()
+    }
+
+    /// What a fold began with is in the store.
     pub fn folded(&mut self) {
-        self.cells.clear();
+        self.folding = Arc::default();
         self.touched.clear();
         self.filled.clear();
         self.firsts.values_mut().for_each(|window| window.stored = window.len());
+    }
+
+    /// Nothing is counted in these slices.
+    pub fn remove_slices(&mut self, slices: &BTreeSet<u32>) {
+        self.begin_fold();
+        self.cells = Arc::unwrap_or_clone(std::mem::take(&mut self.folding));
+        self.cells.retain(|key, _| !slices.contains(&key.slice));
     }
 }
 

@@ -32,8 +32,9 @@ const PUT_CELL: &str = "insert into monitor_cells (arm, slice, minute, span, doc
      on conflict (arm, slice, minute, span) do update set doc = excluded.doc";
 const CELLS: &str = "select slice, minute, span, doc from monitor_cells \
      where arm = $1 and minute >= $2 and minute < $3 and ($4 = 1 or slice = $5) order by minute, span, slice";
-const OLD: &str =
-    "select arm, slice, minute from monitor_cells where span = 1 and minute < $1 order by minute limit 5000";
+const OLDEST: &str = "select min(minute) from monitor_cells where span = 1 and minute < $1";
+const OLD: &str = "select arm, slice, minute from monitor_cells where span = 1 and minute >= $1 and minute < $2 \
+     order by arm, slice, minute limit 10000";
 const EVENTS_BEFORE: &str = "select coalesce(max(seq), cast(0 as bigint)), cast(coalesce(sum(count), 0) as bigint), \
      cast(coalesce(sum(length(body)), 0) as bigint) from monitor_journal where arrived < $1";
 const CELLS_BEFORE: &str = "select count(*), cast(coalesce(sum(length(doc)), 0) as bigint) from monitor_cells \
@@ -61,6 +62,7 @@ pub const STATEMENTS: &[&str] = &[
     CELL,
     PUT_CELL,
     CELLS,
+    OLDEST,
     OLD,
     EVENTS_BEFORE,
     CELLS_BEFORE,
@@ -313,19 +315,45 @@ pub(super) async fn cells(pool: &Pool, arm: u32, from: i64, to: i64, slice: Opti
     rows.into_iter().map(placed).collect()
 }
 
-/// Puts minutes that ended long ago together to hours; answers how many.
-pub(super) async fn roll_up(tx: &mut Tx, before: i64) -> Result<usize> {
+/// Minutes that are put together to hours in one turn of the writer, at about this many it stops.
+const ROLLED_MAX: usize = 10_000;
+
+/// Whether there is a minute before another one.
+pub(super) async fn has_minutes(pool: &Pool, before: i64) -> Result<bool> {
+    let oldest: Option<i64> =
+        on_db!(pool, p => sqlx::query_scalar(OLDEST).bind(before).fetch_one(p).await).map_err(fault)?;
+    Ok(oldest.is_some())
+}
+
+/// Puts minutes that ended long ago together to hours, the oldest first, as many as there is time for.
+pub(super) async fn roll_up(tx: &mut Tx, before: i64) -> Result<()> {
+    let mut rolled = 0;
+    while rolled < ROLLED_MAX {
+        let oldest: Option<i64> =
+            on_tx!(tx, t => sqlx::query_scalar(OLDEST).bind(before).fetch_one(&mut *t).await).map_err(fault)?;
+        let Some(oldest) = oldest else { return Ok(()) };
+        rolled += roll_up_hour(tx, oldest.div_euclid(HOUR) * HOUR).await?;
+    }
+    Ok(())
+}
+
+/// Those of one version and slice at once, since reading and writing an hour is what costs. Answers how many minutes there were.
+async fn roll_up_hour(tx: &mut Tx, hour: i64) -> Result<usize> {
     let old: Vec<(i64, String, i64)> =
-        on_tx!(tx, t => sqlx::query_as(OLD).bind(before).fetch_all(&mut *t).await).map_err(fault)?;
-    for (arm, slice, minute) in &old {
+        on_tx!(tx, t => sqlx::query_as(OLD).bind(hour).bind(hour + HOUR).fetch_all(&mut *t).await).map_err(fault)?;
+    for minutes in old.chunk_by(|a, b| (a.0, &a.1) == (b.0, &b.1)) {
+        let Some((arm, slice, _)) = minutes.first() else { continue };
         let number = u32::try_from(*arm).unwrap_or(u32::MAX);
-        if let Some(cell) = cell_of(tx, (number, slice, *minute, MINUTE)).await? {
-            let hour = minute.div_euclid(HOUR) * HOUR;
-            add_cell(tx, (number, slice, hour, HOUR), &cell).await?;
+        let mut sum = Cell::default();
+        for (_, _, minute) in minutes {
+            if let Some(cell) = cell_of(tx, (number, slice, *minute, MINUTE)).await? {
+                sum.merge(&cell);
+            }
+            on_tx!(tx, t => sqlx::query(REMOVE_CELL).bind(*arm).bind(slice).bind(*minute).bind(MINUTE).execute(&mut *t)
+                .await.map(drop))
+            .map_err(fault)?;
         }
-        on_tx!(tx, t => sqlx::query(REMOVE_CELL).bind(*arm).bind(slice).bind(*minute).bind(MINUTE).execute(&mut *t)
-            .await.map(drop))
-        .map_err(fault)?;
+        add_cell(tx, (number, slice, hour, HOUR), &sum).await?;
     }
     Ok(old.len())
 }

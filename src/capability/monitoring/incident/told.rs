@@ -30,7 +30,7 @@ pub fn post_mortem(incident: &Incident, suspects: &[Suspect], now: Timestamp) ->
     let mut text = format!("# INC-{}: {}\n\n", i.id, headline(i));
     let state = if i.is_open() { "still open" } else { "closed" };
     let _ = writeln!(text, "| | |\n|---|---|\n| service | {} |\n| severity | {} |", i.service, i.severity);
-    let _ = writeln!(text, "| opened | {} |\n| {state} | {} |", i.opened, until);
+    let _ = writeln!(text, "| opened | {} |\n| {state} | {} |", show::moment(i.opened), show::moment(until));
     let _ = writeln!(text, "| lasted | {} |", show::between(i.opened, until));
     if let Some((who, at)) = &i.acknowledged {
         let _ = writeln!(text, "| acknowledged | {who}, after {} |", show::between(i.opened, *at));

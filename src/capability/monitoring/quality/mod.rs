@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use estimate::{Calibrator, estimated};
 pub use metrics::{accuracy, calibration, measured};
 pub use report::{before, brief, of_counts, report};
-pub use series::{Point, lower_is_better, main_metric, points, step_minutes};
+pub use series::{Point, STEPS, lower_is_better, main_metric, points, step_minutes};
 
 use super::counters::Task;
 use crate::base::stats::sketch::Sketch;

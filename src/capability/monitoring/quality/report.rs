@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::counters::{Arm, Cell, Counted, Counters, Tally};
+use super::super::counters::{Arm, Cell, Counted, Counters, Tally, UNIT};
 use super::estimate::{Calibrator, estimated, expected};
 use super::metrics::{accuracy, calibration, measured};
 use super::{Asked, QualityReport, SliceQuality, Trust, VersionQuality, Window};
@@ -189,7 +189,8 @@ fn ranked(counted: &Counted) -> Vec<SliceQuality> {
     let all = counted.all().tally;
     let loss = |t: &Tally| {
         let wrong = accuracy(t).map(|a| (1.0 - a.value) * a.n as f64);
-        wrong.unwrap_or(t.residuals.absolute as f64)
+        let judged = (t.judged > 0).then(|| t.judged as f64 - t.judged_sum as f64 / UNIT);
+        wrong.or(judged).unwrap_or(t.residuals.absolute as f64)
     };
     let total = loss(&all);
     let mut found: Vec<SliceQuality> = counted

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::counters::{Arm, Stretch, Tally, Task};
+use super::super::counters::{Arm, MINUTES_KEPT, Stretch, Tally, Task};
 use super::estimate::{Calibrator, estimated};
 use super::metrics::measured;
 use super::{Metric, Window};
@@ -13,9 +13,9 @@ use crate::base::Timestamp;
 /// Stretches that a window is cut into, at most about.
 const STRETCHES: u64 = 60;
 /// Up to so many minutes back single minutes are certainly kept.
-const MINUTES_SURE: u64 = 180;
+const MINUTES_SURE: u64 = MINUTES_KEPT.unsigned_abs();
 /// Lengths of a stretch, minutes: they divide an hour or a day.
-const STEPS: [u64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080];
+pub const STEPS: [u64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080];
 
 /// What a version did in one stretch of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ mod tests {
     fn stretches_divide_hours_and_are_hours_where_minutes_are_gone() {
         let now = Timestamp(10_000 * 3_600_000_000);
         let back = |hours: i64| Window { from: Timestamp(now.0 - hours * 3_600_000_000), to: now };
-        assert_eq!([1, 3, 4, 24, 72, 24 * 30].map(|h| step_minutes(back(h), now)), [1, 5, 60, 60, 120, 720]);
+        assert_eq!([1, 2, 3, 24, 72, 24 * 30].map(|h| step_minutes(back(h), now)), [1, 2, 60, 60, 120, 720]);
         // An hour that ended long ago is one stretch.
         let then = Window { from: Timestamp(now.0 - 50 * 3_600_000_000), to: Timestamp(now.0 - 49 * 3_600_000_000) };
         assert_eq!(step_minutes(then, now), 60);

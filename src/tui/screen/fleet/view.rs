@@ -81,22 +81,26 @@ fn incidents(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scrol
         put_all(look, buf, inner.x + 1, inner.y, inner.width.saturating_sub(2), &[(text, token)]);
         return;
     }
-    let columns = [
+    // Where there is little room, whoever looks after it stands beside the state, and what is wrong is told in full.
+    let narrow = area.width < 100;
+    let mut columns = vec![
         Col::left("SEV", 4, 0),
         Col::right("AGE", 4, 0),
-        Col::left("SERVICE", 12, 0).grows(6),
+        Col::left("SERVICE", 12, 0).grows(if narrow { 2 } else { 6 }),
         Col::left("WHAT", 24, 0).grows(40),
-        Col::left("SINCE", 9, 5),
-        Col::left("OWNER", 8, 3),
-        Col::left("STATE", 6, 0),
     ];
+    if narrow {
+        columns.push(Col::left("STATE", 10, 0));
+    } else {
+        columns.extend([Col::left("SINCE", 9, 5), Col::left("OWNER", 8, 3), Col::left("STATE", 6, 0)]);
+    }
     let stale = fleet.page.remote.is_stale();
     let foot = u16::from(inner.height > 3);
     let list = Rect { height: inner.height.saturating_sub(foot), ..inner };
     let height = usize::from(list.height.saturating_sub(1));
     let first = scroll.keep("incidents", fleet.incident, all.len(), height);
     let rows = all.iter().enumerate().skip(first).map(|(i, incident)| Row {
-        cells: incident_cells(look, incident, state.then(), stale),
+        cells: incident_cells(look, incident, state.then(), stale, narrow),
         at_cursor: here && i == fleet.incident,
         marked: false,
     });
@@ -113,20 +117,28 @@ fn incidents(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scrol
     }
 }
 
-fn incident_cells<'a>(look: &Look<'_>, i: &'a Incident, now: Timestamp, stale: bool) -> Vec<Cell<'a>> {
+fn incident_cells<'a>(look: &Look<'_>, i: &'a Incident, now: Timestamp, stale: bool, narrow: bool) -> Vec<Cell<'a>> {
     let (sign, token) = words::severity(look.glyphs, i.severity);
     let token = if i.is_open() { token } else { Token::Muted };
     let (state, state_token) = words::state(i, now);
     let tilde = if stale { "~" } else { "" };
-    vec![
+    let owner = i.owner.clone();
+    let state_token = if stale { Token::Unknown } else { state_token };
+    let mut cells = vec![
         Cell::new(format!("{sign} {}", i.severity), token),
         Cell::text(format::age(now, i.opened)),
         Cell::id(i.service.as_str()),
         Cell::text(words::what(i)),
-        Cell::muted(format::clock(i.opened)),
-        Cell::muted(i.owner.clone().unwrap_or_else(|| "-".to_owned())),
-        Cell::new(format!("{tilde}{state}"), if stale { Token::Unknown } else { state_token }),
-    ]
+    ];
+    if narrow {
+        let owner = owner.map_or(String::new(), |who| format!(" {who}"));
+        cells.push(Cell::new(format!("{tilde}{state}{owner}"), state_token));
+    } else {
+        cells.push(Cell::muted(format::clock(i.opened)));
+        cells.push(Cell::muted(owner.unwrap_or_else(|| "-".to_owned())));
+        cells.push(Cell::new(format!("{tilde}{state}"), state_token));
+    }
+    cells
 }
 
 fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: &mut Scroll) {

@@ -44,7 +44,7 @@ pub fn table_of(
     let mut columns = vec![
         Col::left("SLICE", 12, 0).grows(10),
         Col::right("N", 7, 3),
-        Col::right(metric.to_uppercase(), 8, 0),
+        Col::right(metric.to_uppercase(), u16::try_from(metric.len()).unwrap_or(8).clamp(8, 12), 0),
         Col::left("LOSS SHARE", 10, 0).grows(12),
     ];
     let against = stable.map(|v| format!("vs {}", words::version(&v.version)));

@@ -226,7 +226,11 @@ fn drift(
     } else {
         format!("DRIFT {}", state.live.test.words())
     };
-    let note = if wide { format!("{name} · {alarms} alarms · D test") } else { format!("{name} · {alarms}!") };
+    let note = match arm {
+        None => String::new(),
+        Some(_) if wide => format!("{name} · {alarms} alarms · D test"),
+        Some(_) => format!("{name} · {alarms}!"),
+    };
     let inner = pane(look, buf, area, state.live.pane == HEAT, &title, &note);
     match arm {
         Some(v) => super::heat::draw(look, buf, inner, state, page, v, fresh(state, page, v), scroll),
@@ -242,12 +246,13 @@ fn heat_legend(look: &Look<'_>) -> String {
 fn feature(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let here = state.live.pane == FEATURE;
     let (version, column) = &state.watch.feature_of;
+    let shown = state.watch.feature.value();
     let title = if column.is_empty() {
         "FEATURE".to_owned()
     } else {
-        format!("{column}  training vs {}", words::version(version))
+        let before = shown.map_or("training", |f| f.reference.as_str());
+        format!("{column}  {before} vs {}", words::version(version))
     };
-    let shown = state.watch.feature.value();
     let means = shown.and_then(|f| f.mean_reference.zip(f.mean));
     let note =
         means.map_or("↵ explain".to_owned(), |(a, b)| format!("mean {} → {}", show::metric(a), show::metric(b)));

@@ -45,7 +45,14 @@ pub fn drawn<'a>(page: &'a Live, asked: Option<&str>) -> Vec<&'a Watched> {
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, inner: Rect, page: &Live, asked: Option<&str>, stale: bool) {
     let versions = drawn(page, asked);
     if versions.is_empty() {
-        return empty(look, buf, inner, &[("No prediction came in this window.", Token::Muted)]);
+        let last = match (&page.batch, page.last) {
+            (Some((name, _)), Some(at)) => format!("The newest batch is {name}, {} ago.", format::age(page.at, at)),
+            (None, Some(at)) => format!("The last one is {} old.", format::age(page.at, at)),
+            (_, None) => "None ever came: send some to POST /api/v1/predictions.".to_owned(),
+        };
+        let longer = if page.last.is_some() { "t opens a longer window." } else { "" };
+        let nothing = ("No prediction came in this window.", Token::Text);
+        return empty(look, buf, inner, &[nothing, (&last, Token::Muted), (longer, Token::Muted)]);
     }
     let curves: Vec<Curve<'_>> =
         versions.iter().map(|v| (*v, of(page, v))).map(|(v, (points, estimated))| (v, points, estimated)).collect();
