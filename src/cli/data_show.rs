@@ -189,7 +189,7 @@ fn bins(column: &Column) -> Table {
         Reference::Categories(reference) => {
             let mut table = Table::new(&["CATEGORY", "COUNT>"]);
             for (name, n) in reference.top.iter().zip(&column.counts.bins) {
-                table.row([name.clone(), show::count(*n)]);
+                table.row([name.to_string(), show::count(*n)]);
             }
             if column.counts.other > 0 {
                 table.row(["(other)".to_owned(), show::count(column.counts.other)]);

@@ -421,6 +421,30 @@ fn every_layout() {
     snapshot("fleet_empty", &none.text());
 }
 
+/// What could not be taken is missing in every figure: it stands over them.
+#[test]
+fn what_was_shed_is_said_over_the_services() {
+    fn flooded(want: &Want) -> Page {
+        let mut page = of_services(want);
+        if let Page::Fleet(fleet) = &mut page {
+            fleet.shed = Shed { events: 12_400, bodies: 3, last: Some(ago(2)) };
+        }
+        page
+    }
+    for (size, text) in
+        [((120, 40), "12 400 events and 3 requests not taken, last 2m ago"), ((80, 24), "12 400 events and 3 requests")]
+    {
+        let mut room = Room::with(size, UNICODE, flooded);
+        room.keys("1");
+        room.wait(1_000_000);
+        assert!(room.text().contains(text), "{}", room.text());
+        room.answer = Some(of_services);
+        room.keys("r");
+        room.wait(2_000_000);
+        assert!(!room.text().contains("not taken"), "{}", room.text());
+    }
+}
+
 #[test]
 fn a_room_opens_at_fleet_while_something_is_wrong_or_a_service_exists() {
     let room = Room::with((120, 40), UNICODE, of_services);

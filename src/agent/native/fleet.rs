@@ -61,7 +61,11 @@ pub(super) async fn feature(
     Query(of): Query<Of>,
 ) -> Answer<Feature> {
     let to = of.to.filter(|t| !t.is_empty()).map(|t| moment(&t)).transpose()?;
-    let asked = Asked { window: of.window.unwrap_or(WINDOW), to, version: of.version, slice: None };
+    let mut asked = Asked { window: of.window.unwrap_or(WINDOW), to, version: of.version, slice: None };
+    let (counters, now) = (&app.ctx().counters, app.now());
+    if asked.to.is_none() {
+        asked.to = Some(fleet::looked_at(counters, &service, asked.bounds(now)?).to);
+    }
     let column = of.column.unwrap_or_default();
-    Ok(Json(drift::feature(&app.ctx().counters, &service, &column, &asked, app.now()).await?))
+    Ok(Json(drift::feature(counters, &service, &column, &asked, now).await?))
 }

@@ -116,7 +116,7 @@ pub fn labels(before: &Tally, now: &Tally) -> Option<ColumnDrift> {
     let (was, is) = (truths(before), truths(now));
     let classes: BTreeSet<&str> = was.keys().chain(is.keys()).copied().collect();
     let reference = Reference::Categories(CategoryBins {
-        top: classes.iter().map(|c| (*c).to_owned()).collect(),
+        top: classes.iter().map(|c| (*c).into()).collect(),
         ..CategoryBins::default()
     });
     let counts = |of: &BTreeMap<&str, u64>| {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn versions_are_compared_in_the_same_bins_only() {
         let bins = |names: &[&str]| {
-            let top = names.iter().map(|n| (*n).to_owned()).collect();
+            let top = names.iter().map(|n| (*n).into()).collect();
             Reference::Categories(CategoryBins { top, ..CategoryBins::default() })
         };
         let arm = |reference: Reference| {

@@ -114,7 +114,7 @@ fn bars(column: &ArmColumn, now: &Counts) -> Vec<Bar> {
         Reference::Numbers(bins) => numbers(&bins.edges, before, now, &bar),
         Reference::Categories(bins) => {
             let mut all: Vec<Bar> =
-                bins.top.iter().enumerate().map(|(i, c)| bar(c.clone(), at(before, i), at(now, i))).collect();
+                bins.top.iter().enumerate().map(|(i, c)| bar(c.to_string(), at(before, i), at(now, i))).collect();
             all.sort_by(|a, b| b.reference.max(b.now).total_cmp(&a.reference.max(a.now)));
             let rest = all.split_off(all.len().min(BARS_MAX - 2));
             let sum = |of: fn(&Bar) -> f64| rest.iter().map(of).sum::<f64>();
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_categories_that_are_frequent_on_either_side_are_named() {
-        let top: Vec<String> = (0..30).map(|i| format!("c{i:02}")).collect();
+        let top: Vec<compact_str::CompactString> = (0..30).map(|i| format!("c{i:02}").into()).collect();
         let reference = Reference::Categories(CategoryBins { top, ..CategoryBins::default() });
         let (mut before, mut now) = (reference.empty(), reference.empty());
         before.bins[0] = 100;

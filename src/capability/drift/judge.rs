@@ -232,7 +232,7 @@ mod tests {
                 Reference::Numbers(NumberBins { edges: (0..63).map(f64::from).collect(), ..NumberBins::default() })
             }
             2 => Reference::Categories(CategoryBins {
-                top: (0..100).map(|i| i.to_string()).collect(),
+                top: (0..100).map(|i| i.to_string().into()).collect(),
                 ..CategoryBins::default()
             }),
             _ => Reference::Categories(CategoryBins { top: vec!["a".into(), "b".into()], ..CategoryBins::default() }),

@@ -30,6 +30,12 @@ fn of_batches<'a>(arms: impl Iterator<Item = &'a counters::Arm>, window: Window)
     }
 }
 
+/// The window that is really looked at where one was asked for that ends now.
+pub fn looked_at(counters: &counters::Counters, service: &str, window: Window) -> Window {
+    let arms = counters.arms(service).unwrap_or_default();
+    of_batches(arms.iter().map(|(_, arm)| arm), window)
+}
+
 /// Changes that a screen shows.
 const CHANGES_MAX: usize = 300;
 const MINUTE_US: i64 = 60_000_000;

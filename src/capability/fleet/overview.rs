@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Arm, Fleet, Role, Row, Way, Worst, bound, changes, of_batches, role};
+use super::{Arm, Fleet, Role, Row, Way, Worst, bound, changes, looked_at, role};
 use crate::base::stats::sketch::Sketch;
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::drift;
@@ -52,8 +52,7 @@ pub async fn fleet(pool: &Pool, counters: &Counters, asked: AskedFleet, now: Tim
     let mut services = Vec::new();
     for name in names {
         let standing = standings.iter().find(|s| s.service.name == name);
-        let arms = counters.arms(&name).unwrap_or_default();
-        let window = of_batches(arms.iter().map(|(_, arm)| arm), window);
+        let window = looked_at(counters, &name, window);
         let known = Known { pool, counters, rules: &rules, changes: &changes, window, now, as_of: asked.as_of };
         services.push(known.row(&name, standing).await?);
     }

@@ -1,5 +1,7 @@
 //! One column while its table is read: what it holds is decided by what comes.
 
+use compact_str::CompactString;
+
 use crate::base::Timestamp;
 use crate::capability::datasets::profile::{CategoryTally, Column, Counts, Kind, NumberTally, Reference};
 
@@ -174,7 +176,7 @@ impl State {
 
 fn is_boolean(reference: &Reference) -> bool {
     let Reference::Categories(bins) = reference else { return false };
-    let truth = |c: &String| matches!(c.to_ascii_lowercase().as_str(), "true" | "false");
+    let truth = |c: &CompactString| matches!(c.to_ascii_lowercase().as_str(), "true" | "false");
     !bins.top.is_empty() && bins.top.iter().all(truth)
 }
 

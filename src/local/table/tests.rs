@@ -43,7 +43,7 @@ fn a_csv_is_profiled_by_what_it_holds() {
     let Reference::Categories(mixed) = &table.columns[4].reference else { panic!("text") };
     assert_eq!(
         (&mixed.top, &table.columns[4].counts.bins),
-        (&["2", "1", "x"].map(String::from).to_vec(), &vec![2, 1, 1])
+        (&["2", "1", "x"].map(compact_str::CompactString::from).to_vec(), &vec![2, 1, 1])
     );
     assert_eq!(table.columns[2].counts.missing, 1);
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
+
 use super::counts::{VALUE_BITS, exp2};
 use super::distinct::hash;
 use super::{BINS, CATEGORIES_MAX, CategoryBins, Column, Counts, Kind, NumberBins, Reference};
@@ -229,7 +231,7 @@ impl CategoryTally {
         let mut further: Vec<u64> = rest.iter().take(FURTHER_MAX).map(|(c, _)| hash(c)).collect();
         further.sort_unstable();
         let reference = CategoryBins {
-            top: by_frequency.iter().map(|(c, _)| String::from_utf8_lossy(c).into_owned()).collect(),
+            top: by_frequency.iter().map(|(c, _)| CompactString::from_utf8_lossy(c)).collect(),
             open: rest.len() > FURTHER_MAX || self.uncounted > 0,
             further,
         };

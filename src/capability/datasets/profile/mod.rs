@@ -11,6 +11,7 @@ mod distinct;
 #[cfg(test)]
 mod tests;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use build::{CategoryTally, NumberTally, VALUES_KEPT_MAX};
@@ -121,7 +122,8 @@ pub struct NumberBins {
 /// Categories by falling frequency, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CategoryBins {
-    pub top: Vec<String>,
+    /// Mostly short, and kept for hundreds of versions.
+    pub top: Vec<CompactString>,
     /// Hashes of the further categories that the reference saw, sorted: what is in neither list is new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<u64>,

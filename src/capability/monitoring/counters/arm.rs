@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -107,7 +108,7 @@ impl ArmColumn {
     }
 
     /// Where a category is among the top ones.
-    fn place(&self, top: &[String], category: &str, digest: u64) -> Option<usize> {
+    fn place(&self, top: &[CompactString], category: &str, digest: u64) -> Option<usize> {
         self.lookup.0.find(digest, |place| top[usize::from(*place)] == category).map(|place| usize::from(*place))
     }
 }

@@ -242,7 +242,7 @@ fn of_arms(inner: &Inner, person: &Person, asked: &[Prediction], erased: &mut Er
         if let Person::Key(key) = person {
             for column in Arc::make_mut(&mut arm.columns) {
                 if let Reference::Categories(bins) = &mut column.reference {
-                    bins.top.iter_mut().filter(|name| *name == key).for_each(|name| ERASED.clone_into(name));
+                    bins.top.iter_mut().filter(|name| *name == key).for_each(|name| *name = ERASED.into());
                 }
             }
         }

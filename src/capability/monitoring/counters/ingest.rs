@@ -48,7 +48,7 @@ pub(super) struct Inner {
     pub db: Db,
     pub blobs: Option<Blobs>,
     state: Mutex<State>,
-    /// Held for writing while counts move from memory to their cells.
+    /// Held for writing while counts move from memory to their cells; whoever also writes has the writer's turn before it.
     pub gate: RwLock<()>,
     pub seq: AtomicI64,
     /// Number of the newest row that is counted; what failed has a number, too.

@@ -55,9 +55,10 @@ impl Counters {
     /// # Errors
     /// The store's.
     pub async fn remove_cells_before(&self, before: Timestamp) -> Result<()> {
-        let _gate = self.inner.gate.write().await;
         let mut tx = self.inner.db.begin().await?;
         store::remove_cells_before(&mut tx, before.0.div_euclid(MINUTE_US)).await?;
+        // In the order in which a fold takes them: the turn first, then the gate.
+        let _gate = self.inner.gate.write().await;
         tx.commit().await.map(drop)
     }
 

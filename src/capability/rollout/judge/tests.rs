@@ -43,7 +43,7 @@ struct Seen {
 
 fn references() -> [Reference; 2] {
     let edges = (1..10).map(|i| f64::from(i) / 10.0).collect();
-    let top = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let top = ["a", "b", "c"].map(Into::into).to_vec();
     [
         Reference::Numbers(NumberBins { edges, scale: 20, ..NumberBins::default() }),
         Reference::Categories(CategoryBins { top, ..CategoryBins::default() }),

@@ -133,8 +133,7 @@ fn summary(look: &Look<'_>, buf: &mut Buffer, line: Rect, state: &State, view: &
 
 fn what(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view: &IncidentView, page: Option<&Live>) {
     let here = state.incident.pane == WHAT;
-    let title = page
-        .map_or("WHAT".to_owned(), |p| format!("WHAT  {}, {}", p.metric, show::between(p.window.from, p.window.to)));
+    let title = page.map_or("WHAT".to_owned(), |p| format!("WHAT  {}, {}", p.metric, words::length(p)));
     let bound = page.and_then(|p| p.bound).map_or(String::new(), |b| format!("bad {}", b.shown()));
     let inner = pane(look, buf, area, here, &title, &bound);
     let alerts = if inner.height >= 9 { u16::try_from(view.incident.alerts.len()).unwrap_or(3).clamp(1, 3) } else { 0 };

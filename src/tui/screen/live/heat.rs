@@ -126,7 +126,10 @@ fn titles(
     let from = format::clock(page.window.from);
     let from: String = from.chars().take(5).collect();
     put(look, buf, x + name + 1, y, map, &format!("{from}Z"), muted);
-    put_right(look, buf, x + name + 1, x + name + 1 + map, y, "now", muted);
+    // The newest batch of a model that answers in batches may be of yesterday.
+    let until: String = format::clock(page.window.to).chars().take(5).collect::<String>() + "Z";
+    let recent = page.at.seconds_since(page.window.to) < page.step as f64;
+    put_right(look, buf, x + name + 1, x + name + 1 + map, y, if recent { "now" } else { &until }, muted);
     let mut at = x + name + 1 + map;
     let title = |v: &Watched| format!("{} {}", test.words().to_uppercase(), words::version(&v.version));
     put_right(look, buf, at, at + 9, y, &title(arm), muted);

@@ -95,7 +95,7 @@ fn quality(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, page: &
         let lag = q.label_delay.map_or(String::new(), |(p50, _)| format!(", lag {}", format::rough_span(p50)));
         q.coverage.map_or(String::new(), |c| format!("labels {} %{lag}", words::per_cent(c)))
     });
-    let length = show::between(page.window.from, page.window.to);
+    let length = words::length(page);
     let title = format!("{}  {length}", page.metric);
     let inner = pane(look, buf, area, state.live.pane == QUALITY, &title, &format!("{bound}{labels}"));
     let stale = state.watch.page.remote.is_stale();

@@ -34,6 +34,12 @@ pub fn freshness(last: Option<Timestamp>, steady: bool, now: Timestamp) -> Fresh
     }
 }
 
+/// How long the window is that is shown: it begins a little earlier than was asked for, where a stretch does.
+pub fn length(page: &Live) -> String {
+    let step = i64::try_from(page.step.max(1)).unwrap_or(1) * 1_000_000;
+    show::between(Timestamp(0), Timestamp((page.window.to.0 - page.window.from.0) / step * step))
+}
+
 /// `v42`: numbers get their letter.
 pub fn version(name: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("v{name}") } else { name.to_owned() }

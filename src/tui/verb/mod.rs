@@ -1,15 +1,19 @@
 //! The verbs of the palette: `verb object key=value`. They do what keys do, through the same gates, and open the same sheets.
 
+mod app;
+mod places;
+
+use app::{change_theme, copy_pane, env, glyphs, mouse, quit, read_only};
+use places::{experiment, filter, go, go_runs, incident, metric, sort, window};
+
 use super::action::{Action, Group};
-use super::msg::{Effect, RunOrder};
+use super::msg::Effect;
+use super::overlay::Choice;
 use super::overlay::picker::Item;
-use super::overlay::{Choice, Overlay, Picker};
-use super::query::Query;
-use super::screen::{self, runs};
 use super::session::RECENT_MAX;
 use super::span::Span;
 use super::state::{State, View};
-use super::{dispatch, glyph, theme};
+use super::{dispatch, theme};
 
 type Run = fn(&mut State, &str, &mut Vec<Effect>) -> Result<(), String>;
 
@@ -292,214 +296,4 @@ fn completions(state: &State) -> impl Iterator<Item = Item> {
     let switches = ["glyphs unicode", "glyphs ascii", "readonly on", "readonly off", "mouse on", "mouse off"];
     let all: Vec<String> = themes.chain(contexts).chain(spans).chain(switches.map(str::to_owned)).collect();
     all.into_iter().map(|text| Item { rank: 4, ..Item::new(text.clone(), "", Choice::Command(text)) })
-}
-
-fn go(state: &mut State, view: View, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    let query = Query::parse(text).map_err(|e| e.what)?;
-    state.go(view, effects);
-    if !text.is_empty() {
-        screen::set_filter(state, text, query, effects);
-    }
-    Ok(())
-}
-
-fn go_runs(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    let given = |key: &str| text.split(' ').find_map(|w| w.strip_prefix(key).and_then(|w| w.strip_prefix('=')));
-    let rest: Vec<&str> =
-        text.split(' ').filter(|w| !["sort=", "window=", "experiment="].iter().any(|k| w.starts_with(k))).collect();
-    let (order, span, of) = (given("sort"), given("window"), given("experiment"));
-    let query = Query::parse(rest.join(" ").trim()).map_err(|e| e.what)?;
-    state.go(View::Runs, effects);
-    if let Some(of) = of {
-        experiment(state, of, effects)?;
-    }
-    if let Some(span) = span {
-        window(state, span, effects)?;
-    }
-    if let Some(order) = order {
-        sort(state, order, effects)?;
-    }
-    if !text.is_empty() {
-        screen::set_filter(state, rest.join(" ").trim(), query, effects);
-    }
-    Ok(())
-}
-
-fn incident(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    if text.is_empty() {
-        dispatch::act(state, Action::Incident, effects);
-        return Ok(());
-    }
-    let id = text.trim_start_matches("INC-").parse().map_err(|_| format!("\"{text}\" is no number of an incident"))?;
-    state.go(View::Incident(id), effects);
-    Ok(())
-}
-
-fn filter(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    let query = Query::parse(text).map_err(|e| e.what)?;
-    screen::set_filter(state, text, query, effects);
-    Ok(())
-}
-
-fn sort(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    if text.is_empty() {
-        dispatch::act(state, Action::SortPick, effects);
-        return Ok(());
-    }
-    if *state.nav.here() != View::Runs {
-        return Err("only runs have an order to choose".into());
-    }
-    let (descending, key) = text.strip_prefix('-').map_or((false, text), |key| (true, key));
-    let held = |of: fn(&super::model::Run, &str) -> bool| state.runs.rows().iter().any(|r| of(r, key));
-    let order = match key.to_lowercase().as_str() {
-        "name" | "run" => RunOrder::Name,
-        "state" | "status" => RunOrder::Status,
-        "started" | "start" | "time" => RunOrder::Started,
-        "user" => RunOrder::User,
-        "experiment" => RunOrder::Experiment,
-        "dur" | "duration" => RunOrder::Duration,
-        "step" => RunOrder::Step,
-        "note" => RunOrder::Note,
-        _ => match key.split_once('.') {
-            Some(("metrics" | "m", key)) => RunOrder::Metric(key.to_owned()),
-            Some(("params" | "p", key)) => RunOrder::Param(key.to_owned()),
-            _ if !held(|r, k| r.metrics.contains_key(k)) && held(|r, k| r.params.contains_key(k)) => {
-                RunOrder::Param(key.to_owned())
-            }
-            _ => RunOrder::Metric(key.to_owned()),
-        },
-    };
-    runs::set_order(state, order, descending);
-    Ok(())
-}
-
-fn window(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    let span = match text {
-        "" => {
-            dispatch::act(state, Action::TimeWindow, effects);
-            return Ok(());
-        }
-        "off" | "all" | "none" => None,
-        text => Some(Span::parse(text).ok_or_else(|| format!("\"{text}\" is no length of time"))?),
-    };
-    screen::set_window(state, span);
-    Ok(())
-}
-
-fn experiment(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    state.go(View::Runs, effects);
-    if text.is_empty() {
-        dispatch::act(state, Action::Experiment, effects);
-        return Ok(());
-    }
-    if text == "all" {
-        runs::show_experiment(state, None);
-        return Ok(());
-    }
-    let known = state.runs.experiments.value().cloned().unwrap_or_default();
-    let exact = known.iter().find(|e| e.name == text || e.id == text);
-    let found = exact.or_else(|| known.iter().find(|e| e.name.to_lowercase().contains(&text.to_lowercase())));
-    let found = found.cloned().ok_or_else(|| format!("no experiment is called \"{text}\""))?;
-    runs::show_experiment(state, Some(found));
-    Ok(())
-}
-
-#[allow(clippy::unnecessary_wraps)] // the form of every verb
-fn metric(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    if text.is_empty() {
-        dispatch::act(state, Action::Metric, effects);
-    } else {
-        screen::choose(state, Choice::Metric(text.to_owned()), effects);
-    }
-    Ok(())
-}
-
-fn env(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    if state.contexts.is_empty() {
-        return Err("this room stands on one agent; contexts are written as [context.NAME] into opsroom.toml".into());
-    }
-    if text.is_empty() {
-        let items = state.contexts.iter().map(|name| {
-            let here = if *name == state.context { "here" } else { "" };
-            Item::new(name, here, Choice::Command(format!("env {name}")))
-        });
-        let picker = Picker::new("ENVIRONMENT", items.collect());
-        let here = Choice::Command(format!("env {}", state.context));
-        state.overlay = Some(Overlay::Picker(picker.at(|c| *c == here)));
-        return Ok(());
-    }
-    if !state.contexts.iter().any(|c| c == text) {
-        return Err(format!("no context is called \"{text}\"; there are {}", state.contexts.join(", ")));
-    }
-    if !state.doing.is_empty() {
-        return Err("a change is under way on this agent".into());
-    }
-    state.say(format!("asking the agent of {text}…"));
-    effects.push(Effect::Enter(text.to_owned()));
-    Ok(())
-}
-
-/// Why nothing may be changed, where the person said so by the verb; only that can be taken back by the verb.
-const BY_VERB: &str = "you asked to look only; `readonly off` lifts it";
-
-fn read_only(state: &mut State, text: &str, _: &mut Vec<Effect>) -> Result<(), String> {
-    match text {
-        "on" => {
-            state.own_read_only.get_or_insert_with(|| BY_VERB.to_owned());
-            state.say("read-only");
-        }
-        "off" if state.own_read_only.as_deref() == Some(BY_VERB) => {
-            state.own_read_only = None;
-            state.say("changes are possible again");
-        }
-        "off" => {
-            let why = state.read_only().unwrap_or_else(|| "it is not read-only".into());
-            return Err(format!("nothing to lift here: {why}"));
-        }
-        _ => return Err("on or off?".into()),
-    }
-    Ok(())
-}
-
-#[allow(clippy::unnecessary_wraps)] // the form of every verb
-fn change_theme(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    if text.is_empty() {
-        let items = theme::SHIPPED.iter().map(|(n, _)| Item::new(*n, "", Choice::Command(format!("theme {n}"))));
-        state.overlay = Some(Overlay::Picker(Picker::new("THEME", items.collect())));
-    } else {
-        effects.push(Effect::Theme(text.to_owned()));
-    }
-    Ok(())
-}
-
-fn glyphs(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    state.glyphs = match text {
-        "ascii" => glyph::ASCII,
-        "unicode" => glyph::UNICODE,
-        _ => return Err("unicode or ascii?".into()),
-    };
-    effects.push(Effect::Redraw);
-    Ok(())
-}
-
-fn mouse(state: &mut State, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    state.mouse = match text {
-        "on" => true,
-        "off" => false,
-        _ => return Err("on or off?".into()),
-    };
-    effects.push(Effect::Mouse(state.mouse));
-    Ok(())
-}
-
-#[allow(clippy::unnecessary_wraps)] // the form of every verb
-fn copy_pane(_: &mut State, _: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    effects.push(Effect::CopyPane);
-    Ok(())
-}
-
-#[allow(clippy::unnecessary_wraps)] // the form of every verb
-fn quit(state: &mut State, _: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
-    dispatch::leave_room(state, effects);
-    Ok(())
 }
