@@ -4,12 +4,12 @@
     cargo build --release
     OPSROOM_BIN=target/release/opsroom python3 benches/peers/live.py
 
-200 services with 3 versions each, 20 columns, two names of slices. Memory: so many predictions a second for so long, in bodies of
+200 services with 3 versions each, 20 columns, slices by two names. Memory: so many predictions a second for so long, in bodies of
 500 rows; resident memory of the agent every ten seconds. Disk: counters of a version do not know of other versions, and those of an
 hour nothing of other hours, so a few versions at the rate that each of the 600 has are measured for some hours, and told for 600 and
-seven days: hours, the newest three to four of which are kept by the minute, without the journal, which is capped by itself. Then a
+seven days: hours, the newest two to three of which are kept by the minute, without the journal, which is capped by itself. Then a
 tenth of the traffic, to see what ten times costs.
---seconds N, --rate N, --hours N, --versions N (on disk), --only memory,disk, --json FILE keeps the figures.
+--seconds N, --rate N, --hours N, --versions N (on disk), --slices N (values of each name), --only memory,disk, --json FILE keeps the figures.
 """
 
 import argparse
@@ -70,10 +70,14 @@ class Agent:
 
 
 class Rows:
-    def __init__(self):
+    def __init__(self, values):
+        self.values = values
         self.dice = random.Random(3)
         self.pool = [features(self.dice) for _ in range(5000)]
         self.id = 0
+
+    def of_slice(self):
+        return self.dice.randrange(self.values) if self.values > 1 else 0
 
     def row(self, arm, when=None):
         self.id += 1
@@ -82,13 +86,13 @@ class Rows:
         return (
             f'{{"id": "p{self.id}", "service": "{arm[0]}", "version": "{arm[1]}", "features": {self.pool[self.id * 7919 % 5000]}, '
             f'"prediction": {int(score > 0.5)}, "score": {score}, "latency_ms": {3 + score}, '
-            f'"slices": {{"country": "c{self.id % 5}", "channel": "k{self.id % 3}"}}{time_of}}}'
+            f'"slices": {{"country": "c{self.of_slice()}", "channel": "k{self.of_slice()}"}}{time_of}}}'
         )
 
 
-def memory(seconds, rate):
+def memory(seconds, rate, values):
     with tempfile.TemporaryDirectory() as folder:
-        agent, rows = Agent(folder), Rows()
+        agent, rows = Agent(folder), Rows(values)
         try:
             told, sent, begin, cpu = [], 0, time.time(), agent.cpu()
             next_look = 10
@@ -124,16 +128,16 @@ def counters_bytes(store):
     return arms, by_span, sum(pages.values())
 
 
-def disk(hours, versions, rows_an_hour):
+def disk(hours, versions, rows_an_hour, values):
     """Bytes of 600 versions in seven days, told from those of a few in some hours."""
     with tempfile.TemporaryDirectory() as folder:
-        agent, rows, begin = Agent(folder), Rows(), time.time()
+        agent, rows, begin = Agent(folder), Rows(values), time.time()
         try:
             this_hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
             for back in range(hours, 0, -1):
                 first = this_hour - timedelta(hours=back)
                 # An hour is one cell in the end, however its rows lie in it: only those that stay minutes are spread over them.
-                length = 3600 if back <= 4 else 60
+                length = 3600 if back <= 3 else 60
                 lines = []
                 for i in range(rows_an_hour):
                     when = (first + timedelta(seconds=i * length / rows_an_hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -148,7 +152,7 @@ def disk(hours, versions, rows_an_hour):
                     break
             share = file_bytes / sum(s["bytes"] for s in by_span.values())
             hour, minute = (by_span[s]["bytes"] / by_span[s]["stretches"] / versions for s in (60, 1))
-            whole = 600 * (arms / versions + share * (hour * (7 * 24 - 3) + minute * 4 * 60))
+            whole = len(ARMS) * (arms / versions + share * (hour * (7 * 24 - 2) + minute * 3 * 60))
             found = {"hours": hours, "versions": versions, "rows_an_hour": rows_an_hour, "by_span": by_span, "arms": arms,
                      "file_share": share, "hour_bytes": hour, "minute_bytes": minute, "seven_days_bytes": round(whole)}
             print(f"{rows_an_hour} rows of a version in an hour: {hour / 1024:.1f} KiB an hour, {minute / 1024:.1f} KiB a minute, "
@@ -165,15 +169,16 @@ def main():
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--hours", type=int, default=8)
     parser.add_argument("--versions", type=int, default=6)
+    parser.add_argument("--slices", type=int, default=1)
     parser.add_argument("--only", default="memory,disk")
     parser.add_argument("--json")
     asked = parser.parse_args()
     found = {}
     if "memory" in asked.only:
-        found["memory"] = memory(asked.seconds, asked.rate)
+        found["memory"] = memory(asked.seconds, asked.rate, asked.slices)
     if "disk" in asked.only:
         rows = asked.rate * 3600 // len(ARMS)
-        found["disk"] = [disk(asked.hours, asked.versions, n) for n in (rows // 10, rows)]
+        found["disk"] = [disk(asked.hours, asked.versions, n, asked.slices) for n in (rows // 10, rows)]
         once, tenfold = (d["seven_days_bytes"] for d in found["disk"])
         print(f"ten times the traffic takes {tenfold / once:.2f} times the room")
     if asked.json:
