@@ -141,7 +141,7 @@ fn a_late_batch_is_named_and_the_one_before_is_still_looked_at() {
     let list = || agent.cli(&["incident", "list", "--json"]).expect(0).json();
     eventually("it is late", || list().as_array().is_some_and(|l| !l.is_empty()));
     let what = list()[0]["alerts"][0]["what"].as_str().unwrap().to_owned();
-    assert!(what.starts_with("no batch of churn came for ") && what.ends_with("the last one was 2026-01-05"), "{what}");
+    assert!(what.starts_with("no batch came for ") && what.ends_with("the last one was 2026-01-05"), "{what}");
     let get = |path: &str| wait(agent.client().mlflow(reqwest::Method::GET, path, &Value::Null)).unwrap();
     let fleet = get("/api/v1/fleet");
     let row = &fleet["services"][0];

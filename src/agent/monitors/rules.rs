@@ -239,8 +239,8 @@ fn silence(service: &str, versions: &[VersionStanding], since: Timestamp, now: T
     let batches = versions.iter().filter(|v| v.service == service).filter_map(|v| v.batch.as_ref());
     let span = show::between(since, now);
     match batches.max_by_key(|(_, came)| *came) {
-        Some((name, _)) => format!("no batch of {service} came for {span}, the last one was {name}"),
-        None => format!("nothing came of {service} for {span}"),
+        Some((name, _)) => format!("no batch came for {span}, the last one was {name}"),
+        None => format!("nothing came for {span}"),
     }
 }
 

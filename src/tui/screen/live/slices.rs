@@ -13,8 +13,8 @@ use crate::tui::widget::pane::empty;
 use crate::tui::widget::table::{Cell, Col, Row, table};
 use crate::tui::widget::{Look, Scroll};
 
-/// Cells of the bar.
-const BAR: f64 = 16.0;
+/// The least width of the share of the loss.
+const LOSS: u16 = 10;
 
 #[allow(clippy::too_many_arguments)] // a place, what to draw, and where the cursor is
 pub fn table_of(
@@ -45,12 +45,13 @@ pub fn table_of(
         Col::left("SLICE", 12, 0).grows(10),
         Col::right("N", 7, 3),
         Col::right(metric.to_uppercase(), u16::try_from(metric.len()).unwrap_or(8).clamp(8, 12), 0),
-        Col::left("LOSS SHARE", 10, 0).grows(12),
+        Col::left("LOSS SHARE", LOSS, 0).grows(12),
     ];
     let against = stable.map(|v| format!("vs {}", words::version(&v.version)));
     if let Some(title) = &against {
         columns.insert(3, Col::right(title.clone(), 8, 2));
     }
+    let bar = bar_of(inner.width, metric, against.is_some());
     let first = scroll.keep("slices", cursor, slices.len(), usize::from(inner.height.saturating_sub(1)));
     let rows = slices.iter().enumerate().skip(first).map(|(n, s)| {
         let before = stable.and_then(|v| v.quality.slices.iter().find(|other| other.slice == s.slice));
@@ -58,7 +59,7 @@ pub fn table_of(
             Cell::id(s.slice.as_str()),
             Cell::muted(format::short_count(i64::try_from(s.labelled).unwrap_or(i64::MAX))),
             Cell::new(words::short(s.value), token(s)),
-            Cell::new(share(look, s), token(s)),
+            Cell::new(share(look, s, bar), token(s)),
         ];
         if against.is_some() {
             let moved = before.map_or("-".to_owned(), |b| show::difference(s.value - b.value));
@@ -79,10 +80,20 @@ fn token(s: &SliceQuality) -> Token {
     }
 }
 
-fn share(look: &Look<'_>, s: &SliceQuality) -> String {
+/// Cells of the bar, as many as its column will have beside the figure: a bar that is cut off would lie.
+fn bar_of(width: u16, metric: &str, against: bool) -> f64 {
+    let metric = u16::try_from(metric.len()).unwrap_or(8).clamp(8, 12);
+    let (columns, beside) = if against { (4, 8) } else { (3, 0) };
+    let room = width.saturating_sub(12 + metric + LOSS + beside + 2 * columns + 2);
+    // The number of rows is shown where there is room for it, and slices grow before the bar does.
+    let room = if room >= 9 { room - 9 } else { room };
+    f64::from((LOSS + room.saturating_sub(10).min(12)).saturating_sub(6).clamp(4, 16))
+}
+
+fn share(look: &Look<'_>, s: &SliceQuality, bar: f64) -> String {
     let full = look.glyphs.ramp.last().copied().unwrap_or('#');
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to BAR
-    let bar: String = (0..(s.loss_share * BAR).round() as usize).map(|_| full).collect();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to the bar's length
+    let bar: String = (0..(s.loss_share * bar).round() as usize).map(|_| full).collect();
     let text = if s.loss_share > 0.0 && s.loss_share < 0.01 {
         "<1".to_owned()
     } else {
