@@ -6,6 +6,7 @@ mod erasures;
 mod follow;
 mod heads;
 mod idle;
+mod memory;
 mod metadata;
 mod policy;
 mod retention;
@@ -47,6 +48,7 @@ pub fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         tokio::spawn(routers::keep(app.clone())),
         tokio::spawn(envoy::keep(app.clone())),
         tokio::spawn(idle::watch(app.clone())),
+        tokio::spawn(memory::keep(app.clone())),
         tokio::spawn(silence::watch(app.clone())),
         tokio::spawn(notify::tell(app.clone(), receivers)),
         tokio::spawn(notify::beat(app.clone())),
