@@ -6,6 +6,7 @@ mod envoy;
 pub mod fault;
 mod here;
 pub mod host;
+mod http;
 pub mod mlflow;
 mod monitors;
 mod native;

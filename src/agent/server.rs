@@ -42,6 +42,9 @@ pub async fn start(settings: AgentSettings) -> Result<Agent> {
     let url: StoreUrl = settings.store.parse()?;
     let mut lock = StoreLock::take(&url).await?;
     let db = Db::open(&url).await?;
+    if settings.passing {
+        db.need_not_last().await?;
+    }
     migrate::bring_up_to_date(&db, &url, false).await?;
     let hints = Hints::default();
     let tracking = Tracking::open(db.clone(), hints.clone()).await?;

@@ -58,6 +58,9 @@ pub struct AgentSettings {
     pub otlp_headers: Vec<String>,
     /// Seconds between two tellings of these.
     pub telemetry_seconds: u64,
+    /// The store goes with this process, as one that holds what a room over files shows.
+    #[serde(skip)]
+    pub passing: bool,
     /// The rooms' own sections.
     #[serde(skip)]
     pub rooms: capability::Settings,
@@ -90,6 +93,7 @@ impl Default for AgentSettings {
             otlp: String::new(),
             otlp_headers: Vec::new(),
             telemetry_seconds: 10,
+            passing: false,
             rooms: capability::Settings::default(),
         }
     }

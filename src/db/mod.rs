@@ -11,6 +11,7 @@ pub mod tables;
 pub mod url;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Sqlite, SqliteConnection, SqlitePool};
@@ -91,6 +92,7 @@ pub struct Db {
     readers: Pool,
     writer: Pool,
     turn: Arc<Mutex<Kept>>,
+    passing: Arc<AtomicBool>,
 }
 
 impl Db {
@@ -109,7 +111,26 @@ impl Db {
                 (Pool::Postgres(readers), Pool::Postgres(writer))
             }
         };
-        Ok(Self { readers, writer, turn: Arc::default() })
+        Ok(Self { readers, writer, turn: Arc::default(), passing: Arc::default() })
+    }
+
+    /// For a store that goes with its process: nothing waits for the disk any more, and nothing is written that only a next
+    /// process would read.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store refuses.
+    pub async fn need_not_last(&self) -> Result<()> {
+        let mut turn = self.turn().await;
+        self.passing.store(true, Ordering::Relaxed);
+        match turn.pool() {
+            Pool::Sqlite(p) => sqlx::query("pragma synchronous = off").execute(p).await.map(drop).map_err(fault),
+            Pool::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Whether it goes with its process.
+    pub fn is_passing(&self) -> bool {
+        self.passing.load(Ordering::Relaxed)
     }
 
     /// For reads outside of a transaction.
@@ -168,13 +189,15 @@ impl Db {
     /// After erasing: the write-ahead log lets go of what was overwritten.
     ///
     /// # Errors
-    /// `Unavailable` when the store refuses.
+    /// `Unavailable` when the store refuses, or when somebody reads an earlier state for longer than the store waits.
     pub async fn end_erasing(&self) -> Result<()> {
         let mut turn = self.turn().await;
-        if let Pool::Sqlite(p) = turn.pool() {
-            for end in ["pragma secure_delete = off", "pragma wal_checkpoint(truncate)"] {
-                sqlx::query(end).execute(p).await.map_err(fault)?;
-            }
+        let Pool::Sqlite(p) = turn.pool() else { return Ok(()) };
+        sqlx::query("pragma secure_delete = off").execute(p).await.map_err(fault)?;
+        let (busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("pragma wal_checkpoint(truncate)").fetch_one(p).await.map_err(fault)?;
+        if busy != 0 {
+            return Err(Fault::unavailable("the store's log still holds earlier states").why("somebody is reading one"));
         }
         Ok(())
     }

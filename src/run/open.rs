@@ -159,6 +159,7 @@ fn settings(folder: &Path) -> AgentSettings {
         audit_heads: inside("heads"),
         socket: folder.join("sock"),
         badge: "files".to_owned(),
+        passing: true,
         ..AgentSettings::default()
     }
 }

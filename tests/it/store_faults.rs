@@ -105,6 +105,36 @@ async fn a_full_store_refuses_whole_writes_and_goes_on_when_there_is_room_again(
     assert!(audit::verify(ctx.db.read(), &[]).await.unwrap().ok);
 }
 
+/// The store of a room over files: nothing is written twice, and what could not be put away is shown all the same.
+#[tokio::test]
+async fn a_store_that_goes_with_its_process_writes_no_journal_and_loses_nothing_on_a_full_disk() {
+    let place = Place::sqlite();
+    let ctx = place.ctx().await;
+    let count = "select count(*) from tracking_journal";
+    let journalled =
+        async || on_db!(ctx.db.read(), p => sqlx::query_scalar::<_, i64>(count).fetch_one(p).await).unwrap();
+    let before = journalled().await;
+    ctx.db.need_not_last().await.unwrap();
+    let run = ctx.tracking.create_run(NewRun::default()).await.unwrap();
+    for step in 0..3 {
+        ctx.tracking.log(run, metric(step)).await.unwrap();
+    }
+    assert_eq!(journalled().await, before);
+    let seen = async || steps(&ctx.tracking.history(run, "m").await.unwrap());
+    assert_eq!(seen().await, [0, 1, 2]);
+    ctx.tracking.log(run, tag(0, 8000)).await.unwrap();
+    leave_pages(&ctx.db, 0).await;
+    is_full(&ctx.tracking.fold().await.unwrap_err());
+    ctx.tracking.log(run, metric(3)).await.unwrap();
+    assert_eq!(seen().await, [0, 1, 2, 3]);
+    on_writer(&ctx.db, "pragma max_page_count = 1000000".to_owned()).await;
+    for step in 4..6 {
+        ctx.tracking.fold().await.unwrap();
+        ctx.tracking.log(run, metric(step)).await.unwrap();
+    }
+    assert_eq!(seen().await, [0, 1, 2, 3, 4, 5]);
+}
+
 /// A small file system of its own, taken away in the end.
 struct SmallDisk(PathBuf);
 

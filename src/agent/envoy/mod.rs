@@ -8,9 +8,9 @@ mod stats;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::App;
 use super::monitors::woken_after;
 use super::targets::{self, TrafficTarget};
+use super::{App, http};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::{Fault, fault::Result};
 use crate::capability::Hint;
@@ -91,8 +91,6 @@ struct Envoys {
 
 impl Envoys {
     fn open(folder: PathBuf) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(ANSWER).no_proxy().build();
         std::fs::create_dir_all(&folder)
             .map_err(|e| Fault::unavailable(format!("cannot make {}", folder.display())).why(e.to_string()))?;
         let kept = Kept::read(&state(&folder))?;
@@ -101,13 +99,7 @@ impl Envoys {
             generation: kept.table.generation,
             ..EnvoyStatus::default()
         };
-        Ok(Self {
-            admin: Vec::new(),
-            kept,
-            http: http.map_err(|e| Fault::bug("HTTP client").why(e.to_string()))?,
-            status,
-            folder,
-        })
+        Ok(Self { admin: Vec::new(), kept, http: http::client(ANSWER, [])?, status, folder })
     }
 
     async fn ask(&self, admin: &str, what: &str, filter: &str) -> Result<String> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::http;
 use super::{LOOK_EVERY, Looks, now};
 use crate::base::id::uuid7;
 use crate::base::{Fault, Kind, fault::Result};
@@ -117,9 +118,7 @@ impl Spool {
 /// # Errors
 /// `Unavailable` when the spool cannot be kept, `Denied` when the token is not taken, `Invalid` for an address.
 pub async fn run(join: Join, stopped: impl Future<Output = ()>) -> Result<()> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().timeout(ANSWER).no_proxy().build();
-    let http = http.map_err(|e| Fault::bug("HTTP client").why(e.to_string()))?;
+    let http = http::client(ANSWER, [join.url.as_str()])?;
     let mut spool = Spool::open(&join.folder)?;
     // Whether it may tell at all is known at once.
     match tell(&http, &join, &mut spool).await {

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use line::Line;
 
-use super::App;
 use super::monitors::woken;
-use crate::base::{Fault, fault::Result};
+use super::{App, http};
 use crate::capability::Hint;
 use crate::capability::monitoring::incident::{self, Notice};
 use crate::db::Source;
@@ -25,17 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_hours(24);
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// The agent's client of receivers.
-///
-/// # Errors
-/// `Bug`.
-fn http() -> Result<reqwest::Client> {
-    // Whoever was first is right.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
-    client.map_err(|e| Fault::bug("HTTP client").why(e.to_string()))
-}
-
 /// What all lines have heard, for whoever is the last.
 type Lines = Arc<Mutex<Vec<Line>>>;
 
@@ -46,7 +34,7 @@ fn locked(lines: &Lines) -> MutexGuard<'_, Vec<Line>> {
 /// Tells notices until the agent ends, each receiver on a line of its own: one that hangs holds up nobody else. After a restart a
 /// receiver may hear one twice; each carries its number.
 pub(super) async fn tell(app: App, receivers: Vec<Receiver>) {
-    let Ok(http) = http() else { return };
+    let Ok(http) = http::client(PATIENCE, receivers.iter().map(Receiver::url)) else { return };
     let lines: Lines = Arc::new(Mutex::new(receivers.iter().map(|_| Line::default()).collect()));
     let each = receivers.iter().enumerate().map(|(i, receiver)| keep_telling(&app, &http, (i, receiver), &lines));
     futures::future::join_all(each).await;
@@ -132,10 +120,10 @@ fn next_line(app: &App, notice: &Notice) -> String {
 /// Tells a watchdog that the agent lives; when it stays away, the watchdog pages someone.
 pub(super) async fn beat(app: App) {
     let (url, seconds) = (app.settings().heartbeat_url.clone(), app.settings().heartbeat_seconds.max(1));
-    let Ok(http) = http() else { return };
     if url.is_empty() {
         return;
     }
+    let Ok(http) = http::client(PATIENCE, [url.as_str()]) else { return };
     loop {
         // The store has to answer too: an agent without one is as good as dead.
         let alive = incident::rules(Source::Pool(app.ctx().db.read())).await.map(drop);

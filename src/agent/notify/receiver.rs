@@ -71,6 +71,10 @@ impl Receiver {
         Ok(Self { kind, url, key: key.to_owned() })
     }
 
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Tells one notice; `next` is the line to type.
     pub(super) async fn send(&self, http: &reqwest::Client, notice: &Notice, next: &str) -> Result<(), String> {
         let body = match self.kind {

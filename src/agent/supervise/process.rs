@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::super::http;
 use crate::base::{Fault, fault::Result};
 use crate::capability::rollout::Server;
 
@@ -136,7 +137,7 @@ pub fn port(url: &str) -> Result<u16> {
 /// Whether it answers 2xx there.
 pub async fn is_ready(url: &str, path: &str) -> bool {
     let asked = async {
-        let client = reqwest::Client::builder().timeout(READY_TIMEOUT).no_proxy().build().ok()?;
+        let client = http::client(READY_TIMEOUT, [url]).ok()?;
         client.get(format!("{url}/{}", path.trim_start_matches('/'))).send().await.ok()
     };
     asked.await.is_some_and(|answer| answer.status().is_success())

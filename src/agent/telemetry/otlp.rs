@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::super::http;
 use super::family::{BOUNDS, Buckets, Family, Kind, Labels, Value};
 use crate::base::{Fault, Timestamp, fault::Result};
 
@@ -172,12 +173,10 @@ impl Otlp {
         let split = |h: &String| h.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned()));
         let headers =
             headers.iter().map(split).collect::<Option<Vec<_>>>().ok_or_else(|| wrong("a header has no ="))?;
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
         Ok(Self {
             url: parsed.ok_or_else(|| wrong("not a URL"))?,
             headers,
-            http: http.map_err(|e| Fault::bug("HTTP client").why(e.to_string()))?,
+            http: http::client(PATIENCE, [url])?,
             waiting: VecDeque::new(),
         })
     }

@@ -170,10 +170,16 @@ pub async fn finish(ctx: &Ctx) -> Result<()> {
         // Earlier states of these rows lie in free pages.
         ctx.db.wipe(&["monitor_journal", "monitor_arms", "monitor_first", "monitor_cells", "eval_results"]).await?;
         let mut tx = ctx.db.begin_erasing().await?;
-        store::end(&mut tx, &begun.digest, &doc).await?;
+        store::clear(&mut tx, &begun.digest, &doc).await?;
         tx.commit().await?;
+    }
+    // Done is said only when the log has let go as well, also by an agent that comes after one that was killed here.
+    if store::cleared(ctx.db.read()).await? {
         ctx.db.end_erasing().await?;
-        tracing::info!("erasure {} is done", begun.digest);
+        let mut tx = ctx.db.begin().await?;
+        store::end(&mut tx).await?;
+        tx.commit().await?;
+        tracing::info!("what was to be erased is erased");
     }
     Ok(())
 }

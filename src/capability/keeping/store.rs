@@ -8,7 +8,9 @@ use crate::{on_db, on_tx};
 const ANNOUNCE: &str = "insert into erasures (digest, at, state, kind, subject, doc) values ($1, $2, 'announced', $3, $4, '{}') \
      on conflict (digest) do update set at = excluded.at, state = 'announced', subject = excluded.subject";
 const BEGIN: &str = "update erasures set state = 'begun', at = $2 where digest = $1 and subject is not null";
-const END: &str = "update erasures set state = 'done', subject = null, doc = $2 where digest = $1";
+const CLEAR: &str = "update erasures set subject = null, doc = $2 where digest = $1";
+const CLEARED: &str = "select count(*) from erasures where state = 'begun' and subject is null";
+const END: &str = "update erasures set state = 'done' where state = 'begun' and subject is null";
 const FORGET: &str = "delete from erasures where state = 'announced' and at < $1";
 const BEGUN: &str = "select digest, kind, subject from erasures where state = 'begun' order by at, digest";
 const ALL: &str = "select digest, at, state, kind, doc from erasures order by at desc, digest";
@@ -40,6 +42,8 @@ pub const STATEMENTS: &[&str] = &[
     END,
     FORGET,
     BEGUN,
+    CLEAR,
+    CLEARED,
     ALL,
     ADD_BACKUP,
     BACKUPS,
@@ -72,8 +76,19 @@ pub(super) async fn begin(tx: &mut Tx, digest: &str, now: Timestamp) -> Result<b
     Ok(rows > 0)
 }
 
-pub(super) async fn end(tx: &mut Tx, digest: &str, doc: &str) -> Result<()> {
-    on_tx!(tx, t => sqlx::query(END).bind(digest).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+/// The name goes; the store's log may still hold it.
+pub(super) async fn clear(tx: &mut Tx, digest: &str, doc: &str) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(CLEAR).bind(digest).bind(doc).execute(&mut *t).await.map(drop)).map_err(fault)
+}
+
+/// Whether one is cleared of which the log is not known to have let go.
+pub(super) async fn cleared(pool: &Pool) -> Result<bool> {
+    let n: i64 = on_db!(pool, p => sqlx::query_scalar(CLEARED).fetch_one(p).await).map_err(fault)?;
+    Ok(n > 0)
+}
+
+pub(super) async fn end(tx: &mut Tx) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(END).execute(&mut *t).await.map(drop)).map_err(fault)
 }
 
 pub(super) async fn begun(pool: &Pool) -> Result<Vec<Begun>> {

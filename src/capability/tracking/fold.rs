@@ -16,6 +16,9 @@ use crate::db::Source;
 
 /// A fold begins at this many unfolded points …
 const TAIL_POINTS_MAX: usize = 100_000;
+/// (of a store that goes with its process more, and twice that at most: nothing can be lost, and what a room over one file
+/// looks at stays in memory)
+const PASSING_POINTS_MAX: usize = 1_500_000;
 /// … or this many changed runs …
 const CHANGED_RUNS_MAX: usize = 2_000;
 /// … or this much of a journal, which a start would have to replay …
@@ -37,9 +40,9 @@ impl Documents {
     }
 
     fn holds_times(&self, times: usize) -> bool {
-        let full = |s: &State| {
-            s.tail_points() >= times * TAIL_POINTS_MAX || s.unfolded().changed().runs.len() >= times * CHANGED_RUNS_MAX
-        };
+        let points = if self.db.is_passing() { times.min(2) * PASSING_POINTS_MAX } else { times * TAIL_POINTS_MAX };
+        let full =
+            |s: &State| s.tail_points() >= points || s.unfolded().changed().runs.len() >= times * CHANGED_RUNS_MAX;
         self.journal_bytes.load(Ordering::Relaxed) >= times * JOURNAL_BYTES_MAX || self.read(full)
     }
 
@@ -143,6 +146,16 @@ impl Documents {
     pub(super) async fn settle(&self) -> Result<()> {
         let doubtful_fold = self.doubtful_fold.load(Ordering::Acquire);
         if !doubtful_fold && !self.doubtful.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if self.db.is_passing() {
+            // Without a journal nothing tells whether it holds; what is put away twice is shown once.
+            if doubtful_fold {
+                self.end_fold(false);
+                self.doubtful_fold.store(false, Ordering::Release);
+            }
+            self.replay_journal().await?;
+            self.doubtful.store(false, Ordering::Release);
             return Ok(());
         }
         let oldest = store::oldest(self.db.read()).await?;

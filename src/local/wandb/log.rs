@@ -12,8 +12,8 @@ const BLOCK_BYTES: usize = 32 * 1024;
 const HEAD: u64 = 7;
 /// Magic, check and version; it counts towards the first block.
 const FILE_HEAD: [u8; 7] = [b':', b'W', b'&', b'B', 0xE1, 0xBE, 0];
-/// Read at once.
-const BUFFER: usize = 64 * BLOCK_BYTES;
+/// Read at once: what a core keeps close by.
+const BUFFER: usize = 16 * BLOCK_BYTES;
 /// A record of more bytes is none that a client wrote.
 const RECORD_BYTES_MAX: usize = 1 << 30;
 

@@ -4,6 +4,7 @@ mod artifact;
 mod columns;
 mod console;
 mod log;
+mod names;
 mod proto;
 mod record;
 mod run;

@@ -36,6 +36,26 @@ pub fn last(message: &[u8], number: u32) -> Option<Field<'_>> {
     fields(message).filter(|(n, _)| *n == number).last().map(|(_, field)| field)
 }
 
+impl<'a> Fields<'a> {
+    /// The next field where it is an item as clients write nearly all of them: number 1, in it a name of one part (1 or 2) and a
+    /// value (16), each shorter than 128 bytes. Most of a file is made of these, so they are not walked field by field.
+    #[inline]
+    pub fn plain_item(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let &[0x0a, item_length @ ..=0x7f, 0x0a | 0x12, name_length @ ..=0x7f, ref rest @ ..] = self.0 else {
+            return None;
+        };
+        let (name, rest) = rest.split_at_checked(usize::from(name_length))?;
+        let &[0x82, 0x01, value_length @ ..=0x7f, ref rest @ ..] = rest else { return None };
+        let (value, rest) = rest.split_at_checked(usize::from(value_length))?;
+        // Its two parts with their heads are all of it.
+        if usize::from(item_length) != name.len() + value.len() + 5 {
+            return None;
+        }
+        self.0 = rest;
+        Some((name, value))
+    }
+}
+
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for nth in 0..10 {

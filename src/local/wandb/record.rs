@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::artifact::{Alert, Artifact};
-use super::columns::{Columns, Names};
+use super::columns::Columns;
 use super::console::Console;
+use super::names::{Names, of};
 use super::proto::{Field, fields, last};
 use crate::capability::tracking::points::Point;
-use crate::capability::tracking::wandb::line::{self, machine_key, millis};
+use crate::capability::tracking::wandb::line::{self, machine_key, metric_key, millis};
 use crate::capability::tracking::wandb::{Upsert, json as lenient};
 
 /// Numbers of the fields of a record.
@@ -52,7 +53,9 @@ pub struct Story {
     pub artifacts: Vec<Artifact>,
     pub alerts: Vec<Alert>,
     config: Map<String, Value>,
-    summary: Names<Vec<u8>>,
+    names: Names,
+    /// Values as they stand, by the numbers of their names; none where there is none or it was taken away.
+    summary: Vec<Option<Vec<u8>>>,
     metrics: Vec<Value>,
     environment: Map<String, Value>,
     scratch: Scratch,
@@ -94,22 +97,34 @@ impl Story {
         let mut values = std::mem::take(&mut self.scratch.values);
         let mut path = std::mem::take(&mut self.scratch.path);
         let mut rest: Vec<(Vec<u8>, &[u8])> = Vec::new();
-        for (number, field) in fields(body) {
-            match number {
-                1 => {
+        let Self { names, columns, .. } = self;
+        let mut take = |name: &[u8], value| {
+            let number = names.number(name);
+            match (name, number_of(value)) {
+                (b"_step", x) => step = x,
+                (b"_timestamp", x) => at_ms = x.map(millis),
+                (b"_runtime", x) => runtime = x,
+                (_, Some(x)) => values.push((columns.place(number, || own_key(name)), x)),
+                (_, None) => rest.push((name.to_vec(), value)),
+            }
+        };
+        let (mut all, mut told_step) = (fields(body), None);
+        loop {
+            if let Some((name, value)) = all.plain_item() {
+                take(name, value);
+                continue;
+            }
+            match all.next() {
+                Some((1, field)) => {
                     let value = item(field.bytes(), &mut path);
-                    match (path.as_slice(), number_of(value)) {
-                        (b"_step", x) => step = x,
-                        (b"_timestamp", x) => at_ms = x.map(millis),
-                        (b"_runtime", x) => runtime = x,
-                        (_, Some(x)) => values.push((self.columns.own(&path), x)),
-                        (_, None) => rest.push((path.clone(), value)),
-                    }
+                    take(&path, value);
                 }
-                2 => step = step.or(Some(last(field.bytes(), 1).map_or(0, Field::int) as f64)),
-                _ => {}
+                Some((2, field)) => told_step = Some(last(field.bytes(), 1).map_or(0, Field::int) as f64),
+                Some(_) => {}
+                None => break,
             }
         }
+        let step = step.or(told_step);
         // Steps are whole, and far below 2^53.
         #[allow(clippy::cast_possible_truncation)]
         let step = step.unwrap_or(0.0) as i64;
@@ -139,7 +154,8 @@ impl Story {
         }
         let read = line::history(&whole);
         for (key, value) in read.values {
-            let place = self.columns.own(key.as_bytes());
+            let number = self.names.number(key.as_bytes());
+            let place = self.columns.place(number, || own_key(key.as_bytes()));
             self.columns.push(place, Point { step, timestamp, value }, known);
         }
         if !known {
@@ -155,17 +171,28 @@ impl Story {
 
     fn summary(&mut self, body: &[u8]) {
         let mut path = std::mem::take(&mut self.scratch.path);
-        for (number, field) in fields(body) {
+        let mut set = |name: &[u8], value: Option<&[u8]>| {
+            let known = of(&mut self.summary, self.names.number(name));
+            match value {
+                Some(value) => {
+                    let known = known.get_or_insert_default();
+                    known.clear();
+                    known.extend_from_slice(value);
+                }
+                None => *known = None,
+            }
+        };
+        let mut all = fields(body);
+        loop {
+            if let Some((name, value)) = all.plain_item() {
+                set(name, Some(value));
+                continue;
+            }
+            let Some((number, field)) = all.next() else { break };
             let value = item(field.bytes(), &mut path);
             match number {
-                1 => match self.summary.get_mut(path.as_slice()) {
-                    Some(known) => {
-                        known.clear();
-                        known.extend_from_slice(value);
-                    }
-                    None => drop(self.summary.insert(path.clone(), value.to_vec())),
-                },
-                2 => drop(self.summary.remove(path.as_slice())),
+                1 => set(&path, Some(value)),
+                2 => set(&path, None),
                 _ => {}
             }
         }
@@ -174,8 +201,10 @@ impl Story {
 
     /// The summary as a document, its names flat.
     pub fn summarised(&self) -> Map<String, Value> {
-        let named = |(path, value): (&Vec<u8>, &Vec<u8>)| (String::from_utf8_lossy(path).into_owned(), parsed(value));
-        let mut all: Map<String, Value> = self.summary.iter().map(named).collect();
+        let named = |(path, value): (&[u8], &Option<Vec<u8>>)| {
+            Some((String::from_utf8_lossy(path).into_owned(), parsed(value.as_ref()?)))
+        };
+        let mut all: Map<String, Value> = self.names.iter().zip(&self.summary).filter_map(named).collect();
         // What belongs to a histogram or the like is no value of its own.
         let objects: Vec<String> = all.keys().filter_map(|k| k.strip_suffix("_type")).map(str::to_owned).collect();
         all.retain(|path, _| !path.starts_with("_wandb") && !objects.iter().any(|o| path.starts_with(o.as_str())));
@@ -207,7 +236,8 @@ impl Story {
             let Some(value) = number_of(item(field.bytes(), &mut path)) else { continue };
             // Its names are apart from those of the history.
             let raw = [b"\0", path.as_slice()].concat();
-            let place = self.columns.place(&raw, |name| machine_key(name.trim_start_matches('\0')));
+            let number = self.names.number(&raw);
+            let place = self.columns.place(number, || machine_key(&String::from_utf8_lossy(&path)));
             self.columns.push(place, Point { step, timestamp, value }, known);
         }
     }
@@ -295,6 +325,11 @@ impl Story {
         let values = crate::capability::tracking::wandb::summary_values(&whole, |key| self.columns.newest(key));
         (values, crate::capability::tracking::wandb::summary_texts(&whole).into_iter().collect())
     }
+}
+
+/// The metric that a name of the history is.
+fn own_key(name: &[u8]) -> String {
+    metric_key(&String::from_utf8_lossy(name))
 }
 
 /// The value of an item as it stands; its name goes to `path`, nested ones joined by full stops.

@@ -165,7 +165,7 @@ fn single(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[Plotted<'_>])
         let name = format::cut_middle(&look.spell(l.name), 30, look.glyphs.ellipsis);
         let remark = match (l.points, l.latest) {
             (_, Some(v)) if !v.is_finite() => "   nothing finite to draw",
-            (Some(_), _) => "   logged once, no curve",
+            (Some(_), _) => "   logged once",
             (None, _) => "",
         };
         put_all(
