@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::router::{Upstream, ask, plainly, upstream};
-use crate::support::{Agent, Home, eventually};
+use crate::router::{Upstream, ask, plainly};
+use crate::stage::{serve, three_versions};
+use crate::support::{Agent, eventually};
 
 /// Envoy beside the Python that tests use; `None` where there is none.
 fn program() -> Option<PathBuf> {
@@ -99,28 +100,16 @@ impl Stage {
 }
 
 fn stage(program: &Path, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
-    let agent = Agent::start_in(Home::new(), &["--router", "127.0.0.1:0"]);
-    let servers = vec![upstream(1, plainly), upstream(2, plainly), upstream(3, third)];
-    for n in 0..3 {
-        let folder = agent.home().path().join(format!("m{n}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("model.txt"), format!("{n}")).unwrap();
-        agent.cli(&["model", "push", "flight-delay", folder.to_str().unwrap()]).expect(0);
-    }
-    agent.cli(&["promote", "flight-delay", "1", "--to", "prod", "--reason", "the first one"]).expect(0);
+    let (agent, servers) = three_versions(third);
     let host = |s: &Upstream| s.url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    let backends: Vec<String> =
-        servers.iter().zip(1..).map(|(s, v)| format!("{{ version = \"{v}\", url = \"{}\" }}", host(s))).collect();
+    let urls: Vec<String> = servers.iter().map(host).collect();
     let admin = free();
-    let text = format!(
-        "[service.delay]\nmodel = \"flight-delay\"\nprotocol = \"mlflow\"\nkey = \"header:x-user\"\n\
-         traffic = \"envoy\"\nenvoy = {{ admin = [\"http://127.0.0.1:{admin}\"] }}\nbackend = [{}]\n\
+    let more = format!(
+        "traffic = \"envoy\"\nenvoy = {{ admin = [\"http://127.0.0.1:{admin}\"] }}\n\
          rollout = {{ steps = [{{ weight = 20, for = '10m', requests = 100000 }}] }}\n\
-         guards = {{ requests_min = 20, error_margin = 1.0, latency_margin = 100 }}\n",
-        backends.join(", ")
+         guards = {{ requests_min = 20, error_margin = 1.0, latency_margin = 100 }}"
     );
-    std::fs::write(agent.home().path().join("service.toml"), text).unwrap();
-    agent.cli(&["apply", "service.toml", "--reason", "behind Envoy"]).expect(0);
+    serve(&agent, &urls, &more);
     let show = || agent.cli(&["service", "show", "delay", "--json"]).expect(0).json();
     eventually("its files are written", || {
         let folder = show()["envoy"]["folder"].as_str().unwrap_or_default().to_owned();

@@ -49,6 +49,7 @@ mod readme;
 mod rollouts;
 mod router;
 mod router_ways;
+mod stage;
 mod store_audit;
 mod store_backup;
 mod store_engines;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::router::{Upstream, ask, plainly, upstream};
-use crate::support::{Agent, Home, eventually};
+use crate::router::{Upstream, ask, plainly};
+use crate::stage::{serve, three_versions};
+use crate::support::{Agent, eventually};
 
 /// A model with three versions, of which the first is prod, and servers for them.
 struct Stage {
@@ -22,29 +23,22 @@ fn fails(_: &str, stream: &mut TcpStream) -> bool {
     true
 }
 
+fn slow(_: &str, _: &mut TcpStream) -> bool {
+    std::thread::sleep(Duration::from_millis(60));
+    false
+}
+
+/// These tests ask what a rollout does, not how fast the machine is that they run on: latency is judged in a test of its own.
+const GUARDS: &str = "requests_min = 20, error_margin = 1.0, latency_margin = 100";
+
 fn stage(steps: &str, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
-    let agent = Agent::start_in(Home::new(), &["--router", "127.0.0.1:0"]);
-    let servers = vec![upstream(1, plainly), upstream(2, plainly), upstream(3, third)];
-    for n in 0..3 {
-        let folder = agent.home().path().join(format!("m{n}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("model.txt"), format!("{n}")).unwrap();
-        agent.cli(&["model", "push", "flight-delay", folder.to_str().unwrap()]).expect(0);
-    }
-    agent.cli(&["promote", "flight-delay", "1", "--to", "prod", "--reason", "the first one"]).expect(0);
-    let backends: Vec<String> = servers
-        .iter()
-        .zip(1..)
-        .map(|(s, version)| format!("{{ version = \"{version}\", url = \"{}\" }}", s.url))
-        .collect();
-    let text = format!(
-        "[service.delay]\nmodel = \"flight-delay\"\nprotocol = \"mlflow\"\nkey = \"header:x-user\"\n\
-         backend = [{}]\nrollout = {steps}\nguards = {{ requests_min = 20, error_margin = 1.0, latency_margin = 100 }}\n",
-        backends.join(", ")
-    );
-    std::fs::write(agent.home().path().join("service.toml"), text).unwrap();
-    let told = agent.cli(&["apply", "service.toml", "--reason", "it is served now", "--json"]).expect(0).json();
-    assert_eq!(told["differences"][0]["what"], "service delay", "{told}");
+    stage_with(steps, GUARDS, third)
+}
+
+fn stage_with(steps: &str, guards: &str, third: fn(&str, &mut TcpStream) -> bool) -> Stage {
+    let (agent, servers) = three_versions(third);
+    let urls: Vec<String> = servers.iter().map(|s| s.url.clone()).collect();
+    serve(&agent, &urls, &format!("rollout = {steps}\nguards = {{ {guards} }}"));
     let again = agent.cli(&["apply", "service.toml", "--json"]).expect(0).json();
     assert_eq!(again["differences"], json!([]), "idempotent");
     Stage { agent, servers }
@@ -203,6 +197,20 @@ fn a_version_that_fails_is_dropped_by_the_judge() {
     assert_eq!(salt(&again), salt(&held));
     stage.agent.cli(&["rollout", "drop", "delay", "--reason", "enough"]).expect(0);
     assert!(stage.servers[1].answered.load(Ordering::SeqCst) < 1_000_000);
+}
+
+/// With the guards as they are when nobody sets them: what the stable version took before says what is slow.
+#[test]
+fn a_version_that_is_slower_is_dropped_by_the_judge() {
+    let steps = "{ steps = [{ weight = 10, for = '4s', requests = 20 }, { weight = 50, for = '10m', requests = 100000 }], automatic = true }";
+    let stage = stage_with(steps, "requests_min = 20, error_margin = 1.0", slow);
+    let callers = Callers::call(&stage);
+    stage.agent.cli(&["rollout", "start", "delay", "3", "--reason", "let us see"]).expect(0);
+    eventually("it is dropped", || stage.show()["candidate"].is_null());
+    let last = stage.show()["history"][0].clone();
+    assert_eq!(last["state"], "dropped", "{last}");
+    assert!(last["why"].as_str().unwrap().starts_with("latency: "), "{last}");
+    drop(callers);
 }
 
 /// The agent is killed: the router serves on, a rollback works, and the next agent records it.
