@@ -141,6 +141,11 @@ pub fn age(now: Timestamp, then: Timestamp) -> String {
     }
 }
 
+/// `1 run`, `2 runs`.
+pub fn many(n: u64, one: &str, several: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{} {several}", count(n)) }
+}
+
 /// `2026-05-03 14:05:09Z`.
 pub fn moment(t: Timestamp) -> String {
     t.utc().map_or_else(|| "?".to_owned(), |t| t.format("%Y-%m-%d %H:%M:%SZ").to_string())

@@ -31,6 +31,9 @@ struct Of {
     /// End
     #[arg(long, value_name = "TIME", value_parser = times::past)]
     to: Option<Timestamp>,
+    /// As it stood at a moment, to the hour before it
+    #[arg(long, value_name = "TIME", value_parser = times::past, conflicts_with = "to")]
+    as_of: Option<Timestamp>,
     /// Also the last days one by one
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     days: u32,
@@ -83,7 +86,7 @@ async fn tell(session: &Session, of: Of) -> Result<Exit> {
         By::Run => cost::By::Run,
         By::Slice => cost::By::Slice,
     };
-    let asked = Asked { by, since: of.since, to: of.to, days: of.days };
+    let asked = Asked { by, since: of.since, to: of.to, days: of.days, as_of: of.as_of };
     let report = session.client().await?.cost(&asked).await?;
     if of.csv {
         print::out(&csv(&report)?)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -22,6 +23,8 @@ const BODY_BYTES_MAX: usize = 16 << 20;
 const COMING: &str = "router.sock.new";
 /// Events of one answer.
 const EVENTS_MAX: usize = 5_000;
+/// Nobody is kept waiting for longer.
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// The socket is for its owner alone; its peers are checked by the kernel's word.
 ///
@@ -62,7 +65,7 @@ pub async fn serve(listener: UnixListener, state: Arc<State>) {
             Ok((stream, _)) => stream,
             Err(e) => {
                 tracing::warn!("control socket: {e}");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
@@ -122,10 +125,20 @@ async fn act(state: &Arc<State>, request: Request<Incoming>) -> Result<Vec<u8>> 
             json(&state.swap(table)?)
         }
         (&Method::GET, "/v1/windows") => json(&state.counters.take(state.id(), asked("after").unwrap_or(0))),
+        // Asked with a time to wait, it answers once there is something; before that time in any case.
         (&Method::GET, "/v1/events") => {
             let number = |key| asked(key).and_then(|n| u64::try_from(n).ok());
             let most = number("most").and_then(|n| usize::try_from(n).ok()).unwrap_or(EVENTS_MAX);
-            Ok(state.tap.take(number("after").unwrap_or(0), most))
+            let after = number("after").unwrap_or(0);
+            if let Some(ms) = number("wait") {
+                within(state, ms, state.tap.filled(after)).await;
+            }
+            Ok(state.tap.take(after, most))
+        }
+        (&Method::GET, "/v1/news") => {
+            let ms = asked("wait").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            within(state, ms, state.news(asked("after").unwrap_or(0))).await;
+            json(&())
         }
         (&Method::GET, "/v1/intents") => json(&state.intents()?),
         (&Method::POST, "/v1/intents") => {
@@ -150,6 +163,15 @@ async fn act(state: &Arc<State>, request: Request<Incoming>) -> Result<Vec<u8>> 
             json(&())
         }
         (method, path) => Err(Fault::not_found(format!("the router has no {method} {path}"))),
+    }
+}
+
+/// Waits for something, but no longer than it was asked to, and not while the router ends.
+async fn within(state: &State, ms: u64, something: impl Future<Output = ()>) {
+    tokio::select! {
+        () = something => {}
+        () = tokio::time::sleep(Duration::from_millis(ms).min(WAIT_MAX)) => {}
+        () = state.stopped() => {}
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::bell::Bell;
 use super::pool::{WORKERS, worker};
 use crate::base::Timestamp;
 use crate::base::stats::sketch::Sketch;
@@ -18,6 +19,7 @@ pub struct Counters {
     /// One a worker, so that none waits for another.
     now: [Mutex<Counts>; WORKERS],
     out: Mutex<Out>,
+    pub bell: Bell,
 }
 
 #[derive(Default)]
@@ -65,6 +67,8 @@ impl Counters {
             window.latency.add(ms);
         }
         window.last = window.last.max(served.answered);
+        drop(now);
+        self.bell.ring();
     }
 
     /// Adds what another router has counted; answers how many windows that were.
@@ -76,6 +80,8 @@ impl Counters {
                 Entry::Occupied(mut known) => known.get_mut().add(w),
             }
         }
+        drop(now);
+        self.bell.ring();
         i64::try_from(windows.len()).unwrap_or(i64::MAX)
     }
 
@@ -93,6 +99,13 @@ impl Counters {
             }
         }
         Windows { router: router.to_owned(), sequence: out.sequence, windows: out.given.clone() }
+    }
+
+    /// Whether anything was counted that is not in the batch `after` or before it.
+    pub fn has_news(&self, after: i64) -> bool {
+        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = after < out.sequence && !out.given.is_empty();
+        waits || self.now.iter().any(|shard| !shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
     /// What all workers counted, and they begin anew.
@@ -136,7 +149,9 @@ mod tests {
         let first = counters.take("r", 0);
         assert_eq!((first.sequence, first.windows[0].requests, first.windows[0].errors), (1, 2, 1));
         assert_eq!(first.windows[0].minute, 1);
+        assert!(counters.has_news(0) && !counters.has_news(1));
         count(2.0);
+        assert!(counters.has_news(1));
         assert_eq!(counters.take("r", 0), first, "it has not arrived");
         let second = counters.take("r", 1);
         assert_eq!((second.sequence, second.windows[0].requests), (2, 1));

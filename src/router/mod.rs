@@ -2,6 +2,7 @@
 //! immutable table, swaps it whole, keeps it on disk, and serves on when the agent or the store is gone.
 
 mod addresses;
+mod bell;
 mod control;
 mod counters;
 mod handover;

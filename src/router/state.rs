@@ -268,6 +268,7 @@ impl State {
         self.check_free()?;
         self.write_intent(intent)?;
         let generation = self.swap(table)?;
+        self.counters.bell.ring();
         let took_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(Swapped { generation, took_us, version, open: self.requests_open() })
     }
@@ -295,6 +296,13 @@ impl State {
         };
         // A line that was cut off by a crash was never acknowledged.
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Resolves once the agent has something to take: counts beyond the batch `after`, or an intent.
+    pub async fn news(&self, after: i64) {
+        // A journal that cannot be read is told of by whoever asks for it.
+        let has_intent = || self.intents().map_or(true, |all| !all.is_empty());
+        self.counters.bell.wait(|| self.counters.has_news(after) || has_intent()).await;
     }
 
     /// The agent has written it into the audit trail.

@@ -9,6 +9,7 @@ use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::bell::Bell;
 use super::rows;
 use super::state::Live;
 use crate::base::{Fault, Timestamp, fault::Result};
@@ -43,6 +44,7 @@ pub struct Tap {
     dropped: AtomicU64,
     kept: AtomicU64,
     out: Mutex<Out>,
+    bell: Bell,
 }
 
 #[derive(Default)]
@@ -122,6 +124,8 @@ impl Tap {
             queue.waiting.push_back(raw);
             self.full.store(queue.is_full(), Ordering::Relaxed);
             self.kept.fetch_add(1, Ordering::Relaxed);
+            drop(queue);
+            self.bell.ring();
         }
     }
 
@@ -153,12 +157,21 @@ impl Tap {
         if after >= out.sequence || out.batch.is_empty() {
             let taken = self.oldest(requests_most);
             out.sequence = out.sequence.max(after) + u64::from(!taken.is_empty());
-            let mut batch = Vec::with_capacity(8 + taken.iter().map(|raw| raw.bytes() + 64).sum::<usize>());
-            batch.extend_from_slice(&out.sequence.to_le_bytes());
-            taken.iter().for_each(|raw| raw.write(&mut batch));
-            out.batch = batch;
+            out.batch = Vec::with_capacity(taken.iter().map(|raw| raw.bytes() + 64).sum::<usize>());
+            taken.iter().for_each(|raw| raw.write(&mut out.batch));
         }
-        out.batch.clone()
+        [&out.sequence.to_le_bytes()[..], &out.batch].concat()
+    }
+
+    /// Resolves once [`Self::take`] has something.
+    pub async fn filled(&self, after: u64) {
+        self.bell
+            .wait(|| {
+                let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+                let waits = after < out.sequence && !out.batch.is_empty();
+                waits || !self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.is_empty()
+            })
+            .await;
     }
 
     fn oldest(&self, most: usize) -> Vec<Raw> {
@@ -286,6 +299,10 @@ mod tests {
         let second = read(&tap.take(1, usize::MAX)).unwrap();
         assert_eq!((second.sequence, second.requests), (2, QUEUE_EVENTS_MAX - 10));
         assert_eq!(read(&tap.take(2, 10)).unwrap().events.len(), 0);
+        // Another agent does not know how far the one before was.
+        tap.give(raw("{\"a\": 1}"));
+        let third = read(&tap.take(0, 10)).unwrap();
+        assert_eq!((third.sequence, third.requests), (3, 1));
         assert!(read(&[0; 12]).is_err(), "no head");
         assert!(read(b"short").is_err());
     }

@@ -35,14 +35,9 @@ pub fn shows(view: &View) -> bool {
         | View::Rollouts
         | View::Registry
         | View::Versus { .. }
-        | View::Audit => true,
-        View::Recovery(_)
-        | View::Runs
-        | View::Run(_)
-        | View::Compare(_)
         | View::Cost
-        | View::Readiness
-        | View::Data => false,
+        | View::Audit => true,
+        View::Recovery(_) | View::Runs | View::Run(_) | View::Compare(_) | View::Readiness | View::Data => false,
     }
 }
 
@@ -50,10 +45,9 @@ pub fn shows(view: &View) -> bool {
 pub fn why_not(state: &State, action: Action) -> Option<String> {
     let here = state.nav.here();
     match action {
-        Action::AsOf if !shows(here) => Some(match here {
-            View::Cost => "t chooses the window of a bill".to_owned(),
-            _ => "this place shows now; Fleet, Live, Rollouts, Registry and Audit show a moment of the past".to_owned(),
-        }),
+        Action::AsOf if !shows(here) => {
+            Some("this place shows now; Fleet, Registry, Live, Rollouts, Cost and Audit show the past".to_owned())
+        }
         _ if action.changes() => {
             let at = state.in_past()?;
             Some(format!("this is the past, as of {}; T or Esc returns to now", format::full(at)))
@@ -99,6 +93,7 @@ pub fn set(state: &mut State, at: Option<Timestamp>) {
     state.rollouts.rows = Slot::default();
     state.rollouts.view = Slot::default();
     state.audit.page = Slot::default();
+    state.cost.page = Slot::default();
 }
 
 /// Esc, or a place that shows only now. Whether it was the past.

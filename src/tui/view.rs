@@ -17,6 +17,7 @@ use super::screen;
 use super::state::{PREFIX_POPUP_US, State, View};
 use super::theme::{Theme, Token};
 use super::widget::{self, Look, Scroll, frame, overlay, put, put_all};
+use crate::base::show;
 
 /// Below this there is room for a few words only.
 const MINI: (u16, u16) = (60, 16);
@@ -125,21 +126,22 @@ fn over(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll: &m
 }
 
 fn filter_note(state: &State) -> String {
+    let many = |n: usize, one: &str, several: &str| show::many(n as u64, one, several);
     let windowed = matches!(state.nav.here(), View::Runs | View::Audit);
     let window = state.window.filter(|_| windowed).map_or(String::new(), |w| format!("   window {w}"));
     let note = match state.nav.here() {
         View::Runs => {
             let (total, marked) = (state.runs.total(), state.runs.marks.len());
             let marked = if marked > 0 { format!("   {marked} marked") } else { String::new() };
-            format!("{} runs{marked}", format::count(total as u64))
+            format!("{}{marked}", many(total, "run", "runs"))
         }
-        View::Audit => format!("{} records", format::count(state.audit.total() as u64)),
-        View::Registry => format!("{} models", state.registry.shown().len()),
-        View::Rollouts => format!("{} services", state.rollouts.shown().len()),
-        View::Cost => format!("{} rows", state.cost.shown().len()),
-        View::Readiness => format!("{} capabilities", state.readiness.shown().len()),
-        View::Data => format!("{} versions", state.data.shown().len()),
-        View::Fleet => format!("{} services", state.fleet.shown().len()),
+        View::Audit => many(state.audit.total(), "record", "records"),
+        View::Registry => many(state.registry.shown().len(), "model", "models"),
+        View::Rollouts => many(state.rollouts.shown().len(), "service", "services"),
+        View::Cost => many(state.cost.shown().len(), "row", "rows"),
+        View::Readiness => many(state.readiness.shown().len(), "capability", "capabilities"),
+        View::Data => many(state.data.shown().len(), "version", "versions"),
+        View::Fleet => many(state.fleet.shown().len(), "service", "services"),
         View::Live => "features".to_owned(),
         View::Run(_) | View::Incident(_) | View::Recovery(_) => String::new(),
         View::Compare(_) | View::Versus { .. } => String::new(),
@@ -195,13 +197,16 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     match state.nav.here() {
         View::Runs | View::Run(_) => {
             lines.push((
-                format!("{} runs, {} live", format::count(state.runs.total() as u64), state.runs.live()),
+                format!("{}, {} live", show::many(state.runs.total() as u64, "run", "runs"), state.runs.live()),
                 Token::Text,
             ));
             lines.extend(state.runs.current().map(|r| (format!("▸ {}", r.name), Token::Text)));
         }
         View::Fleet | View::Live => {
-            let open = state.fleet.open_count().map_or("? open".to_owned(), |n| format!("{n} open incidents"));
+            let open = state
+                .fleet
+                .open_count()
+                .map_or("? open".to_owned(), |n| show::many(n as u64, "open incident", "open incidents"));
             lines.push((open, Token::Text));
             lines.extend(state.fleet.current().map(|r| (format!("▸ {}", r.service), Token::Text)));
         }
@@ -224,8 +229,8 @@ fn mini(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
             }));
         }
         View::Data => lines.extend(state.data.current().map(|r| {
-            let rows = r.rows().map_or(String::new(), |n| format!(", {} rows", format::count(n)));
-            (format!("▸ {}{rows}, {} runs", r.id(), r.runs().len()), Token::Text)
+            let rows = r.rows().map_or(String::new(), |n| format!(", {}", show::many(n, "row", "rows")));
+            (format!("▸ {}{rows}, {}", r.id(), show::many(r.runs().len() as u64, "run", "runs")), Token::Text)
         })),
         View::Rollouts => lines.extend(state.rollouts.current().map(|s| {
             let on =

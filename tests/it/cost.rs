@@ -146,3 +146,87 @@ fn a_captured_run_tells_what_it_took_and_a_price_may_change_on_the_way() {
     let refused = agent.cli(&["apply", "eur.toml", "--reason", "x"]).expect(2);
     assert!(refused.stderr.contains("nothing is converted"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_host_without_a_price_is_unknown_and_never_free() {
+    let agent = Agent::start();
+    let begin = begin();
+    post(&agent, begin);
+    put(&agent, "on.toml", "[[serving]]\nservice = 'delay'\nhost = 'nobody-priced-it'\nconcurrency = 2\n");
+    agent.cli(&["apply", "on.toml", "--reason", "where it runs"]).expect(0);
+    let (since, to) = (Timestamp(begin).to_string(), Timestamp(begin + 2 * HOUR).to_string());
+    let told = agent.cli(&["cost", "--since", &since, "--to", &to, "--json"]).expect(0).json();
+    let row = told["rows"].as_array().unwrap().iter().find(|r| r["what"] == "delay").unwrap();
+    assert_eq!((&row["total_micros"], &row["per_prediction"]), (&Value::Null, &Value::Null), "{row}");
+    assert!(row["unknown"][0].as_str().unwrap().contains("nobody-priced-it"), "{row}");
+    assert_eq!(told["complete"], false);
+    let shown = agent.cli(&["cost", "--since", &since, "--to", &to]).expect(0).stdout;
+    assert!(shown.contains("unknown: delay: ") && shown.contains("nobody-priced-it"), "{shown}");
+}
+
+#[test]
+fn a_price_that_changes_within_the_window_holds_from_its_hour_on() {
+    let agent = Agent::start();
+    let begin = begin();
+    post(&agent, begin);
+    put(&agent, "rates.toml", PRICES);
+    agent.cli(&["apply", "rates.toml", "--reason", "prices"]).expect(0);
+    let (since, to) = (Timestamp(begin).to_string(), Timestamp(begin + 2 * HOUR).to_string());
+    let total = || {
+        let told = agent.cli(&["cost", "--since", &since, "--to", &to, "--json"]).expect(0).json();
+        let rows = told["rows"].as_array().unwrap().clone();
+        let host = rows.iter().filter(|r| r["what"] != "summary").map(|r| micros(r, "total_micros")).sum::<i64>();
+        (host, told["prices"].as_array().unwrap().len())
+    };
+    assert_eq!(total(), (4_800_000, 1), "two hours at 2.40");
+    // The second hour costs 5: the first one stays as it was.
+    let middle = Timestamp(begin + HOUR).to_string();
+    let later = PRICES.replace("[rates]\n", &format!("[rates]\nsince = '{middle}'\n")).replace("2.4", "5");
+    put(&agent, "later.toml", &later);
+    agent.cli(&["apply", "later.toml", "--reason", "a new contract"]).expect(0);
+    assert_eq!(total(), (7_400_000, 2));
+    // And a moment of the past is billed as of then.
+    let ask = |at: &str| agent.cli(&["cost", "--since", &since, "--as-of", at, "--json"]).expect(0).json();
+    let then = ask(&middle);
+    let host = then["rows"].as_array().unwrap().iter().filter(|r| r["what"] != "summary");
+    assert_eq!(host.map(|r| micros(r, "total_micros")).sum::<i64>(), 2_400_000, "{then}");
+    assert_eq!(then["window"]["to"], middle);
+    assert_eq!((&then["advice"], &then["hosts"]), (&json!([]), &json!([])));
+    // Within an hour it is told up to that hour.
+    let within = ask(&Timestamp(begin + HOUR + HOUR / 2).to_string());
+    assert_eq!((&within["window"], &within["total_micros"]), (&then["window"], &then["total_micros"]));
+}
+
+#[test]
+fn what_a_run_cannot_have_taken_is_not_billed() {
+    let agent = Agent::start();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let client = agent.client();
+    let post = |path: &str, body: Value| -> Value {
+        super::support::wait(client.mlflow(reqwest::Method::POST, &format!("/api/2.0/mlflow/runs/{path}"), &body))
+            .unwrap()
+    };
+    for (name, start, seconds) in [
+        ("absurd", now - 3_600_000, 1e300),
+        ("negative", now - 3_600_000, -5.0),
+        ("before all time", i64::MIN / 2, 7200.0),
+        ("well", now - 3_600_000, 3600.0),
+    ] {
+        let tags = json!([{"key": "mlflow.runName", "value": name}]);
+        let made = post("create", json!({"experiment_id": "0", "start_time": start, "tags": tags}));
+        let id = made["run"]["info"]["run_id"].clone();
+        for key in ["system/process_cpu_seconds", "system/process_memory_gib_seconds", "system/gpu_0_busy_seconds"] {
+            post("log-metric", json!({"run_id": id, "key": key, "value": seconds, "timestamp": now, "step": 0}));
+        }
+        post("update", json!({"run_id": id, "status": "FINISHED", "end_time": now}));
+    }
+    let told = agent.cli(&["cost", "--by", "run", "--json", "--since", "40d"]).expect(0).json();
+    let row = |name: &str| told["rows"].as_array().unwrap().iter().find(|r| r["what"] == name).unwrap().clone();
+    for name in ["absurd", "negative"] {
+        assert_eq!(row(name)["detail"]["cpu_micros"], Value::Null, "{told}");
+    }
+    // An hour of a core and of a GiB, at the default prices.
+    assert_eq!(micros(&row("well")["detail"], "cpu_micros"), 31_611);
+    assert!(micros(&told, "total_micros") < 1_000_000, "{told}");
+    agent.cli(&["cost"]).expect(0);
+}

@@ -151,3 +151,103 @@ fn a_receiver_that_cannot_be_read_is_refused_at_the_start() {
     let done = home.run(&["agent", "--listen", "127.0.0.1:0"]).expect(2);
     assert!(done.stderr.contains("udp:HOST:PORT or unix:PATH"), "{}", done.stderr);
 }
+
+/// An agent that tells two receivers once a second.
+fn telling(statsd: &str, otlp: &str) -> Agent {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path().join("config/opsroom")).unwrap();
+    let settings = format!("[agent]\ndogstatsd = \"{statsd}\"\notlp = \"{otlp}\"\ntelemetry_seconds = 1\n");
+    std::fs::write(home.path().join("config/opsroom/opsroom.toml"), settings).unwrap();
+    Agent::start_in(home, &[])
+}
+
+/// What the agent says a receiver did not take.
+fn dropped(agent: &Agent, receiver: &str) -> f64 {
+    let text = metrics(agent);
+    let line = format!("opsroom_telemetry_dropped_total{{receiver=\"{receiver}\"}} ");
+    text.lines().find_map(|l| l.strip_prefix(&line)).unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+#[test]
+fn what_receivers_do_not_take_is_dropped_counted_and_holds_up_nobody() {
+    // One that takes nothing it is told, and a socket where nobody is.
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let otlp = format!("http://{}/v1/metrics", refusing.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in refusing.incoming().flatten() {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 8192]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            // What still comes is read, so that the answer is not lost with a reset connection.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    let agent = telling("unix:/nowhere/dsd.sock", &otlp);
+    post(&agent, 0, 5);
+    for receiver in ["dogstatsd", "otlp"] {
+        eventually(receiver, || dropped(&agent, receiver) > 0.0);
+    }
+    let first = dropped(&agent, "otlp");
+    eventually("more of them", || dropped(&agent, "otlp") > first);
+}
+
+#[test]
+fn a_receiver_that_never_answers_holds_up_neither_those_who_ask_nor_the_end() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let otlp = format!("http://{}/v1/metrics", silent.local_addr().unwrap());
+    let (came, connected) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in silent.incoming() {
+            open.push(stream);
+            let _ = came.send(());
+        }
+    });
+    let agent = telling("udp:127.0.0.1:9", &otlp);
+    post(&agent, 0, 5);
+    connected.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(metrics(&agent).contains("opsroom_predictions_total{model_id=\"flight-delay\""));
+    post(&agent, 5, 9);
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn odd_names_stay_one_line_and_one_tag() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (otlp, heard) = otlp_receiver();
+    let agent = telling(&format!("udp:{}", udp.local_addr().unwrap()), &otlp);
+    let model = "größe|a,b\nc\"d\\e\u{1f600}#f:g";
+    let event = |i: usize| {
+        json!({"id": format!("o{i}"), "service": "délai|x,y", "model": model, "version": "7", "prediction": 1})
+            .to_string()
+    };
+    let tell = |from: usize, to: usize| {
+        let lines: Vec<String> = (from..to).map(event).collect();
+        std::fs::write(agent.home().path().join("p.ndjson"), lines.join("\n")).unwrap();
+        agent.cli(&["predictions", "add", "p.ndjson"])
+    };
+    tell(0, 5).expect(0);
+    let text = metrics(&agent);
+    let wanted = "opsroom_predictions_total{model_id=\"größe|a,b\\nc\\\"d\\\\e\u{1f600}#f:g\",version=\"7\",service=\"délai|x,y\",stage=\"none\"} 5";
+    assert!(text.lines().any(|l| l == wanted), "{wanted}\n{text}");
+    promtool(&text);
+    let mut seen = Vec::new();
+    let mut bytes = [0; 2048];
+    let wanted = "|c|#model_id:größe_a_b_c\"d\\e\u{1f600}#f:g,version:7,service:délai_x_y,stage:none";
+    // Counters are told as what came on top, so there has to be something after the first telling.
+    for round in 1..40 {
+        tell(round * 5, round * 5 + 5).expect(0);
+        let n = udp.recv(&mut bytes).unwrap();
+        seen.extend(std::str::from_utf8(&bytes[..n]).unwrap().lines().map(ToOwned::to_owned));
+        if seen.iter().any(|l| l.starts_with("opsroom.predictions:") && l.ends_with(wanted)) {
+            break;
+        }
+    }
+    assert!(seen.iter().any(|l| l.starts_with("opsroom.predictions:") && l.ends_with(wanted)), "{seen:#?}");
+    assert!(seen.iter().all(|l| l.starts_with("opsroom.") && l.matches('|').count() <= 2), "{seen:#?}");
+    // OTLP carries the name as it is.
+    eventually("OTLP", || heard.try_iter().any(|r| String::from_utf8_lossy(&r).contains(model)));
+}

@@ -8,7 +8,7 @@ mod stats;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::monitors::woken_after;
+use super::monitors::{QUIET, Woken, woken_by};
 use super::targets::{self, TrafficTarget};
 use super::{App, http};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
@@ -57,7 +57,8 @@ pub async fn keep(app: App) {
         told = problem;
         // A way back does not wait.
         let wanted = |h: &Hint| matches!(h, Hint::Rollouts | Hint::Everything);
-        if !woken_after(&app, &mut hints, PERIOD, Duration::ZERO, wanted).await {
+        let period = tokio::time::sleep(if envoys.is_some() { PERIOD } else { QUIET });
+        if woken_by(&app, &mut hints, period, Duration::ZERO, wanted).await == Woken::End {
             return;
         }
     }

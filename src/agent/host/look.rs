@@ -9,20 +9,23 @@ const GPU_QUERY: &[&str] =
     &["--query-gpu=index,name,utilization.gpu,memory.used,memory.total,power.draw", "--format=csv,noheader,nounits"];
 /// A driver that hangs is no reason to wait.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
-/// After so many failures in a row nobody asks any more.
+/// After so many failures in a row it is asked only now and then: once in so many looks.
 const GPU_TRIES: u32 = 3;
+const GPU_RESTS: u32 = 60;
 
 /// Remembers what is needed to tell a rate.
 pub(in crate::agent) struct Looker {
     disk: PathBuf,
     /// Busy and all ticks.
     before: Option<(u64, u64)>,
+    /// The program that tells of cards.
+    gpu_program: PathBuf,
     gpu_failures: u32,
 }
 
 impl Looker {
     pub(super) fn new(disk: PathBuf) -> Self {
-        Self { disk, before: None, gpu_failures: 0 }
+        Self { disk, before: None, gpu_program: "nvidia-smi".into(), gpu_failures: 0 }
     }
 
     /// `None` where this machine tells nothing, and at the first look, which has nothing to compare with.
@@ -49,17 +52,18 @@ impl Looker {
     }
 
     async fn gpus(&mut self) -> Vec<Gpu> {
-        if self.gpu_failures >= GPU_TRIES {
+        if self.gpu_failures >= GPU_TRIES && !self.gpu_failures.is_multiple_of(GPU_RESTS) {
+            self.gpu_failures += 1;
             return Vec::new();
         }
-        let asked = tokio::process::Command::new("nvidia-smi").args(GPU_QUERY).kill_on_drop(true).output();
+        let asked = tokio::process::Command::new(&self.gpu_program).args(GPU_QUERY).kill_on_drop(true).output();
         match tokio::time::timeout(GPU_PATIENCE, asked).await {
             Ok(Ok(output)) if output.status.success() => {
                 self.gpu_failures = 0;
                 gpus(&String::from_utf8_lossy(&output.stdout))
             }
             _ => {
-                self.gpu_failures += 1;
+                self.gpu_failures = self.gpu_failures.saturating_add(1);
                 Vec::new()
             }
         }
@@ -117,6 +121,34 @@ mod tests {
         assert_eq!(ticks("nonsense"), None);
         let info = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    600 kB\n";
         assert_eq!(memory(info), Some((400 * 1024, 1000 * 1024)));
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_is_missing_or_broken_costs_the_cards_only_and_may_come_back() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (program, asked) = (folder.path().join("nvidia-smi"), folder.path().join("asked"));
+        let mut looker = Looker { gpu_program: program.clone(), ..Looker::new(folder.path().to_owned()) };
+        let says = |does: &str| {
+            let text = format!("#!/bin/sh\necho x >> {}\n{does}\n", asked.display());
+            std::fs::write(&program, text).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let asked = || std::fs::read_to_string(&asked).unwrap_or_default().lines().count();
+        assert!(looker.look().await.is_none(), "nothing to compare with");
+        let without = looker.look().await.unwrap();
+        assert!(without.gpus.is_empty() && without.memory_total > 0 && without.cpus > 0, "{without:?}");
+        says("echo 'NVIDIA-SMI has failed because it could not communicate with the driver'; exit 9");
+        for _ in 0..20 {
+            assert!(looker.look().await.unwrap().gpus.is_empty());
+        }
+        assert!(asked() < 3, "it was asked {} times", asked());
+        says("echo '0, NVIDIA H100, 94, 40000, 81559, 610.20'");
+        let mut cards = 0;
+        for _ in 0..GPU_RESTS {
+            cards = looker.look().await.unwrap().gpus.len();
+        }
+        assert_eq!(cards, 1, "it has come back");
     }
 
     #[test]

@@ -27,6 +27,11 @@ use crate::capability::Hint;
 
 pub use heads::read_heads;
 
+/// Hints that come so close together wake once.
+pub(super) const SETTLE: Duration = Duration::from_millis(50);
+/// Between two looks at what changes by commands alone, each of which gives a hint: in case one was missed.
+pub(super) const QUIET: Duration = Duration::from_secs(15);
+
 /// Starts all of them.
 ///
 /// # Errors
@@ -63,17 +68,27 @@ pub(super) async fn woken(
     period: Duration,
     wanted: fn(&Hint) -> bool,
 ) -> bool {
-    woken_after(app, hints, period, Duration::from_millis(50), wanted).await
+    woken_by(app, hints, tokio::time::sleep(period), SETTLE, wanted).await != Woken::End
 }
 
-/// The same, with another wait for hints that may follow; none where callers wait for what comes of it.
-pub(super) async fn woken_after(
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    Hint,
+    /// What was waited for beside hints.
+    Else,
+    End,
+}
+
+/// Waits for a hint that `wanted` wants, for something else, or the end of the agent. Hints that come within `settle` wake
+/// once; it is nothing where callers wait for what comes of it.
+pub(super) async fn woken_by(
     app: &App,
     hints: &mut tokio::sync::broadcast::Receiver<Hint>,
-    period: Duration,
+    something: impl Future<Output = ()>,
     settle: Duration,
     wanted: fn(&Hint) -> bool,
-) -> bool {
+) -> Woken {
     let hint = async {
         loop {
             match hints.recv().await {
@@ -87,9 +102,9 @@ pub(super) async fn woken_after(
     tokio::select! {
         () = hint => {
             tokio::time::sleep(settle).await;
-            true
+            Woken::Hint
         }
-        () = tokio::time::sleep(period) => true,
-        () = app.stopped() => false,
+        () = something => Woken::Else,
+        () = app.stopped() => Woken::End,
     }
 }

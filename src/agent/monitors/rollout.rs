@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{App, woken};
+use super::{App, QUIET, woken};
 use crate::base::fault::Result;
 use crate::capability::access::Role;
 use crate::capability::audit::{Via, Who};
@@ -12,24 +12,30 @@ use crate::capability::rollout::{self, Command as Rollouts, Rollout, Server, Sta
 use crate::capability::{Actor, Command, Envelope, Hint, monitoring::ArmRole, monitoring::TrafficWindow, perform};
 use crate::db::Source;
 
+/// While a rollout goes on. One that begins gives a hint.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs as long as the agent.
 pub(super) async fn keep(app: App) {
     let mut hints = app.ctx().hints.listen();
     loop {
-        if let Err(fault) = tend(&app).await {
+        let going = tend(&app).await.unwrap_or_else(|fault| {
             tracing::warn!("rollouts: {fault}");
-        }
-        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
+            true
+        });
+        let period = if going { PERIOD } else { QUIET };
+        if !woken(&app, &mut hints, period, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
             return;
         }
     }
 }
 
-async fn tend(app: &App) -> Result<()> {
+/// Does what is due; whether a rollout goes on.
+async fn tend(app: &App) -> Result<bool> {
+    let mut goes_on = false;
     for standing in rollout::services(Source::Pool(app.ctx().db.read())).await? {
         let Some(going) = standing.candidate.as_ref().filter(|r| !r.state.is_over()) else { continue };
+        goes_on = true;
         let windows = rollout::windows_of(Source::Pool(app.ctx().db.read()), going, app.now()).await?;
         let server = server_of(app, &standing, going.version).await?;
         let judged = rollout::judgement(app.ctx(), &standing, going, app.now()).await?;
@@ -44,7 +50,7 @@ async fn tend(app: &App) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(goes_on)
 }
 
 /// The server that the agent runs for a version; `None` where it runs none.

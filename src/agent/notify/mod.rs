@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use line::Line;
 
-use super::monitors::woken;
+use super::monitors::{QUIET, woken};
 use super::{App, http};
 use crate::capability::Hint;
 use crate::capability::monitoring::incident::{self, Notice};
@@ -22,6 +22,7 @@ pub(super) use receiver::Receiver;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is older is told to nobody any more.
 const STALE: Duration = Duration::from_hours(24);
+/// While something is still to be told.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// What all lines have heard, for whoever is the last.
@@ -43,11 +44,18 @@ pub(super) async fn tell(app: App, receivers: Vec<Receiver>) {
 async fn keep_telling(app: &App, http: &reqwest::Client, to: (usize, &Receiver), lines: &Lines) {
     let mut hints = app.ctx().hints.listen();
     loop {
+        let mut period = PERIOD;
         match incident::untold(Source::Pool(app.ctx().db.read())).await {
-            Ok(notices) => tell_all(app, http, to, lines, &notices).await,
+            Ok(notices) => {
+                // What comes gives a hint.
+                if notices.is_empty() {
+                    period = QUIET;
+                }
+                tell_all(app, http, to, lines, &notices).await;
+            }
             Err(fault) => tracing::warn!("notices: {fault}"),
         }
-        if !woken(app, &mut hints, PERIOD, |h| matches!(h, Hint::Incidents | Hint::Everything)).await {
+        if !woken(app, &mut hints, period, |h| matches!(h, Hint::Incidents | Hint::Everything)).await {
             return;
         }
     }

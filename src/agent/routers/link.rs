@@ -19,6 +19,8 @@ use crate::router::Upgrade;
 /// An upgrade takes the longest.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long the router is asked to wait for something to tell; its answer still comes in time.
+const WAIT_MS: u64 = 10_000;
 
 /// The way to the router in a folder.
 #[derive(Debug, Clone)]
@@ -51,12 +53,21 @@ impl Link {
         self.ask(Method::GET, &format!("/v1/windows?after={after}"), None::<&()>).await
     }
 
-    /// Requests since the batch `after`; [`crate::router::tap::read`] reads them.
+    /// Resolves once there is something to take: counts beyond the batch `after`, or an intent; or after a while.
+    ///
+    /// # Errors
+    /// `Unavailable`; `NotFound` from a router of an earlier program.
+    pub async fn news(&self, after: i64) -> Result<()> {
+        self.ask(Method::GET, &format!("/v1/news?after={after}&wait={WAIT_MS}"), None::<&()>).await
+    }
+
+    /// Requests since the batch `after`, as soon as there are any; none after a while, or from a router of an earlier
+    /// program at once. [`crate::router::tap::read`] reads them.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn events(&self, after: u64, most: usize) -> Result<Bytes> {
-        self.bytes(Method::GET, &format!("/v1/events?after={after}&most={most}"), None::<&()>).await
+        self.bytes(Method::GET, &format!("/v1/events?after={after}&most={most}&wait={WAIT_MS}"), None::<&()>).await
     }
 
     /// # Errors

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::App;
-use super::monitors::woken_after;
+use super::monitors::{QUIET, Woken, woken_by};
 use super::targets::{self, TrafficTarget};
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::access::Role;
@@ -22,7 +22,7 @@ use crate::capability::{Actor, Command, Envelope, Hint, perform};
 use crate::db::Source;
 pub use link::Link;
 
-/// Between two takings of counts.
+/// Between two takings of counts, while there are any.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Where it takes requests unless the settings say otherwise.
 const LISTEN: &str = "127.0.0.1:6280";
@@ -51,10 +51,10 @@ pub async fn keep(app: App) {
     loop {
         let done = tokio::select! {
             done = routers.tend(&app) => done,
-            () = app.stopped() => Ok(()),
+            () = app.stopped() => break,
         };
-        match done {
-            Ok(()) => routers.told.clear(),
+        match &done {
+            Ok(_) => routers.told.clear(),
             // Once a cause, not once a second.
             Err(fault) if fault.to_string() != routers.told => {
                 routers.told = fault.to_string();
@@ -62,9 +62,21 @@ pub async fn keep(app: App) {
             }
             Err(_) => {}
         }
+        let rest = async {
+            match done {
+                Ok(Round::NoRouter) => tokio::time::sleep(QUIET).await,
+                // It says when there is something to take; one of an earlier program cannot, and is asked.
+                Ok(Round::Done) => {
+                    let soonest = tokio::time::sleep(PERIOD);
+                    drop(routers.link.news(routers.after).await);
+                    soonest.await;
+                }
+                Err(_) => tokio::time::sleep(PERIOD).await,
+            }
+        };
         // A way back does not wait.
         let wanted = |h: &Hint| matches!(h, Hint::Rollouts | Hint::Everything);
-        if !woken_after(&app, &mut hints, PERIOD, Duration::ZERO, wanted).await {
+        if woken_by(&app, &mut hints, rest, Duration::ZERO, wanted).await == Woken::End {
             break;
         }
     }
@@ -77,6 +89,13 @@ pub async fn keep(app: App) {
             tracing::warn!("router: {fault}");
         }
     }
+}
+
+/// How a round went.
+enum Round {
+    /// Nothing is routed.
+    NoRouter,
+    Done,
 }
 
 struct Routers {
@@ -94,12 +113,12 @@ struct Routers {
 
 impl Routers {
     /// One round: it runs, it serves by the newest table, its counts are in the store.
-    async fn tend(&mut self, app: &App) -> Result<()> {
-        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+    async fn tend(&mut self, app: &App) -> Result<Round> {
+        let mut table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
         let wanted = !table.routes.is_empty() || !app.settings().router.is_empty();
         let status = match self.link.status().await {
             Ok(status) => status,
-            Err(_) if !wanted => return Ok(()),
+            Err(_) if !wanted => return Ok(Round::NoRouter),
             Err(_) => {
                 let listen = if app.settings().router.is_empty() { LISTEN } else { &app.settings().router };
                 self.after = 0;
@@ -109,20 +128,21 @@ impl Routers {
         let tap = TapCounts { kept: status.events_kept, dropped: status.events_dropped, unreadable: 0 };
         let status = self.replaced(status).await;
         app.set_router(status.address.clone(), tap);
-        self.replay(app).await?;
-        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+        if self.replay(app).await? {
+            table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
+        }
         if status.generation > table.generation {
             // It went on without us: what the store says now has to be newer than that.
             let mut tx = app.ctx().db.begin().await?;
             rollout::raise_generation(&mut tx, status.generation + 1).await?;
             drop(tx.commit().await?);
+            table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
         }
-        let table = rollout::route_table(Source::Pool(app.ctx().db.read())).await?;
         if table.generation != status.generation {
             self.apply(&table).await?;
         }
         app.set_served(table.generation);
-        targets::record(app, self).await
+        targets::record(app, self).await.map(|()| Round::Done)
     }
 
     /// A router of another program hands over to this one; where it does not, it goes on as it is.
@@ -148,10 +168,12 @@ impl Routers {
         }
     }
 
-    /// Does once more, with its record, what somebody decided at the router while no agent could be asked.
-    async fn replay(&self, app: &App) -> Result<()> {
-        for intent in self.link.intents().await? {
-            match redo(app, &intent).await {
+    /// Does once more, with its record, what somebody decided at the router while no agent could be asked; whether there
+    /// was anything.
+    async fn replay(&self, app: &App) -> Result<bool> {
+        let intents = self.link.intents().await?;
+        for intent in &intents {
+            match redo(app, intent).await {
                 Ok(()) => {}
                 // It holds no more, such as a rollout that has ended: the refusal stands in the trail.
                 Err(fault) if !matches!(fault.kind, Kind::Unavailable | Kind::Bug) => {
@@ -161,7 +183,7 @@ impl Routers {
             }
             self.link.forget(&intent.id).await?;
         }
-        Ok(())
+        Ok(!intents.is_empty())
     }
 }
 

@@ -7,7 +7,7 @@ use super::Link;
 use crate::base::{Kind, fault::Result};
 use crate::router::tap;
 
-/// Between two batches while little comes.
+/// Between two batches, so that what comes alone comes together.
 const PERIOD: Duration = Duration::from_millis(250);
 /// While the router or the store does not answer.
 const AWAY: Duration = Duration::from_secs(1);
@@ -16,9 +16,17 @@ const REQUESTS_MAX: usize = 5_000;
 
 /// Runs as long as the agent.
 pub async fn keep(app: App, link: Link) {
-    let mut taking = Taking { link, after: 0, router: String::new() };
+    let mut taking = Taking { link, after: 0 };
     loop {
-        let wait = match taking.one(&app).await {
+        let batch = tokio::select! {
+            batch = taking.link.events(taking.after, REQUESTS_MAX) => batch,
+            () = app.stopped() => return,
+        };
+        let taken = match batch {
+            Ok(batch) => taking.one(&app, &batch).await,
+            Err(fault) => Err(fault),
+        };
+        let wait = match taken {
             Ok(requests) if requests >= REQUESTS_MAX / 2 => Duration::ZERO,
             Ok(_) => PERIOD,
             Err(fault) => {
@@ -35,21 +43,14 @@ pub async fn keep(app: App, link: Link) {
 
 struct Taking {
     link: Link,
-    /// The newest batch that is durable here.
+    /// The newest batch that is durable here. Another router goes on from it, since it has given none that is newer.
     after: u64,
-    /// Whose batches these are.
-    router: String,
 }
 
 impl Taking {
     /// Takes one batch; says of how many requests.
-    async fn one(&mut self, app: &App) -> Result<usize> {
-        let router = self.link.status().await?.id;
-        if router != self.router {
-            (self.router, self.after) = (router, 0);
-        }
-        let batch = self.link.events(self.after, REQUESTS_MAX).await?;
-        let taken = tap::read(&batch)?;
+    async fn one(&mut self, app: &App, batch: &[u8]) -> Result<usize> {
+        let taken = tap::read(batch)?;
         if taken.requests == 0 {
             return Ok(0);
         }

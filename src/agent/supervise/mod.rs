@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::App;
-use super::monitors::woken;
+use super::monitors::{QUIET, SETTLE, Woken, woken_by};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::rollout::{self, Server, ServerState, Standing};
 use crate::capability::{Hint, registry};
 use crate::db::Source;
 use process::Process;
 
+/// While a server runs or is to be stopped. One that is wanted anew gives a hint.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Callers of a version that is wanted no more are let go before its server is stopped.
 const DRAIN_US: i64 = 5_000_000;
@@ -29,13 +30,18 @@ type Key = (String, u32);
 /// Runs as long as the agent.
 pub async fn keep(app: App) {
     let mut hints = app.ctx().hints.listen();
-    let mut supervisor = Supervisor { folder: folder(&app), unwanted: HashMap::new() };
+    let mut supervisor = Supervisor { folder: folder(&app), unwanted: HashMap::new(), known: None };
     loop {
-        if let Err(fault) = supervisor.tend(&app).await {
+        let watches = supervisor.tend(&app).await.unwrap_or_else(|fault| {
             tracing::warn!("model servers: {fault}");
-        }
-        if !woken(&app, &mut hints, PERIOD, |h| matches!(h, Hint::Rollouts | Hint::Everything)).await {
-            break;
+            true
+        });
+        let period = tokio::time::sleep(if watches { PERIOD } else { QUIET });
+        let wanted = |h: &Hint| matches!(h, Hint::Rollouts | Hint::Everything);
+        match woken_by(&app, &mut hints, period, SETTLE, wanted).await {
+            Woken::Hint => supervisor.known = None,
+            Woken::Else => {}
+            Woken::End => break,
         }
     }
     if app.ends_all()
@@ -54,21 +60,40 @@ struct Supervisor {
     folder: PathBuf,
     /// Since when each server that still runs is wanted no more.
     unwanted: HashMap<Key, Timestamp>,
+    /// What the store said last; read anew after each hint, and now and then.
+    known: Option<Known>,
+}
+
+struct Known {
+    at: Timestamp,
+    services: Vec<Standing>,
+    servers: HashMap<Key, Server>,
+}
+
+impl Known {
+    async fn read(app: &App) -> Result<Self> {
+        let source = || Source::Pool(app.ctx().db.read());
+        let at = app.now();
+        let services = rollout::services(source()).await?;
+        let servers = rollout::servers(source()).await?;
+        let servers = servers.into_iter().map(|s| ((s.service.clone(), s.version), s)).collect();
+        Ok(Self { at, services, servers })
+    }
 }
 
 impl Supervisor {
-    /// One round: what is wanted runs or is about to, what is not is stopped.
-    async fn tend(&mut self, app: &App) -> Result<()> {
-        let source = || Source::Pool(app.ctx().db.read());
-        let services = rollout::services(source()).await?;
-        let known: HashMap<Key, Server> =
-            rollout::servers(source()).await?.into_iter().map(|s| ((s.service.clone(), s.version), s)).collect();
+    /// One round: what is wanted runs or is about to, what is not is stopped. Whether there is anything to watch.
+    async fn tend(&mut self, app: &App) -> Result<bool> {
+        let known = match self.known.take() {
+            Some(known) if app.now() < known.at.plus(QUIET) => known,
+            _ => Known::read(app).await?,
+        };
         let mut wanted = Vec::new();
-        for standing in &services {
+        for standing in &known.services {
             for version in standing.wanted_servers() {
                 let key = (standing.service.name.clone(), version);
                 self.unwanted.remove(&key);
-                let before = known.get(&key);
+                let before = known.servers.get(&key);
                 if let Some(server) = self.serve(app, standing, version, before).await?
                     && before != Some(&server)
                 {
@@ -77,7 +102,7 @@ impl Supervisor {
                 wanted.push(key);
             }
         }
-        for (key, server) in known.iter().filter(|(key, _)| !wanted.contains(key)) {
+        for (key, server) in known.servers.iter().filter(|(key, _)| !wanted.contains(key)) {
             let since = *self.unwanted.entry(key.clone()).or_insert_with(|| app.now());
             if app.now().0 - since.0 >= DRAIN_US {
                 Process::of(server).stop().await;
@@ -85,7 +110,9 @@ impl Supervisor {
                 self.unwanted.remove(key);
             }
         }
-        Ok(())
+        let watches = !wanted.is_empty() || !known.servers.is_empty();
+        self.known = Some(known);
+        Ok(watches)
     }
 
     /// How the server of a version stands after this round; `None` while nothing can be said.

@@ -125,14 +125,15 @@ fn refresh(app: &App) {
     }
     let app = app.clone();
     tokio::spawn(async move {
+        let telemetry = app.telemetry();
         match gather::slow(&app, Timestamp(now)).await {
             Ok(families) => {
-                let telemetry = app.telemetry();
                 *telemetry.slow.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(families));
-                telemetry.done.notify_waiters();
             }
             Err(fault) => tracing::warn!("telemetry: {fault}"),
         }
+        // Also when nothing came of it: nobody has to wait for it any longer.
+        telemetry.done.notify_waiters();
     });
 }
 

@@ -183,7 +183,11 @@ fn oversized(book: &Book, served: &Served, now: Timestamp) -> Vec<Advice> {
         let saves = Micro(((busy + idle) / days * saved).round() as i64);
         found.push(Advice {
             what,
-            why: format!("{} replicas, busy {:.0} % of {days:.0} days", p.replicas, share * 100.0),
+            why: format!(
+                "{}, busy {:.0} % of {days:.0} days",
+                show::many(u64::from(p.replicas), "replica", "replicas"),
+                share * 100.0
+            ),
             saves_day: Some(saves),
             run: None,
             service: Some(p.service.clone()),

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rates::{Listed, Rates, at};
 use super::serving::{On, Placement};
-use crate::base::Timestamp;
 use crate::base::money::{Exact, Micro, apportion};
+use crate::base::{Timestamp, show};
 use crate::capability::monitoring::ArmRole;
 
 /// A stretch of time within which no price and no placement changes.
@@ -191,7 +191,7 @@ fn name_of(p: &Placement) -> String {
     match &p.on {
         On::Host(name) => format!("host {name}"),
         On::Instance(name) => format!("{} x {name}", p.replicas),
-        On::Reserved { .. } => format!("{} replicas", p.replicas),
+        On::Reserved { .. } => show::many(u64::from(p.replicas), "replica", "replicas"),
     }
 }
 

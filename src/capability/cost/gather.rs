@@ -24,6 +24,8 @@ pub const DAY_US: i64 = 24 * HOUR_US;
 pub const HOST_TAG: &str = "opsroom.host";
 const CPU: &str = "system/process_cpu_seconds";
 const MEMORY: &str = "system/process_memory_gib_seconds";
+/// A run that says it took more, in seconds of anything, does not know what it took: thirty thousand years of a core.
+const TAKEN_MAX: f64 = 1e12;
 
 /// Prices, placements and budgets as they stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,7 +227,7 @@ pub fn taken(run: &Run, now: Timestamp) -> Taken {
     let end = run.end_ms.map(Timestamp::from_millis);
     // What is over and does not say since when is taken as over at once: unknown time is not charged.
     let to = end.unwrap_or(if run.status.is_over() { from } else { now }).max(from);
-    let value = |key: &str| run.metrics.get(key).map(|m| m.value).filter(|v| v.is_finite() && *v >= 0.0);
+    let value = |key: &str| run.metrics.get(key).map(|m| m.value).filter(|v| (0.0..=TAKEN_MAX).contains(v));
     #[allow(clippy::cast_possible_truncation)] // seconds of a run, in millionths
     let micros = |seconds: f64| (seconds * 1e6) as i128;
     let gpu = |suffix: &str| {

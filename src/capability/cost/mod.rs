@@ -62,6 +62,9 @@ pub struct Asked {
     /// So many days one by one, today the last.
     #[serde(default)]
     pub days: u32,
+    /// As it stood at a moment, to the hour before it: without hosts and advice, which are of now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// What a window cost.

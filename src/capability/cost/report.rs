@@ -8,7 +8,7 @@ use super::serving::On;
 use super::training::{self, RunCost, Taken};
 use super::{Asked, By, CostReport, Day, Parts, PerCorrect, Row, Training, advice, budget};
 use crate::base::money::{HOUR_US, Micro, split};
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result, show};
 use crate::capability::Ctx;
 use crate::capability::monitoring::ArmRole;
 use crate::capability::monitoring::counters::Tally;
@@ -34,7 +34,10 @@ struct Read {
 /// `Invalid` for a window that is none; the store's.
 pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostReport> {
     let hour = |t: Timestamp| Timestamp(t.0.div_euclid(HOUR_US) * HOUR_US);
-    let month = month_start(now);
+    let then = asked.as_of.map(|at| hour(at).min(now));
+    let now = then.unwrap_or(now);
+    // A bill as of the first of a month at midnight is that of the month that has ended.
+    let month = month_start(Timestamp(now.0 - 1));
     let (from, to) = (hour(asked.since.unwrap_or(month)), asked.to.map_or(now, hour));
     if from >= to {
         return Err(Fault::invalid(format!("a window from {from} to {to} is empty")).next("give an earlier --since"));
@@ -74,8 +77,11 @@ pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostRepo
     let days = if asked.days > 0 || !read.book.budgets.is_empty() { by_day(&read, first_day) } else { Vec::new() };
     report.budgets = budgets(&read, &days, month);
     report.days = days.into_iter().filter(|d| d.day >= days_from && asked.days > 0).collect();
-    report.hosts = super::hosts(ctx, now).await?;
-    report.advice = advice::advice(ctx, &read.book, &read.served, &report.hosts, now);
+    // What machines did then is not kept, and what could be done about it is over.
+    if then.is_none() {
+        report.hosts = super::hosts(ctx, now).await?;
+        report.advice = advice::advice(ctx, &read.book, &read.served, &report.hosts, now);
+    }
     Ok(report)
 }
 
@@ -90,8 +96,8 @@ pub fn month_start(now: Timestamp) -> Timestamp {
     text.and_then(|t| Timestamp::parse(&t)).unwrap_or(now)
 }
 
-fn next_month(now: Timestamp) -> Timestamp {
-    month_start(Timestamp(month_start(now).0 + 32 * DAY_US))
+fn next_month(month: Timestamp) -> Timestamp {
+    month_start(Timestamp(month.0 + 32 * DAY_US))
 }
 
 fn window(read: &Read, served: &Served, (from, to): (Timestamp, Timestamp), asked: &Asked) -> CostReport {
@@ -110,7 +116,8 @@ fn window(read: &Read, served: &Served, (from, to): (Timestamp, Timestamp), aske
         .filter(|(cost, taken)| cost.total.is_none() && taken.from < to && from < taken.to)
         .count();
     if dark > 0 {
-        unknown.insert(format!("{dark} runs: neither their use nor a price of their host is known"));
+        let runs = show::many(dark as u64, "run", "runs");
+        unknown.insert(format!("{runs}: neither use nor a price of the host is known"));
     }
     let mut rows = match asked.by {
         By::Run => run_rows(read, (from, to), &runs),
@@ -341,7 +348,7 @@ fn by_day(read: &Read, first: Timestamp) -> Vec<Day> {
     let mut days = Vec::new();
     let taken: Vec<Taken> = read.runs.iter().map(|(_, t)| t.clone()).collect();
     let mut at = first;
-    while at < read.now {
+    while at <= read.now {
         let end = Timestamp((at.0 + DAY_US).min(read.now.0));
         let (pieces, uses) = read.served.within(at, end);
         let serving = bill(&pieces, &read.book.lists, &read.book.placements, &uses);
@@ -359,7 +366,7 @@ fn by_day(read: &Read, first: Timestamp) -> Vec<Day> {
 }
 
 fn budgets(read: &Read, days: &[Day], month: Timestamp) -> Vec<budget::Standing> {
-    let end = next_month(read.now);
+    let end = next_month(month);
     let left = (end.0 - read.now.0) as f64 / DAY_US as f64;
     read.book
         .budgets

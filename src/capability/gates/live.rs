@@ -87,7 +87,7 @@ async fn one(
         }
         Rule::Cost { window, .. } => {
             let since = now.minus(Duration::from_secs(*window));
-            let asked = cost::Asked { by: cost::By::Version, since: Some(since), to: None, days: 0 };
+            let asked = cost::Asked { by: cost::By::Version, since: Some(since), ..cost::Asked::default() };
             let report = match cost::report(ctx, &asked, now).await {
                 Ok(report) => report,
                 Err(fault) if fault.kind == Kind::Invalid => {

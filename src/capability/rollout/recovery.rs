@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::standing::Rollout;
-use crate::base::Timestamp;
+use crate::base::{Timestamp, show};
 use crate::capability::monitoring::{ArmRole, TrafficWindow};
 
 /// A version that was taken away from its callers.
@@ -68,8 +68,8 @@ impl Recovery {
             Some(ms) if ms <= 0.0 => format!("v{from} answered nobody after the decision"),
             Some(ms) => format!("v{from} gave its last answer {ms:.0} ms after the decision"),
         };
-        let requests = |n: u64| if n == 1 { "1 request".to_owned() } else { format!("{n} requests") };
-        let seen = format!("{} of the hour before, {} failed", requests(self.answered), self.failed);
+        let requests = show::many(self.answered, "request", "requests");
+        let seen = format!("{requests} of the hour before, {} failed", self.failed);
         format!("{last} ({seen}); v{to} has answered {} since", self.since)
     }
 }

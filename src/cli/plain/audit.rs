@@ -19,7 +19,7 @@ pub(super) async fn say(client: &Client, seq: Option<i64>, rows: usize) -> Resul
     }
     let mut said = vec![format!(
         "{}. The newest {} follow, newest first.",
-        words::many(page.total.unsigned_abs(), "record", "records"),
+        show::many(page.total.unsigned_abs(), "record", "records"),
         show::count(page.records.len() as u64)
     )];
     said.extend(page.records.iter().map(sentence));

@@ -26,7 +26,7 @@ pub(super) async fn say(client: &Client, ids: &[String]) -> Result<Vec<String>> 
     let found = found(client, ids).await?;
     let names: Vec<String> = found.runs.iter().map(|r| r.name.clone()).collect();
     let base = names.first().cloned().unwrap_or_default();
-    let compared = words::many(ids.len() as u64, "run", "runs");
+    let compared = show::many(ids.len() as u64, "run", "runs");
     let mut said = vec![format!("{compared} compared: {}. {base} is the base.", words::list(&names))];
     let mut same = 0;
     for measured in &found.metrics {

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{audit, registry, runs, words};
-use crate::base::{Timestamp, fault::Result};
+use super::{audit, registry, runs};
+use crate::base::{Timestamp, fault::Result, show};
 use crate::capability::audit::AuditPage;
 use crate::capability::registry::ModelView;
 use crate::capability::tracking::RunPage;
@@ -44,14 +44,14 @@ pub(super) async fn say(client: &Client, now: Timestamp) -> Result<Vec<String>> 
     if page.total == 0 {
         said.extend(runs::nothing());
     } else {
-        let experiments = words::many(status.experiments as u64, "experiment", "experiments");
-        let total = words::many(page.total as u64, "run", "runs");
+        let experiments = show::many(status.experiments as u64, "experiment", "experiments");
+        let total = show::many(page.total as u64, "run", "runs");
         said.push(format!("{total} in {experiments}, {} going on.", page.running));
         said.extend(page.runs.first().map(|r| format!("The newest: {}", runs::sentence(r, now))));
     }
     said.extend(registry::say(client, None, None, None, now).await?);
     if let Some(newest) = trail.records.first() {
-        let records = words::many(trail.total.unsigned_abs(), "audit record", "audit records");
+        let records = show::many(trail.total.unsigned_abs(), "audit record", "audit records");
         said.push(format!("{records}. The newest: {}", audit::sentence(newest)));
     }
     said.push("More: opsroom runs --plain, opsroom registry --plain, opsroom audit --plain; --follow goes on.".into());

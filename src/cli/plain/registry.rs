@@ -49,7 +49,7 @@ async fn overview(
             "Register one from a training script, or with `opsroom model register NAME --run RUN`.".into(),
         ]);
     }
-    let mut said = vec![format!("{}.", words::many(models.len() as u64, "model", "models"))];
+    let mut said = vec![format!("{}.", show::many(models.len() as u64, "model", "models"))];
     for model in models {
         // Since when and why stands in a model's own history.
         let view = client.model(&model.model.name, as_of).await?;
@@ -119,7 +119,7 @@ async fn version_sentences(client: &Client, v: &ModelVersion, view: &ModelView, 
         said.push(format!("Its description says {}.", words::quoted(&v.doc.description)));
     }
     if let Some(a) = &v.doc.artifact {
-        let files = words::many(a.files, "file", "files");
+        let files = show::many(a.files, "file", "files");
         said.push(format!("It is frozen: {files}, {}, digest {}.", show::bytes(a.bytes), a.digest));
     }
     let data: Vec<String> = v.doc.datasets.iter().map(|d| format!("{} with digest {}", d.shown(), d.digest)).collect();

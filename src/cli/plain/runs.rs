@@ -19,7 +19,7 @@ pub(super) async fn say(client: &Client, rows: usize, now: Timestamp) -> Result<
     }
     let mut said = vec![format!(
         "{}, {} going on. The newest {} follow, newest first.",
-        words::many(page.total as u64, "run", "runs"),
+        show::many(page.total as u64, "run", "runs"),
         page.running,
         show::count(page.runs.len() as u64)
     )];

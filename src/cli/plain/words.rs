@@ -68,11 +68,6 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
-/// `1 run`, `2 runs`.
-pub fn many(n: u64, one: &str, several: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{} {several}", show::count(n)) }
-}
-
 /// A text in quotation marks on one line, cut where it is long.
 pub fn quoted(text: &str) -> String {
     const CHARS_MAX: usize = 200;

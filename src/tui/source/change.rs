@@ -2,9 +2,9 @@
 
 use super::Agent;
 use super::runs::run_id;
-use crate::base::Fault;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::fault::Result;
+use crate::base::{Fault, show};
 use crate::capability::{self, Command};
 use crate::tui::model::{Change, Envelope, Outcome};
 
@@ -87,7 +87,7 @@ impl Agent {
 }
 
 fn runs(n: usize) -> String {
-    if n == 1 { "1 run".to_owned() } else { format!("{n} runs") }
+    show::many(n as u64, "run", "runs")
 }
 
 /// What one command did: `flight-delay v43 moved staging → prod`, `registered flight-delay v4`.

@@ -226,7 +226,7 @@ pub fn banners(state: &State) -> Vec<String> {
     }
     lines.extend(state.in_past().map(|at| {
         format!(
-            "AS OF {}, {} ago: this is the past, nothing can be changed in it. Esc now, T a moment, [ ] a change.",
+            "AS OF {}, {} ago: this is the past, nothing can be changed.",
             show::moment(at),
             format::age(state.now, at)
         )

@@ -11,6 +11,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{CHART, CONFIG, Compare, METRICS, PANES, config, table};
+use crate::base::show;
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::screen::lines;
@@ -81,7 +82,11 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
 
 fn verdict(compare: &Compare) -> String {
     let missing = compare.ids.len().saturating_sub(compare.runs().len());
-    let mut lost = if missing > 0 { format!("{missing} runs are gone. ") } else { String::new() };
+    let mut lost = if missing > 0 {
+        format!("{} gone. ", show::many(missing as u64, "run is", "runs are"))
+    } else {
+        String::new()
+    };
     let live = compare.runs().iter().filter(|r| r.is_live()).count();
     if live > 0 {
         lost.push_str(&format!("{live} still going on. "));

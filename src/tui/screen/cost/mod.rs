@@ -30,7 +30,7 @@ const DAYS: u32 = 30;
 pub struct Cost {
     pub page: Slot<CostReport>,
     /// What `page` was asked for.
-    asked: Option<(By, Option<Span>)>,
+    asked: Option<(By, Option<Span>, Option<Timestamp>)>,
     pub by: By,
     pub cursor: usize,
     pub advice: usize,
@@ -171,8 +171,14 @@ pub fn command(state: &State) -> String {
         By::Slice => "slice",
         By::Run => "run",
     };
-    let since = state.window.map_or(String::new(), |w| format!(" --since {w}"));
-    format!("opsroom cost --by {by}{since}")
+    let past = state.in_past();
+    let since = match (state.window, past) {
+        (None, _) => String::new(),
+        (Some(w), None) => format!(" --since {w}"),
+        (Some(w), Some(at)) => format!(" --since {}", w.since(at)),
+    };
+    let as_of = past.map_or(String::new(), |at| format!(" --as-of {at}"));
+    format!("opsroom cost --by {by}{since}{as_of}")
 }
 
 pub fn set_filter(state: &mut State, text: &str, query: Query) {
@@ -182,17 +188,18 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 }
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
-    let (now, frozen) = (state.now, state.frozen);
+    let (now, past) = (state.now, state.past.at);
+    let frozen = state.frozen || past.is_some();
     let cost = &mut state.cost;
-    let wanted = (cost.by, state.window);
+    let wanted = (cost.by, state.window, past);
     if cost.asked != Some(wanted) {
         cost.asked = Some(wanted);
         cost.page.renew();
     }
     let old = cost.page.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !cost.page.is_waiting();
     if cost.page.is_unasked() || ((cost.page.due(now) || old) && !frozen) {
-        let since = state.window.map(|w| w.since(now));
-        let asked = Asked { by: cost.by, since, to: None, days: DAYS };
+        let since = state.window.map(|w| w.since(past.unwrap_or(now)));
+        let asked = Asked { by: cost.by, since, to: None, days: DAYS, as_of: past };
         effects.push(Effect::Load(cost.page.ask(&mut state.ids, now), Want::Cost(asked)));
     }
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{ADVICE, PANES, ROWS};
 use crate::base::money::{self, Micro};
-use crate::base::show;
+use crate::base::{Timestamp, show};
 use crate::capability::cost::{By, CostReport, Day, HostView, Row as Of, Standing};
 use crate::tui::format;
 use crate::tui::remote::Remote;
@@ -91,7 +91,7 @@ fn aged(state: &State, token: Token) -> Token {
 }
 
 fn budgets(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
-    let month = state.now.utc().map_or(String::new(), |t| t.format("%b").to_string());
+    let month = Timestamp(state.then().0 - 1).utc().map_or(String::new(), |t| t.format("%b").to_string());
     let Some(report) = state.cost.report() else {
         pane(look, buf, area, false, "BUDGET", "");
         return;
@@ -99,9 +99,17 @@ fn budgets(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let inner = pane(look, buf, area, false, &format!("BUDGET {month}"), &report.currency);
     let unknown = if report.complete { "" } else { " +?" };
     let total = format!("{}{unknown}", shown(report, report.total));
-    let word = state.window.map_or("month to date".to_owned(), |w| format!("last {w}"));
+    // A past bill ends with an hour.
+    let word = match (state.window, state.in_past()) {
+        (None, None) => "month to date".to_owned(),
+        (Some(w), None) => format!("last {w}"),
+        (window, Some(_)) => {
+            let until = report.window.to.utc().map_or(String::new(), |t| t.format("%H:%MZ").to_string());
+            window.map_or(format!("month to {until}"), |w| format!("{w} to {until}"))
+        }
+    };
     let mut lines: Vec<Vec<(String, Token)>> =
-        vec![vec![(format!("{word:<14}"), Token::Muted), (total, aged(state, Token::Text))]];
+        vec![vec![(format!("{word:<14} "), Token::Muted), (total, aged(state, Token::Text))]];
     for b in &report.budgets {
         lines.extend(budget(look, report, b, state, inner.width));
     }
@@ -236,7 +244,7 @@ fn rows(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: &m
         By::Slice => "SLICE",
         By::Run => "RUN",
     };
-    let note = format!("{} rows · b next", all.len());
+    let note = format!("{} · b next", show::many(all.len() as u64, "row", "rows"));
     let inner = pane(look, buf, area, cost.pane == ROWS, &format!("BY {by}"), &note);
     if let Remote::Failed(fault) = &cost.page.remote {
         return failed(look, buf, inner, fault);
@@ -316,7 +324,7 @@ fn cells<'a>(look: &Look<'_>, report: &CostReport, r: &Of, state: &State) -> Vec
         last.iter().sum::<f64>() / last.len().max(1) as f64
     });
     // Today has not ended: it is held against the same part of a day.
-    let part = (state.now.0.rem_euclid(86_400_000_000)) as f64 / 86_400_000_000.0;
+    let part = (report.window.to.0.rem_euclid(86_400_000_000)) as f64 / 86_400_000_000.0;
     let more = today
         .zip(before)
         .filter(|(_, b)| *b > 0.0 && part > 0.05)
@@ -437,7 +445,7 @@ fn parts(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
 /// How busy each machine is, and what runs there: those that stand idle with a run first.
 fn hosts(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let Some(report) = state.cost.report() else { return };
-    let inner = pane(look, buf, area, false, "HOSTS now", &format!("{} hosts", report.hosts.len()));
+    let inner = pane(look, buf, area, false, "HOSTS now", &show::many(report.hosts.len() as u64, "host", "hosts"));
     let mut all: Vec<&HostView> = report.hosts.iter().collect();
     all.sort_by_key(|h| (h.stalled.is_empty(), h.runs.is_empty(), h.host.name.clone()));
     let (on, off) = if look.glyphs.ascii { ("#", ".") } else { ("█", "░") };
@@ -488,7 +496,10 @@ fn advice(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     let inner = pane(look, buf, area, cost.pane == ADVICE, "WHAT TO DO", "saves a day");
     let Some(report) = cost.report() else { return };
     if report.advice.is_empty() {
-        let text = "Nothing stands still, is beaten, or is larger than its work.";
+        let text = match state.in_past() {
+            None => "Nothing stands still, is beaten, or is larger than its work.",
+            Some(_) => "What could be done is told of now only.",
+        };
         return empty(look, buf, inner, &[(text, Token::Muted)]);
     }
     let columns = [Col::right("A DAY", 8, 0), Col::left("WHAT", 20, 0).grows(14), Col::left("SEEN", 20, 1).grows(40)];

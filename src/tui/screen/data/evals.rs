@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{ABOUT, PANES, PROFILE, READERS, VERSIONS};
 use crate::base::stats::proportion::wilson;
-use crate::base::{Fault, Timestamp};
+use crate::base::{Fault, Timestamp, show};
 use crate::capability::evals::{Evidence, Suite};
 use crate::tui::action::Action;
 use crate::tui::format;
@@ -160,7 +160,7 @@ fn suites(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
     let data = &state.data;
     let all = data.evals.suites(&data.filter);
     let last_known = if data.evals.measured.remote.is_stale() { "~ last known · " } else { "" };
-    let note = format!("{last_known}{} suites · v datasets", all.len());
+    let note = format!("{last_known}{} · v datasets", show::many(all.len() as u64, "suite", "suites"));
     let inner = pane(look, buf, area, data.pane == SUITES, "SUITES", &note);
     let heads = [
         Col::left("SUITE", 16, 0).grows(10),
@@ -306,7 +306,7 @@ fn slices(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll: 
         pane(look, buf, area, focused, "SLICES", "");
         return;
     };
-    let inner = pane(look, buf, area, focused, "SLICES", &format!("{} slices", r.slices.len()));
+    let inner = pane(look, buf, area, focused, "SLICES", &show::many(r.slices.len() as u64, "slice", "slices"));
     if r.slices.is_empty() {
         return empty(look, buf, inner, &[("This suite cuts no slices: slices = [\"column\"] does.", Token::Muted)]);
     }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{ABOUT, Data, PANES, PROFILE, READERS, Reader, VERSIONS, changes, columns, evals};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, show};
 use crate::tui::format;
 use crate::tui::model::data::{DataKind, DataRow};
 use crate::tui::remote::Remote;
@@ -91,7 +91,7 @@ fn versions(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let stale = data.rows.remote.is_stale();
     let last_known = if stale { "~ last known · " } else { "" };
     let keys = if area.width < 100 { "" } else { " · Space mark · d diff · v evals" };
-    let note = format!("{last_known}{} versions{keys}", shown.len());
+    let note = format!("{last_known}{}{keys}", show::many(shown.len() as u64, "version", "versions"));
     let inner = pane(look, buf, area, data.pane == VERSIONS, "DATASETS × VERSIONS", &note);
     if shown.is_empty() {
         return empty(look, buf, inner, &[("No dataset fits. Esc clears the filter.", Token::Text)]);
@@ -277,8 +277,8 @@ fn readers(look: &Look<'_>, buf: &mut Buffer, area: Rect, data: &Data) {
     let all = data.readers();
     let row = data.current();
     let (runs, models) = row.map_or((0, 0), |r| (r.runs().len(), r.models.len()));
-    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let note = format!("{} · {} · ↵ open", many(runs, "run"), many(models, "model"));
+    let (runs, models) = (show::many(runs as u64, "run", "runs"), show::many(models as u64, "model", "models"));
+    let note = format!("{runs} · {models} · ↵ open");
     let inner = pane(look, buf, area, focused, "READ BY", &note);
     if all.is_empty() {
         let named = row.and_then(DataRow::version).map_or_else(|| "NAME".to_owned(), |v| v.to_string());
