@@ -32,6 +32,8 @@ struct Inner {
     served: tokio::sync::watch::Sender<i64>,
     /// Requests that the tap kept and nobody could read or count.
     unwatched: AtomicU64,
+    /// Batches of a router's counts that were recorded.
+    traffic: AtomicU64,
     telemetry: Telemetry,
     /// Requests and event streams that are open.
     open: AtomicUsize,
@@ -65,6 +67,7 @@ impl App {
             served: tokio::sync::watch::channel(0).0,
             wandb: wandb::Live::default(),
             unwatched: AtomicU64::new(0),
+            traffic: AtomicU64::new(0),
             telemetry: Telemetry::default(),
             open: AtomicUsize::new(0),
             last: AtomicI64::new(started.0),
@@ -134,6 +137,15 @@ impl App {
 
     pub fn set_router(&self, address: String, tap: TapCounts) {
         *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = (address, tap);
+    }
+
+    /// How many batches of traffic were recorded: a number that changes with each.
+    pub fn traffic_recorded(&self) -> u64 {
+        self.0.traffic.load(Ordering::Relaxed)
+    }
+
+    pub fn add_traffic(&self) {
+        self.0.traffic.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The router serves by this generation, so it says.

@@ -38,6 +38,7 @@ pub(super) async fn record(app: &App, target: &mut impl TrafficTarget) -> Result
     drop(tx.commit().await?);
     if new {
         app.telemetry().count(&batch.windows);
+        app.add_traffic();
     }
     target.settle(batch.sequence);
     Ok(())

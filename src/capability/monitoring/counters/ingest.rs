@@ -264,6 +264,11 @@ impl Counters {
         wait.await.map_err(|_| gone())?
     }
 
+    /// How far what was taken is counted: a number that changes with every prediction and label.
+    pub fn counted_to(&self) -> i64 {
+        self.inner.counted.load(Ordering::Relaxed)
+    }
+
     /// What was taken since the agent started, by service and version.
     pub fn since_start(&self) -> BTreeMap<(String, String), Since> {
         self.inner.since.lock().unwrap_or_else(PoisonError::into_inner).clone()
