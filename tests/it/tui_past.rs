@@ -24,6 +24,7 @@ fn strict(want: &Want) -> Page {
         Want::Fleet { as_of, .. } | Want::Services { as_of } | Want::Service { as_of, .. } => Some(*as_of),
         Want::Live(of) => Some(of.as_of),
         Want::Audit(want) => Some(want.until),
+        Want::Cost(asked) => Some(asked.as_of),
         Want::ModelsAt(at) => Some(Some(*at)),
         _ => None,
     };
@@ -38,6 +39,12 @@ fn strict(want: &Want) -> Page {
             fleet.services.truncate(1);
             fleet.changes.retain(|c| c.at <= at);
             Page::Fleet(fleet)
+        }
+        (Page::Cost(mut bill), Some(at)) => {
+            bill.window.to = Timestamp(at.0 / (60 * MINUTE) * (60 * MINUTE));
+            bill.hosts.clear();
+            bill.advice.clear();
+            Page::Cost(bill)
         }
         (page, _) => page,
     }
@@ -66,21 +73,43 @@ fn every_place_that_shows_decisions_and_counters_is_seen_as_of_one_moment() {
     travel(&mut room, 30);
     let at = room.state.in_past().unwrap();
     // The banner stays, wherever one goes within the past, and what is shown is of that moment.
-    for (keys, name) in [("1", "fleet"), ("4", "live"), ("5", "rollouts"), ("3", "registry"), ("7", "audit")] {
+    for (keys, name) in
+        [("1", "fleet"), ("4", "live"), ("5", "rollouts"), ("3", "registry"), ("6", "cost"), ("7", "audit")]
+    {
         room.keys(keys);
         room.wait(8_000_000);
         let text = room.text();
         assert!(text.contains("AS OF") && text.contains("this is the past"), "{name}\n{text}");
         assert_eq!(room.state.in_past(), Some(at), "{name}");
-        if ["fleet", "live", "rollouts"].contains(&name) {
+        assert!(!text.lines().any(|l| l.contains("this is the past") && l.contains('…')), "{text}");
+        if ["fleet", "live", "rollouts", "cost"].contains(&name) {
             snapshot(&format!("past_{name}"), &text);
         }
     }
 }
 
 #[test]
+fn a_bill_of_the_past_is_of_then_and_nothing_in_it_is_of_now() {
+    let mut room = room((80, 24), "6");
+    assert!(room.text().contains("month to date"), "{}", room.text());
+    travel(&mut room, 90);
+    let text = room.text();
+    assert!(text.contains("month to 01:00Z") && !text.contains("month to date"), "{text}");
+    assert!(text.contains("AS OF 2026-11-22 01:44:08Z, 1h ago") && text.contains("nothing can be changed"), "{text}");
+    assert!(text.contains("told of now only"), "{text}");
+    room.keys("X");
+    assert!(room.state.overlay.is_none() && room.text().contains("this is the past"), "{}", room.text());
+    let line = opsroom::tui::screen::cost::command(&room.state);
+    assert_eq!(line, "opsroom cost --by service --as-of 2026-11-22T01:44:08Z");
+    MOMENT.set(None);
+    room.keys("esc");
+    room.wait(1_000_000);
+    assert!(room.text().contains("month to date"), "{}", room.text());
+}
+
+#[test]
 fn nothing_can_be_changed_in_the_past_and_the_keys_say_why() {
-    for place in ["1 tab", "4", "5", "1 i"] {
+    for place in ["1 tab", "4", "5", "1 i", "6"] {
         let mut room = room((120, 40), place);
         travel(&mut room, 2);
         for action in [Action::RollbackSheet, Action::DropSheet, Action::Ack, Action::Silence, Action::Undo] {

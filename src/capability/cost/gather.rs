@@ -26,6 +26,8 @@ const CPU: &str = "system/process_cpu_seconds";
 const MEMORY: &str = "system/process_memory_gib_seconds";
 /// A run that says it took more, in seconds of anything, does not know what it took: thirty thousand years of a core.
 const TAKEN_MAX: f64 = 1e12;
+/// The year 10,000.
+const MOMENT_MS_MAX: i64 = 253_402_300_800_000;
 
 /// Prices, placements and budgets as they stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,8 +225,9 @@ pub fn runs(tracking: &Tracking, range: (Timestamp, Timestamp), now: Timestamp) 
 
 /// What a run took, by its own metrics.
 pub fn taken(run: &Run, now: Timestamp) -> Taken {
-    let from = Timestamp::from_millis(run.start_ms);
-    let end = run.end_ms.map(Timestamp::from_millis);
+    // Whoever logs a run may say anything of its time.
+    let moment = |ms: i64| Timestamp::from_millis(ms.clamp(0, MOMENT_MS_MAX));
+    let (from, end) = (moment(run.start_ms), run.end_ms.map(moment));
     // What is over and does not say since when is taken as over at once: unknown time is not charged.
     let to = end.unwrap_or(if run.status.is_over() { from } else { now }).max(from);
     let value = |key: &str| run.metrics.get(key).map(|m| m.value).filter(|v| (0.0..=TAKEN_MAX).contains(v));

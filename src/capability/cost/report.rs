@@ -34,8 +34,8 @@ struct Read {
 /// `Invalid` for a window that is none; the store's.
 pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostReport> {
     let hour = |t: Timestamp| Timestamp(t.0.div_euclid(HOUR_US) * HOUR_US);
-    let then = asked.as_of.map(|at| hour(at).min(now));
-    let now = then.unwrap_or(now);
+    let (present, then) = (now, asked.as_of.map(|at| hour(at).min(now)));
+    let now = then.unwrap_or(present);
     // A bill as of the first of a month at midnight is that of the month that has ended.
     let month = month_start(Timestamp(now.0 - 1));
     let (from, to) = (hour(asked.since.unwrap_or(month)), asked.to.map_or(now, hour));
@@ -58,7 +58,7 @@ pub async fn report(ctx: &Ctx, asked: &Asked, now: Timestamp) -> Result<CostRepo
     }
     let read = Read {
         served: gather::served(ctx, &book, (first, to.max(now)), asked.by == By::Slice).await?,
-        runs: gather::runs(&ctx.tracking, (first, to.max(now)), now),
+        runs: gather::runs(&ctx.tracking, (first, to.max(now)), present),
         serving_hosts: serving_hosts(&book),
         book,
         now,
