@@ -47,6 +47,8 @@ fn prometheus_is_told_with_the_model_on_every_point() {
         (0..40).map(|i| json!({"id": format!("p{i}"), "label": u8::from(i % 4 != 0)}).to_string()).collect();
     std::fs::write(agent.home().path().join("l.ndjson"), labels.join("\n")).unwrap();
     agent.cli(&["labels", "add", "l.ndjson"]).expect(0);
+    // What takes a while to work out is there at the second scrape at the latest; no scrape waits for it.
+    eventually("quality", || metrics(&agent).contains("opsroom_quality{"));
     let text = metrics(&agent);
     let subject = "model_id=\"flight-delay\",version=\"7\",service=\"delay\",stage=\"none\"";
     for line in [
@@ -234,6 +236,7 @@ fn odd_names_stay_one_line_and_one_tag() {
     std::fs::write(agent.home().path().join("b.toml"), "[[budget]]\nname = \"a\\nb|c,d\"\nmonth = 10\n").unwrap();
     agent.cli(&["apply", "b.toml", "--reason", "odd"]).expect(0);
     tell(0, 5).expect(0);
+    eventually("budgets", || metrics(&agent).contains("opsroom_budget_spent_ratio{"));
     let text = metrics(&agent);
     assert!(text.contains("opsroom_budget_spent_ratio{budget=\"a\\nb|c,d\",of=\"*\"} 0\n"), "{text}");
     let wanted = "opsroom_predictions_total{model_id=\"größe|a,b\\\"d\\\\e\u{1f600}#f:g\",version=\"7\",service=\"délai|x,y\",stage=\"none\"} 5";

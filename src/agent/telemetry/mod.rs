@@ -30,8 +30,10 @@ use otlp::Otlp;
 
 /// Quality, drift and cost are worked out anew after so long, microseconds.
 const SLOW_PERIOD: i64 = 30_000_000;
-/// How long the first one who asks waits for them.
+/// How long those who are told wait for them at first. Who asks waits for much less: a scrape is answered at once, without
+/// them if need be, and the next one has them.
 const PATIENCE: Duration = Duration::from_secs(8);
+const SCRAPE_PATIENCE: Duration = Duration::from_millis(20);
 /// Series that are told at most; beyond it they are left off and counted.
 const SERIES_MAX: usize = 60_000;
 
@@ -91,12 +93,12 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn metrics(State(app): State<App>) -> Result<Response, Own> {
-    let text = prometheus::text(&families(&app).await?);
+    let text = prometheus::text(&families(&app, SCRAPE_PATIENCE).await?);
     Ok(([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response())
 }
 
 /// Everything that is told, within the bound.
-async fn families(app: &App) -> Result<Vec<Family>> {
+async fn families(app: &App, patience: Duration) -> Result<Vec<Family>> {
     let telemetry = app.telemetry();
     // Listens before it looks, so that what is done in between is not missed.
     let mut done = std::pin::pin!(telemetry.done.notified());
@@ -104,7 +106,7 @@ async fn families(app: &App) -> Result<Vec<Family>> {
     refresh(app);
     if telemetry.newest().is_none() {
         // Only the first one waits, and not for ever.
-        let _ = tokio::time::timeout(PATIENCE, done).await;
+        let _ = tokio::time::timeout(patience, done).await;
     }
     let mut families = gather::quick(app, telemetry).await?;
     families.extend(telemetry.newest().map(|f| (*f).clone()).unwrap_or_default());
@@ -150,7 +152,7 @@ pub(super) fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         let app = app.clone();
         tasks.push(tokio::spawn(async move {
             while next(&app, period).await {
-                let Ok(families) = families(&app).await else { continue };
+                let Ok(families) = families(&app, PATIENCE).await else { continue };
                 let dropped = receiver.tell(&families).await;
                 app.telemetry().dogstatsd_dropped.fetch_add(dropped, Ordering::Relaxed);
             }
@@ -162,7 +164,7 @@ pub(super) fn start(app: &App) -> Result<Vec<JoinHandle<()>>> {
         let app = app.clone();
         tasks.push(tokio::spawn(async move {
             while next(&app, period).await {
-                let Ok(families) = families(&app).await else { continue };
+                let Ok(families) = families(&app, PATIENCE).await else { continue };
                 let points: usize = families.iter().map(|f| f.samples.len()).sum();
                 let message = otlp::request(&families, &host, app.started(), app.now());
                 let dropped = receiver.tell(message, points as u64).await;
