@@ -31,10 +31,10 @@ const FLIGHTS: usize = 1500;
 /// A month's predictions come in so many parts.
 const PARTS: usize = 12;
 /// A month, in the time of the service.
-const MONTH: Duration = Duration::from_mins(1);
+pub(super) const MONTH: Duration = Duration::from_mins(1);
 /// The first month that is served, and the last one.
 const FIRST: u8 = 3;
-const LAST: u8 = 12;
+pub(super) const LAST: u8 = 12;
 /// How long the monitor may take to see what is wrong.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// A version is calibrated up to here, and has lost its calibration from there on.

@@ -8,6 +8,7 @@ pub mod features;
 pub mod flights;
 pub mod live;
 pub mod logistic;
+mod meter;
 pub mod model;
 pub mod months;
 mod packed;

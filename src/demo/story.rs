@@ -13,6 +13,7 @@ use super::ending;
 use super::flights::Flights;
 use super::live::Year;
 use super::logistic::{Settings, Training};
+use super::meter::Meter;
 use super::model::Model;
 use super::months::{self, Months};
 use super::plan::{self, Planned, Season};
@@ -210,10 +211,14 @@ impl Story {
 
     async fn train_one(&self, experiment: &Experiment, planned: &Planned, judged_on: u8) -> Result<Trained> {
         let (flights, settings) = (self.flights.clone(), planned.settings.clone());
-        let prepared = tokio::task::spawn_blocking(move || Training::new(&flights, settings)).await;
-        let mut training = prepared
-            .map_err(|e| Fault::bug("a training broke off").why(e.to_string()))?
-            .map_err(|e| Fault::bug(format!("{} cannot be trained", planned.name)).why(e.to_string()))?;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let mut meter = Meter::default();
+            (meter.work(|| Training::new(&flights, settings)), meter)
+        });
+        let (training, mut meter) =
+            prepared.await.map_err(|e| Fault::bug("a training broke off").why(e.to_string()))?;
+        let mut training =
+            training.map_err(|e| Fault::bug(format!("{} cannot be trained", planned.name)).why(e.to_string()))?;
         let (rows, held_out) = (training.training_rows(), training.held_out_rows());
 
         let data = self.inputs(planned.settings.months.clone(), "training");
@@ -221,15 +226,16 @@ impl Story {
         let run = experiment.start(planned.name, &data, labels).await?;
         run.params(&record::params(&planned.settings, rows, held_out)).await?;
         self.tell_line(&format!("run {}: started. {}", planned.name, planned.question));
-        for progress in training.by_ref() {
+        while let Some(progress) = meter.work(|| training.next()) {
             run.metrics(&record::points(&progress), progress.step).await?;
             self.pause(REPORT_PACE).await;
         }
 
         let model = training.model();
-        let unseen =
-            model.judge(&self.flights, judged_on..=judged_on).ok_or_else(|| Fault::bug("a month without flights"))?;
+        let unseen = meter.work(|| model.judge(&self.flights, judged_on..=judged_on));
+        let unseen = unseen.ok_or_else(|| Fault::bug("a month without flights"))?;
         run.metrics(&record::unseen_points(&unseen), training.steps()).await?;
+        run.metrics(&[meter.point()], training.steps()).await?;
         run.upload("model/model.json", pretty(&model)?).await?;
         run.upload("model/README.md", record::card(&planned.settings, &model, &unseen, judged_on).into_bytes()).await?;
         run.finish().await?;
@@ -311,18 +317,20 @@ impl Story {
             .start(&format!("in-production-v{version}"), &[], BTreeMap::from([("mlflow.note.content", note)]))
             .await?;
         run.params(&[("version", version.to_string()), ("trained_by", trained.run_id.clone())]).await?;
-        let mut judged = Vec::new();
+        let (mut judged, mut meter) = (Vec::new(), Meter::default());
         for month in months {
             self.arrive(month..=month).await?;
             self.serve(month).await?;
             run.inputs(&self.inputs(month..=month, "evaluation")).await?;
-            let judge = |model: &Model| {
-                model.judge(&self.flights, month..=month).ok_or_else(|| Fault::bug("a month without flights"))
+            let mut judge = |model: &Model| {
+                let quality = meter.work(|| model.judge(&self.flights, month..=month));
+                quality.ok_or_else(|| Fault::bug("a month without flights"))
             };
             let quality = judge(&trained.model)?;
             let mut points = record::month_points(&quality);
             let before = replaced.map(|old| judge(&old.model)).transpose()?;
             points.extend(before.and_then(|q| q.auc).map(|auc| ("month/auc_of_replaced", auc)));
+            points.push(meter.point());
             run.metrics(&points, usize::from(month)).await?;
             self.tell_line(&format!("v{version} in {}", record::month_sentence(month, &quality)));
             judged.push((month, quality));

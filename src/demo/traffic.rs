@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 use super::ending::unexpected;
 use super::features::{Categorical, Numeric};
 use super::flights::Flights;
+use super::live::{LAST, MONTH};
 use super::model::labelled;
 use super::months::column_name;
 use super::story::{NAME, Story, Trained, pretty};
 use super::tracker::Experiment;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
-use crate::base::{Fault, fault::Result};
+use crate::base::money::HOUR_US;
+use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::Command;
 use crate::capability::cost;
 use crate::capability::form::Document;
@@ -59,14 +61,20 @@ impl Story {
             *program = self.workshop.program.display().to_string();
         }
         let mut placements = cost::parse_serving(&mut document)?;
-        // It costs from now on, not since the month began.
-        placements.iter_mut().for_each(|p| p.since = Some(SystemClock.now()));
+        // It costs from the hour on that the year in service begins in, not since the calendar month began: without a viewer
+        // the year is told as if it had just passed.
+        let began = SystemClock.now().minus(MONTH * u32::from(LAST));
+        let hour = Timestamp(began.0.div_euclid(HOUR_US) * HOUR_US);
+        placements.iter_mut().for_each(|p| p.since = Some(hour));
         let known = self.client.services().await?.into_iter().any(|s| s.service == service);
         if !known {
             let command = Command::Rollouts(rollout::Command::SetService { service });
             self.decide(command, "callers ask the router, and opsroom starts the servers").await?;
-            let command = Command::Cost(cost::Command::SetServing { service: NAME.to_owned(), placements });
-            self.decide(command, "so that a prediction has a price").await?;
+            for placement in placements {
+                let (service, placements) = (placement.service.clone(), vec![placement]);
+                let command = Command::Cost(cost::Command::SetServing { service, placements });
+                self.decide(command, "so that a prediction has a price").await?;
+            }
         }
         let view = self.until("the server of the first version is ready", |view| {
             view.servers.iter().any(|s| s.version == version && s.state == ServerState::Ready)

@@ -65,7 +65,13 @@ impl Placement {
     pub fn check(&self) -> Result<()> {
         let counts = [("replicas", self.replicas, REPLICAS_MAX), ("concurrency", self.concurrency, CONCURRENCY_MAX)];
         match counts.into_iter().find(|(_, n, most)| *n == 0 || n > most) {
-            Some((what, n, most)) => Err(Fault::invalid(format!("{what} is between 1 and {most}, not {n}"))),
+            Some((what, n, most)) => return Err(Fault::invalid(format!("{what} is between 1 and {most}, not {n}"))),
+            None => {}
+        }
+        let odd = [self.since, self.until].into_iter().flatten().find(|at| at.0.rem_euclid(HOUR_US) != 0);
+        match odd {
+            Some(at) => Err(Fault::invalid(format!("a service is placed on the hour, not at {at}"))
+                .why("older counters are kept by the hour")),
             None => Ok(()),
         }
     }

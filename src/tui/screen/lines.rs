@@ -137,6 +137,10 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         for c in word.chars() {
             if format::width(&row) + format::width(c.encode_utf8(&mut [0; 4])) > columns.max(2) {
                 rows.push(std::mem::take(&mut row));
+                // The space that a row was broken at is not the next one's.
+                if c == ' ' {
+                    continue;
+                }
             }
             row.push(c);
         }
@@ -167,6 +171,7 @@ mod tests {
     #[test]
     fn long_texts_wrap_at_spaces_and_within_endless_words() {
         assert_eq!(wrap("one two three", 8), ["one two ", "three"]);
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(wrap("日本語", 4), ["日本", "語"]);
         assert_eq!(wrap("", 5), [""]);

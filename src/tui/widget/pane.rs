@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Look, put, put_right};
+use crate::tui::screen::lines::wrap;
 use crate::tui::theme::Token;
 
 /// Draws a frame with a title on the left and a remark on the right, and returns the room inside.
@@ -48,11 +49,15 @@ pub fn pane(look: &Look<'_>, buf: &mut Buffer, area: Rect, focused: bool, title:
 /// Lines of prose in the middle of an empty pane: what is missing and how to get it.
 #[allow(clippy::cast_possible_truncation)] // a screen is far smaller than 65,535
 pub fn empty(look: &Look<'_>, buf: &mut Buffer, inner: Rect, lines: &[(&str, Token)]) {
+    let room = usize::from(inner.width.saturating_sub(2));
+    let wrapped =
+        |(text, token): &(&str, Token)| wrap(text, room).into_iter().map(|row| (row, *token)).collect::<Vec<_>>();
+    let lines: Vec<(String, Token)> = lines.iter().flat_map(wrapped).collect();
     let top = inner.y + inner.height.saturating_sub(lines.len() as u16) / 3;
     let widest =
         lines.iter().map(|(l, _)| crate::tui::format::width(l)).max().unwrap_or(0).min(usize::from(inner.width));
     let left = inner.x + (inner.width - widest as u16) / 2;
-    for (line, (text, token)) in (top..inner.bottom()).zip(lines) {
+    for (line, (text, token)) in (top..inner.bottom()).zip(&lines) {
         put(look, buf, left, line, inner.right() - left, text, look.style(*token));
     }
 }

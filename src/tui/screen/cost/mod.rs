@@ -1,5 +1,8 @@
 //! Cost: what services, versions and runs came to, budgets with their forecast, and what to do about it.
 
+mod below;
+mod budgets;
+mod rows;
 pub mod view;
 
 use crate::base::money::Micro;
