@@ -29,6 +29,11 @@ pub struct Price(pub i64);
 pub struct Exact(i128);
 
 impl Micro {
+    #[allow(clippy::cast_possible_truncation)] // saturates
+    pub fn of(units: f64) -> Self {
+        Self((units * 1e6).round() as i64)
+    }
+
     pub fn units(self) -> f64 {
         self.0 as f64 / 1e6
     }

@@ -94,6 +94,7 @@ pub fn set(state: &mut State, at: Option<Timestamp>) {
     state.rollouts.view = Slot::default();
     state.audit.page = Slot::default();
     state.cost.page = Slot::default();
+    state.unit_costs = screen::unit_costs::UnitCosts::default();
 }
 
 /// Esc, or a place that shows only now. Whether it was the past.

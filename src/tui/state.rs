@@ -26,6 +26,7 @@ use super::screen::registry::Registry;
 use super::screen::rollouts::Rollouts;
 use super::screen::run::RunDetail;
 use super::screen::runs::{Brief, Runs};
+use super::screen::unit_costs::UnitCosts;
 use super::screen::watch::Watch;
 use super::span::Span;
 use super::undo::{Doing, Undo};
@@ -212,6 +213,7 @@ pub struct State {
     pub restored: bool,
     pub past: super::past::Past,
     pub cost: Cost,
+    pub unit_costs: UnitCosts,
     pub readiness: Readiness,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
@@ -272,6 +274,7 @@ impl State {
             restored: false,
             past: super::past::Past::default(),
             cost: Cost::default(),
+            unit_costs: UnitCosts::default(),
             readiness: Readiness::default(),
             overlay: None,
             toast: None,

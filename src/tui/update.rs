@@ -258,6 +258,7 @@ fn lost(state: &mut State, why: &str) {
     state.incident.view.remote.stale(why);
     state.watch.stale(why);
     state.cost.stale(why);
+    state.unit_costs.stale(why);
     state.readiness.stale(why);
 }
 

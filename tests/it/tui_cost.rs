@@ -78,11 +78,18 @@ fn rows(by: By) -> Vec<Row> {
         unknown: vec!["nothing says what v3 runs on: write a [[serving]]".into()],
         ..serve("summary", 0.0, 0.0, 41_222)
     };
-    vec![
+    let mut all = vec![
         flight,
         serve("churn", 12.0, 106.0, 2_240_113),
         Row { per_prediction: None, per_1k: None, marginal_per_prediction: None, idle_per_prediction: None, ..summary },
-    ]
+    ];
+    if by == By::Version {
+        for row in &mut all {
+            row.model.clone_from(&row.service);
+            row.version = Some("42".into());
+        }
+    }
+    all
 }
 
 fn host(name: &str, gpu: f64, run: &str, stalled: Vec<Stalled>) -> HostView {
@@ -264,4 +271,20 @@ fn what_is_unknown_is_marked_and_a_run_can_be_stopped_from_the_advice() {
     let Some(envelope) = room.performed.first() else { panic!("nothing was sent\n{}", room.text()) };
     let Change::Stop { runs } = &envelope.change else { panic!("{envelope:?}") };
     assert_eq!(*runs, [RunId(1).to_string()]);
+}
+
+#[test]
+fn what_a_thousand_predictions_cost_stands_beside_what_else_is_said_of_a_version() {
+    let answer = |want: &Want| super::tui_fleet::answer(want).unwrap_or_else(|| super::tui_fixture::answer(want));
+    let mut room = Room::with((120, 40), UNICODE, answer);
+    room.keys("1");
+    room.wait(2_000_000);
+    let text = room.text();
+    let line = text.lines().find(|l| l.contains("flight-delay") && l.contains("v42")).unwrap_or_default();
+    assert!(text.contains("PER 1K") && line.contains("$0.0437"), "{text}");
+    room.keys("3");
+    room.wait(2_000_000);
+    room.keys("j l l");
+    room.wait(1_000_000);
+    assert!(room.text().contains("$0.0437 a thousand, $0.0520 a thousand correct"), "{}", room.text());
 }

@@ -156,7 +156,7 @@ fn a_gate_that_fails_keeps_the_sheet_shut_and_says_which() {
     room.look_at_sheet();
     let text = room.text();
     assert!(text.contains("✗ slice-floor") && text.contains("✓ offline-auc"), "{text}");
-    assert!(text.contains("1 of 2 gates do not pass"), "{text}");
+    assert!(text.contains("1 of 2 gates does not pass"), "{text}");
     room.keys("y");
     room.wait(ALONE_US);
     assert!(room.performed.is_empty());

@@ -167,6 +167,7 @@ fn service_rows(
     let mut tallies: BTreeMap<(String, String), Tally> = BTreeMap::new();
     for u in uses {
         let row = rows.entry(key(&u.service, &u.version)).or_default();
+        row.model.clone_from(&u.model);
         match u.role {
             ArmRole::Shadow => row.shadow_requests += u.requests,
             ArmRole::Candidate | ArmRole::Stable => {
@@ -201,6 +202,7 @@ fn service_rows(
         row.unknown = unknown;
         "serve".clone_into(&mut row.kind);
         row.service = Some(service.clone());
+        row.model.get_or_insert_with(|| service.clone());
         row.version = (by == By::Version).then(|| version.clone()).filter(|v| !v.is_empty());
         row.what = match &row.version {
             Some(version) => format!("{service} v{version}"),

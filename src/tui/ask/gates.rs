@@ -70,7 +70,8 @@ pub fn judge(state: &State, of: &Of, mut way: Way, binding: bool) -> Way {
             way.evidence = lines(decision);
             let open = decision.gates.iter().filter(|f| f.counts() != Verdict::Pass).count();
             if binding && decision.verdict != Verdict::Pass {
-                way.lacks = Some(format!("{open} of {} gates do not pass", decision.gates.len()));
+                let verb = if open == 1 { "does" } else { "do" };
+                way.lacks = Some(format!("{open} of {} gates {verb} not pass", decision.gates.len()));
             }
         }
         Remote::Failed(fault) => way.evidence = vec![(None, format!("the gates cannot be asked: {}", fault.what))],

@@ -118,6 +118,7 @@ fn impact(state: &State, model: &Model, version: &Version, to: Stage) -> Vec<Str
         lines.push(format!("v{} leaves prod and is archived{since}", now.number));
         let better = differences(&now.metrics, &version.metrics);
         lines.extend(better.into_iter().map(|metric| format!("v{} → v{}   {metric}", now.number, version.number)));
+        lines.extend(state.unit_costs.compared(&model.name, Some(now.number), version.number));
     }
     if version.stage == Stage::Prod && to != Stage::Prod {
         lines.push(format!("{} is left without a version in prod", model.name));

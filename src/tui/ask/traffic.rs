@@ -131,6 +131,7 @@ pub fn start(state: &State, service: &str) -> Result<Ask, String> {
         if s.service.guards.rollback {
             impact.push("the judge takes it back when errors or latency are worse beyond chance".to_owned());
         }
+        impact.extend(state.unit_costs.compared(&s.service.model, s.stable, version));
         let command = Rollouts::StartRollout { service: service.to_owned(), version };
         let cli = format!("rollout start {} {version}", shell_word(service));
         let way = way(format!("v{version}"), impact, (command, cli), format!("start v{version}"), false);

@@ -17,6 +17,7 @@ pub mod registry;
 pub mod rollouts;
 pub mod run;
 pub mod runs;
+pub mod unit_costs;
 pub mod watch;
 
 use super::action::Action;
@@ -92,6 +93,7 @@ pub fn loaded(
     data::loaded(state, id, reply);
     rollouts::loaded(state, id, reply);
     cost::loaded(state, id, reply);
+    unit_costs::loaded(state, id, reply);
     readiness::loaded(state, id, reply);
     audit::loaded(state, id, reply)
 }

@@ -151,7 +151,7 @@ fn cells<'a>(look: &Look<'_>, report: &CostReport, r: &Of, state: &State) -> Vec
     vec![
         Cell::id(r.what.clone()),
         Cell::muted(r.kind.clone()),
-        Cell::text(today.map_or("-".to_owned(), |t| money::shown(t, &report.currency))),
+        Cell::text(today.map_or("-".to_owned(), |t| shown(report, Micro::of(t)))),
         Cell::new(delta, aged(state, token)),
         Cell::new(total, aged(state, known)),
         Cell::text(idle),

@@ -72,6 +72,10 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
 }
 
 pub(super) fn shown(report: &CostReport, amount: Micro) -> String {
+    // What is less than a hundredth of a cent is not nothing, and its digits say nothing either.
+    if (1..100).contains(&amount.0) {
+        return format!("<{}", money::shown(0.0001, &report.currency).trim_end_matches('0'));
+    }
     money::shown(amount.units(), &report.currency)
 }
 

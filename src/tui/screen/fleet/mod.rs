@@ -212,6 +212,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 /// Asks for the overview, and for the service under the cursor in full.
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     overview(state, effects);
+    super::unit_costs::demand(state, effects);
     super::rollouts::demand_rows(state, effects);
     if state.is_moving() {
         return;

@@ -11,6 +11,7 @@ use crate::capability::registry::Stage;
 use crate::tui::format;
 use crate::tui::remote::Remote;
 use crate::tui::screen::runs::view::failed;
+use crate::tui::screen::unit_costs::UnitCosts;
 use crate::tui::screen::watch::words::{self, Freshness, freshness};
 use crate::tui::screen::watch::{curve, window};
 use crate::tui::span::Span;
@@ -161,19 +162,20 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         return teach(look, buf, inner, state);
     }
     let span = Span::parse(&format!("{}s", window(state.window))).map_or(String::new(), |s| s.to_string());
-    let cells_of_curve = if inner.width >= 100 { 15 } else { 9 };
+    let cells_of_curve = if inner.width >= 130 { 15 } else { 9 };
     let columns = [
-        Col::left("SERVICE", 12, 0).grows(8),
+        Col::left("SERVICE", 14, 0).grows(8),
         Col::left("STAGE", 7, 6),
         Col::left("VER", 5, 0).grows(2),
-        Col::left("CANARY", 7, 1).grows(4),
+        Col::left("CANARY", 7, 1).grows(2),
         Col::left("METRIC", 8, 7),
         Col::right("QUALITY", 9, 0),
         Col::left(span, cells_of_curve, 1),
-        Col::right("DRIFT", 8, 0),
+        Col::right("DRIFT", 7, 0),
         Col::right("P99 ms", 6, 2),
         Col::right("RPS", 6, 4),
         Col::right("ERR %", 5, 3),
+        Col::right("PER 1K", 8, 5),
         Col::left("LAST CHANGE", 12, 1).grows(5),
     ];
     let stale = fleet.page.remote.is_stale();
@@ -182,7 +184,7 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let first = scroll.keep("fleet", cursor, shown.len(), height);
     let seconds = fleet.page.value().map_or(1.0, |p| p.window.to.seconds_since(p.window.from)).max(1.0);
     let rows = shown.iter().enumerate().skip(first).map(|(i, row)| Row {
-        cells: cells(look, row, state.then(), seconds, stale, usize::from(cells_of_curve)),
+        cells: cells(look, row, state.then(), seconds, stale, usize::from(cells_of_curve), &state.unit_costs),
         at_cursor: i == cursor,
         marked: false,
     });
@@ -231,6 +233,7 @@ fn cells<'a>(
     seconds: f64,
     stale: bool,
     curve: usize,
+    costs: &UnitCosts,
 ) -> Vec<Cell<'a>> {
     let batch = r.batch.is_some();
     let fresh = if stale { Freshness::Stale } else { freshness(r.last, batch, now) };
@@ -264,6 +267,7 @@ fn cells<'a>(
         plain(r.p99_ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"))),
         plain(rps),
         plain(errors),
+        plain(r.version.as_deref().map_or("-".to_owned(), |v| costs.per_1k(&r.service, v))),
         Cell::muted(change),
     ]
 }

@@ -97,7 +97,8 @@ fn told(look: &Look<'_>, state: &State, report: &Report) -> Vec<Line> {
     let mut all = Vec::new();
     if let Some(c) = state.readiness.current() {
         let next = if c.next.is_empty() { "nothing is to be done" } else { c.next.as_str() };
-        all.push(line(c.name.to_string(), next, Token::Text));
+        all.push(line("evidence", format!("{}: {}", c.name, c.evidence), Token::Text));
+        all.push(line("next", next, Token::Text));
     }
     match report.next() {
         Some(next) => all.push(line("pays first", format!("{}: {}", next.name, next.next), Token::Accent)),

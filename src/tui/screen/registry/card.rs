@@ -8,6 +8,7 @@ use crate::base::Timestamp;
 use crate::tui::format;
 use crate::tui::model::{Card, Model, Version};
 use crate::tui::screen::lines::{self, Line, line};
+use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::Look;
 use crate::tui::widget::pane::{empty, pane};
@@ -15,7 +16,8 @@ use crate::tui::widget::pane::{empty, pane};
 /// Files and columns that are named one by one.
 const NAMED_MAX: usize = 40;
 
-pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, registry: &Registry, now: Timestamp) {
+pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
+    let (registry, now) = (&state.registry, state.now);
     let focused = registry.pane == CARD;
     let (Some(model), Some(v)) = (registry.current(), registry.version()) else {
         let inner = pane(look, buf, area, focused, "MODEL CARD", "");
@@ -23,7 +25,11 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, registry: &Registry, 
     };
     let title = format!("v{}  MODEL CARD", v.number);
     let inner = pane(look, buf, area, focused, &title, "↵ run · o copy uri · n edit");
-    let text = lines(look, registry, model, v, now);
+    let mut text = lines(look, registry, model, v, now);
+    // After where it stands and since when.
+    let cost = state.unit_costs.words(&model.name, v.number).map(|words| line("cost", words, Token::Text));
+    let at = text.iter().position(|l| l.label == "about").unwrap_or(text.len());
+    text.splice(at..at, cost);
     lines::draw(look, buf, inner, registry.scrolls[CARD], &text);
 }
 

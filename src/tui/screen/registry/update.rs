@@ -295,6 +295,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         effects.push(Effect::Load(registry.card.ask(&mut state.ids, now), Want::Card { model, version, digests }));
     }
     gates::demand(state, effects);
+    crate::tui::screen::unit_costs::demand(state, effects);
 }
 
 pub fn loaded(state: &mut State, id: RequestId, reply: &Result<Page, Fault>) {

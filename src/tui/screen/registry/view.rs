@@ -68,7 +68,7 @@ pub fn view(look: &Look<'_>, buf: &mut Buffer, body: Rect, state: &State, scroll
         versions(look, buf, area, state, scroll);
     }
     if let Some(area) = at[CARD] {
-        card::draw(look, buf, area, registry, state.now);
+        card::draw(look, buf, area, state);
     }
     if let Some(area) = at[GATES] {
         gates::draw(look, buf, area, registry, state.now);
