@@ -39,8 +39,9 @@ pub struct Note {
 
 /// Mark runs as killed and ask their scripts to stop.
 ///
-/// MLflow has no way to stop a script: opsroom sets the run's status to KILLED and the tag opsroom.stop_requested. A
-/// script that looks at the tag can end by itself; another goes on until it ends.
+/// A command under `opsroom run` gets SIGTERM, and W&B's client ends its script. MLflow has no way to stop one: opsroom sets
+/// the run's status to KILLED and the tag opsroom.stop_requested. A script that looks at the tag can end by itself; another goes
+/// on until it ends.
 #[derive(Debug, Args)]
 pub struct Stop {
     #[arg(required = true)]

@@ -348,3 +348,22 @@ async fn only_the_agents_own_comparison_makes_a_grade() {
     })
     .await;
 }
+
+#[test]
+fn a_command_is_told_that_its_run_is_to_stop() {
+    let agent = Agent::start();
+    let script = "trap 'echo saved; exit 0' TERM; while :; do sleep 0.1; done";
+    let mut command = agent.home().command(&["run", "--name", "looper", "--", "sh", "-c", script]);
+    command.env("OPSROOM_AGENT", format!("unix:{}", agent.socket()));
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let runs = || agent.cli(&["runs", "list", "--json"]).expect(0).json()["runs"].clone();
+    crate::support::eventually("a run", || runs().as_array().is_some_and(|all| !all.is_empty()));
+    let id = runs()[0]["id"].as_str().unwrap().to_owned();
+    agent.cli(&["runs", "stop", &id, "--reason", "it learns nothing"]).expect(0);
+    let done = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!((done.status.code(), out.trim()), (Some(0), "saved"), "{err}");
+    assert!(err.contains("this run was asked to stop: it learns nothing"), "{err}");
+    // What it ended with by itself does not hide that it was stopped.
+    assert_eq!(runs()[0]["status"], "KILLED", "{}", runs());
+}

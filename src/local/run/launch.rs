@@ -19,6 +19,7 @@ use super::sample::Sampler;
 use crate::base::clock::{Stopwatch, SystemClock};
 use crate::base::id::RunId;
 use crate::base::{Clock, Fault, fault::Result};
+use crate::capability::tracking::rules::{REASON_TAG, STOP_TAG};
 use crate::capability::training::capture::Ended;
 use crate::capability::training::{STDERR, STDOUT};
 use crate::client::Client;
@@ -65,11 +66,18 @@ pub fn in_session(command: &[OsString]) -> Fault {
     Fault::invalid(format!("cannot run {}", program.display())).why(e.to_string())
 }
 
+/// How a command came to its end.
+pub struct End {
+    pub ended: Ended,
+    /// Somebody asked the run to stop, and the command was told.
+    pub asked_to_stop: bool,
+}
+
 /// Runs it to its end.
 ///
 /// # Errors
 /// `Invalid` when it cannot be started.
-pub async fn launch(what: &Launch<'_>) -> Result<Ended> {
+pub async fn launch(what: &Launch<'_>) -> Result<End> {
     let watch = Stopwatch::start();
     let problem =
         |e: std::io::Error| Fault::invalid(format!("cannot run {}", what.program.display())).why(e.to_string());
@@ -85,7 +93,7 @@ pub async fn launch(what: &Launch<'_>) -> Result<Ended> {
     let logs = [Log::new(&scratch, "stdout", STDOUT), Log::new(&scratch, "stderr", STDERR)];
     let out = child.stdout.take().map(|pipe| tokio::spawn(tee(pipe, logs[0].file.clone(), what.echo == Echo::Stderr)));
     let err = child.stderr.take().map(|pipe| tokio::spawn(tee(pipe, logs[1].file.clone(), true)));
-    let status = watch_over(what, &mut child, pid, &logs).await;
+    let end = watch_over(what, &mut child, pid, &logs).await;
     let rest = async {
         for task in [out, err].into_iter().flatten() {
             let _ = task.await;
@@ -96,17 +104,19 @@ pub async fn launch(what: &Launch<'_>) -> Result<Ended> {
         log.send(what).await;
     }
     let _ = std::fs::remove_dir_all(&scratch);
-    Ok(Ended { status: status.map_err(problem)?, seconds: watch.elapsed().as_secs() })
+    let (status, asked_to_stop) = end.map_err(problem)?;
+    Ok(End { ended: Ended { status, seconds: watch.elapsed().as_secs() }, asked_to_stop })
 }
 
-/// Waits for the end; measures, sends output, and passes signals on meanwhile.
-async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log; 2]) -> std::io::Result<u8> {
+/// Waits for the end; measures, sends output, and passes signals on meanwhile, also the wish of somebody that the run stops.
+/// Answers the status, and whether somebody wished so.
+async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log; 2]) -> std::io::Result<(u8, bool)> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // The terminal went away: nothing to do, and nothing to end for.
     let mut hangup = signal(SignalKind::hangup())?;
     let mut sampler = Sampler::new(pid);
-    let mut step = 0;
+    let (mut step, mut told) = (0, false);
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut since, mut logs) = (Stopwatch::start(), logs.clone());
@@ -115,7 +125,7 @@ async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log;
             status = child.wait() => {
                 let status = status?;
                 let code = status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(1);
-                return Ok(u8::try_from(code).unwrap_or(1));
+                return Ok((u8::try_from(code).unwrap_or(1), told));
             }
             _ = interrupt.recv() => pass_on(pid, rustix::process::Signal::INT),
             _ = terminate.recv() => pass_on(pid, rustix::process::Signal::TERM),
@@ -125,12 +135,24 @@ async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log;
                 since = Stopwatch::start();
                 log_use(what, &metrics, step).await;
                 step += 1;
+                if !told && let Some(why) = asked_to_stop(what).await {
+                    told = true;
+                    let _ = writeln!(std::io::stderr(), "opsroom: this run was asked to stop{why}; SIGTERM was sent");
+                    pass_on(pid, rustix::process::Signal::TERM);
+                }
                 for log in &mut logs {
                     log.send_if_due(what).await;
                 }
             }
         }
     }
+}
+
+/// Whether somebody wants the run to stop, and why as far as they said.
+async fn asked_to_stop(what: &Launch<'_>) -> Option<String> {
+    let run = what.client.run(what.run).await.ok()?;
+    run.tags.get(STOP_TAG)?;
+    Some(run.tags.get(REASON_TAG).map_or_else(String::new, |why| format!(": {why}")))
 }
 
 fn pass_on(pid: u32, signal: rustix::process::Signal) {

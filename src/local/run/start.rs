@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::launch::{Echo, Launch, launch};
+use super::launch::{Echo, End, Launch, launch};
 use super::{find_program, gather, git};
 use crate::base::clock::SystemClock;
 use crate::base::id::RunId;
@@ -81,16 +81,17 @@ pub async fn start(client: &Client, what: Start) -> Result<Finished> {
         environment: &environment,
         echo: what.echo,
     };
-    let ended = launch(&launched).await;
-    let status = match &ended {
-        Ok(Ended { status: 0, .. }) => "FINISHED",
-        Ok(Ended { status: 130 | 137 | 143, .. }) => "KILLED",
+    let end = launch(&launched).await;
+    let status = match &end {
+        Ok(End { asked_to_stop: true, .. }) => "KILLED",
+        Ok(End { ended: Ended { status: 0, .. }, .. }) => "FINISHED",
+        Ok(End { ended: Ended { status: 130 | 137 | 143, .. }, .. }) => "KILLED",
         _ => "FAILED",
     };
     let body = json!({"run_id": run.to_string(), "status": status, "end_time": SystemClock.now().millis()});
     // Hours of training must not be lost to an agent that is just being restarted.
     patiently(async || client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await).await?;
-    let ended = ended?;
+    let ended = end?.ended;
     capture.ended = Some(ended);
     let told = document(&capture)?;
     patiently(async || put(CAPTURE, told.clone()).await).await?;
