@@ -20,6 +20,7 @@ pub struct Cost {
     asked: Of,
 }
 
+#[allow(clippy::struct_field_names)] // the name of the option
 #[derive(Debug, Args)]
 struct Of {
     /// What each row is of

@@ -173,6 +173,39 @@ def test_a_random_sweep_is_stopped_from_the_command_line(tmp_path, client):
     assert len(all_runs(client, project)) == 3, said
 
 
+EARLY = """
+import time, wandb
+config = {config!r}
+def train():
+    with wandb.init() as run:
+        # The bad ones would go on for a minute.
+        for i in range({{0.1: 4, 0.2: 3}}.get(run.config["lr"], 600)):
+            run.log({{"loss": run.config["lr"] / (i + 1)}})
+            time.sleep(0.1)
+sweep = wandb.sweep(config, project={project!r})
+wandb.agent(sweep, function=train, project={project!r})
+"""
+
+
+def test_hyperband_ends_what_is_not_among_the_best(tmp_path, client):
+    project = unique("hyperband")
+    config = {
+        "method": "grid",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "early_terminate": {"type": "hyperband", "min_iter": 4, "eta": 4},
+        "parameters": {"lr": {"values": [0.1, 0.2, 50.0]}},
+    }
+    run_script(tmp_path, EARLY.format(config=config, project=project))
+    runs = {r.data.params["lr"]: r for r in all_runs(client, project)}
+    assert set(runs) == {"0.1", "0.2", "50"}
+    assert {runs[lr].info.status for lr in ("0.1", "0.2")} == {"FINISHED"}
+    ended = runs["50"]
+    points = len(client.get_metric_history(ended.info.run_id, "loss"))
+    assert 4 <= points < 600, points
+    assert "is not among the best 1 of 2 runs" in ended.data.tags["opsroom.ended_early"], ended.data.tags
+    assert ended.info.status == "FAILED"
+
+
 def test_what_cannot_be_swept_is_said(tmp_path):
     config = {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"lr": {"min": 0.1, "max": 1.0}}}
     said = run_script(tmp_path, SWEEP.format(config=config, project=unique("bayes"), count=1), code=1)

@@ -10,10 +10,14 @@ use super::reads;
 use super::run::asked_to_stop;
 use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::tracking::experiments::NewExperiment;
+use crate::capability::tracking::runs::Batch;
 use crate::capability::tracking::sweeps::{self, Change, Next, State, Sweep};
 use crate::capability::tracking::wandb::{SWEEP_TAG, run_id};
 use crate::capability::tracking::{Run, Tracking};
 use crate::db::Source;
+
+/// Why a sweep ended a run early.
+const ENDED_TAG: &str = "opsroom.ended_early";
 
 /// Makes a sweep, or changes the one whose id is given.
 pub(super) async fn upsert(call: &Call<'_>) -> Result<Value> {
@@ -58,13 +62,14 @@ pub(super) async fn heartbeat(call: &Call<'_>) -> Result<Value> {
     let under_way: BTreeSet<String> =
         states.into_iter().filter(|(_, going)| going.as_bool() == Some(true)).map(|(run, _)| run).collect();
     let tracking = &call.app.ctx().tracking;
+    let beaten = beaten(call, &agent, &under_way).await?;
     let run = |sweep: &Sweep, name: &str| run_named(tracking, sweep, name);
     let next = sweeps::next(
         &call.app.ctx().db,
         &agent,
         &under_way,
         |sweep, name| run(sweep, name).is_some(),
-        |sweep, name| run(sweep, name).is_some_and(|r| asked_to_stop(&r)),
+        |sweep, name| beaten.contains(name) || run(sweep, name).is_some_and(|r| asked_to_stop(&r)),
         call.app.now(),
     );
     let commands = match next.await? {
@@ -78,6 +83,39 @@ pub(super) async fn heartbeat(call: &Call<'_>) -> Result<Value> {
         Next::Wait => json!([]),
     };
     Ok(json!({ "agentHeartbeat": { "agent": { "id": agent }, "commands": commands.to_string() } }))
+}
+
+/// Runs under way that the sweep's rule ends early, each tagged with why. The client's agent ends them: what a person
+/// asked for would end the script that the agent lives in.
+async fn beaten(call: &Call<'_>, agent: &str, under_way: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let mut beaten = BTreeSet::new();
+    let id = agent.split_once('-').map_or(agent, |(sweep, _)| sweep);
+    let found =
+        if under_way.is_empty() { None } else { sweeps::find(Source::Pool(call.app.ctx().db.read()), id).await? };
+    let Some((sweep, stopping)) = found.and_then(|s| s.space().ok()?.stopping.map(|stopping| (s, stopping))) else {
+        return Ok(beaten);
+    };
+    let tracking = &call.app.ctx().tracking;
+    let judged = |run: &Run| stopping.judges(run.metrics.get(&stopping.metric).map_or(0, |m| m.count.into()));
+    let mine: Vec<_> = under_way.iter().filter_map(|name| Some((name, run_named(tracking, &sweep, name)?))).collect();
+    if !mine.iter().any(|(_, run)| judged(run)) {
+        return Ok(beaten);
+    }
+    let mut all = Vec::new();
+    for run in runs_of(tracking, &sweep).into_iter().filter(|run| judged(run)) {
+        let values = tracking.history(run.id, &stopping.metric).await?.into_iter().map(|p| p.value).collect::<Vec<_>>();
+        all.push((run.id, values));
+    }
+    let values: Vec<Vec<f64>> = all.iter().map(|(_, values)| values.clone()).collect();
+    for (name, run) in mine {
+        let own = all.iter().find(|(id, _)| *id == run.id);
+        if let Some(why) = own.and_then(|(_, own)| stopping.verdict(own, &values)) {
+            let tags = vec![(ENDED_TAG.to_owned(), why)];
+            tracking.log(run.id, Batch { tags, ..Batch::default() }).await?;
+            beaten.insert(name.clone());
+        }
+    }
+    Ok(beaten)
 }
 
 fn run_named(tracking: &Tracking, sweep: &Sweep, name: &str) -> Option<std::sync::Arc<Run>> {

@@ -64,9 +64,8 @@ impl Placement {
     /// `Invalid` for what cannot serve.
     pub fn check(&self) -> Result<()> {
         let counts = [("replicas", self.replicas, REPLICAS_MAX), ("concurrency", self.concurrency, CONCURRENCY_MAX)];
-        match counts.into_iter().find(|(_, n, most)| *n == 0 || n > most) {
-            Some((what, n, most)) => return Err(Fault::invalid(format!("{what} is between 1 and {most}, not {n}"))),
-            None => {}
+        if let Some((what, n, most)) = counts.into_iter().find(|(_, n, most)| *n == 0 || n > most) {
+            return Err(Fault::invalid(format!("{what} is between 1 and {most}, not {n}")));
         }
         let odd = [self.since, self.until].into_iter().flatten().find(|at| at.0.rem_euclid(HOUR_US) != 0);
         match odd {

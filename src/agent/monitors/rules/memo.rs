@@ -70,9 +70,9 @@ impl Memo {
         seen
     }
 
-    /// `None`: it is not known.
-    pub fn routed(&self, service: &str) -> Option<Option<Timestamp>> {
-        self.routed.get(service).copied()
+    /// `None`: it is not known. Within: `None` where nothing was counted.
+    pub fn routed(&self, service: &str) -> Option<&Option<Timestamp>> {
+        self.routed.get(service)
     }
 
     pub fn put_routed(&mut self, service: &str, last: Option<Timestamp>) -> Option<Timestamp> {

@@ -112,12 +112,11 @@ async fn seen(app: &App, memo: &mut Memo, service: &str, versions: &[VersionStan
     let of = |v: &VersionStanding| v.batch.as_ref().map_or(v.last, |(_, came)| *came);
     let told = versions.iter().filter(|v| v.service == service).map(of).max();
     let since = app.now().minus(LOOKS_BACK);
-    let routed = match memo.routed(service) {
-        Some(known) => known,
-        None => {
-            let last = observe::traffic(app, service, since, app.now()).await?.iter().map(|w| w.last).max();
-            memo.put_routed(service, last)
-        }
+    let routed = if let Some(known) = memo.routed(service) {
+        *known
+    } else {
+        let last = observe::traffic(app, service, since, app.now()).await?.iter().map(|w| w.last).max();
+        memo.put_routed(service, last)
     };
     Ok(told.into_iter().chain(routed.filter(|last| *last >= since)).max())
 }

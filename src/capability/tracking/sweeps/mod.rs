@@ -2,6 +2,7 @@
 //! it; where the sweep stands is kept here, so agents may come, go and ask again.
 
 mod space;
+mod stopping;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use space::{Method, Space};
+pub use stopping::Stopping;
 pub use store::STATEMENTS;
 
 use crate::base::id::{ExperimentId, random_u128};

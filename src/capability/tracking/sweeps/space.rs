@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::stopping::Stopping;
 use crate::base::stats::special::normal_ppf;
 use crate::base::{Fault, fault::Result};
 
@@ -65,6 +66,8 @@ pub struct Space {
     pub runs_max: Option<u64>,
     /// What the configuration asks for and is not done here.
     pub warnings: Vec<String>,
+    /// Which runs end early.
+    pub stopping: Option<Stopping>,
     axes: Vec<Axis>,
 }
 
@@ -94,15 +97,17 @@ impl Space {
             axes.iter_mut().try_for_each(listed)?;
         }
         let text = |name: &str| whole.get(name).and_then(Value::as_str).map(str::to_owned);
-        let early = whole.get("early_terminate").is_some_and(|v| !v.is_null());
-        let warnings =
-            early.then(|| "early_terminate is not carried out by this server: every run goes to its end".into());
+        let (stopping, warnings) = match Stopping::parse(&whole) {
+            Ok(stopping) => (stopping, Vec::new()),
+            Err(why) => (None, vec![format!("early_terminate is not carried out, every run goes to its end: {why}")]),
+        };
         Ok(Self {
             method,
             name: text("name"),
             description: text("description"),
             runs_max: whole.get("run_cap").and_then(Value::as_u64),
-            warnings: warnings.into_iter().collect(),
+            warnings,
+            stopping,
             axes,
         })
     }
