@@ -4,11 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::access::Role;
-use super::audit::{self, Detail, Via, Who};
+use super::admission::{authorise, refuse_nul, settle_reason};
+use super::audit::{self, Via, Who};
 use super::envelope::{Actor, Envelope, Outcome};
 use super::event::Hint;
 use super::judged::{house, judged_for, refuse_import_past_gates};
 use super::monitoring::incident;
+use super::recorded::{entry, record_refusal, replay, target_of};
 use super::registry::Stage;
 use super::tracking::Staged;
 use super::{Ctx, access, cost, datasets, evals, gates, keeping, registry, rollout, tracking, training};
@@ -134,7 +136,7 @@ async fn perform_to_the_end(ctx: &Ctx, actor: &Actor, envelope: Envelope) -> Res
         Err(refusal) => {
             // What the store could not do now was not decided; everything else is a refusal that leaves its record.
             if !envelope.dry_run && !matches!(refusal.fault.kind, Kind::Unavailable | Kind::Bug) {
-                record_refusal(ctx, actor, &envelope, &refusal).await?;
+                record_refusal(ctx, actor, &envelope, (&refusal.fault, refusal.decision.as_deref())).await?;
             }
             Err(refusal.fault)
         }
@@ -425,125 +427,6 @@ async fn graded(
     let from = before.map_or("none", |g| g.name()).to_owned();
     let outcome = Outcome { from, to: grade.name().to_owned(), ..Outcome::default() };
     Ok(Done { outcome, staged: Some(staged), models, ..Done::default() })
-}
-
-fn authorise(actor: &Actor, command: &Command) -> Result<()> {
-    let needed = command.role();
-    if actor.role >= needed {
-        return Ok(());
-    }
-    Err(Fault::denied(format!("{} may not {}", actor.who.name, command.name()))
-        .why(format!("it needs role {}, yours is {}", needed.name(), actor.role.name()))
-        .next("come with another token, or by the agent's own socket"))
-}
-
-/// PostgreSQL keeps no NUL in a text, so neither engine gets one.
-fn refuse_nul(envelope: &Envelope) -> Result<()> {
-    fn holds_nul(value: &serde_json::Value) -> bool {
-        match value {
-            serde_json::Value::String(text) => text.contains('\0'),
-            serde_json::Value::Array(items) => items.iter().any(holds_nul),
-            serde_json::Value::Object(fields) => fields.iter().any(|(k, v)| k.contains('\0') || holds_nul(v)),
-            _ => false,
-        }
-    }
-    if holds_nul(&json(envelope)) {
-        return Err(Fault::invalid("a text of the command holds a NUL character").next("send it without"));
-    }
-    Ok(())
-}
-
-/// The reason as it will be recorded. What touches production needs one from whoever can give it.
-async fn settle_reason(ctx: &Ctx, actor: &Actor, envelope: &Envelope) -> Result<String> {
-    const TAG: &str = "opsroom.reason";
-    let given = envelope.reason.trim();
-    if !given.is_empty() {
-        return Ok(given.to_owned());
-    }
-    let Command::Registry(command) = &envelope.command else { return Ok(String::new()) };
-    let Ok(now) = registry::model(Source::Pool(ctx.db.read()), command.model(), None).await else {
-        return Ok(String::new());
-    };
-    let tagged = command.version().and_then(|v| now.version(v)).and_then(|v| v.doc.tags.get(TAG));
-    if let Some(tagged) = tagged.filter(|t| !t.trim().is_empty()) {
-        return Ok(tagged.clone());
-    }
-    let stage_change = matches!(command, registry::Command::SetStage { .. });
-    let production = registry::touches_production(command, &now);
-    let required = (production && actor.can_give_reason) || (stage_change && ctx.settings.registry.reason_required);
-    if required {
-        return Err(Fault::refused(format!("{} of {} needs a reason", command.name(), command.target()))
-            .why("whoever looks at the audit trail later wants to know why")
-            .next(format!("give one with --reason, or as the version's tag {TAG}")));
-    }
-    Ok(if stage_change { "not given".to_owned() } else { String::new() })
-}
-
-fn target_of(command: &Command, version: Option<u32>) -> String {
-    match version {
-        Some(v) => format!("{} v{v}", command.target()),
-        None => command.target(),
-    }
-}
-
-fn entry(
-    ctx: &Ctx,
-    actor: &Actor,
-    envelope: &Envelope,
-    reason: &str,
-    outcome: &Outcome,
-    fault: Option<&Fault>,
-) -> audit::Entry {
-    audit::Entry {
-        at: ctx.clock.now(),
-        who: actor.who.clone(),
-        command: envelope.command.name().to_owned(),
-        target: if outcome.target.is_empty() { envelope.command.target() } else { outcome.target.clone() },
-        refused: fault.map(|f| json(&f.kind).as_str().unwrap_or("refused").to_owned()),
-        // A refusal must not use the key up: the caller mends what was wrong and sends it again.
-        idempotency_key: envelope.idempotency_key.clone().filter(|_| fault.is_none()),
-        detail: Detail {
-            reason: reason.to_owned(),
-            from: outcome.from.clone(),
-            to: outcome.to.clone(),
-            command: json(&envelope.command),
-            answer: fault.map_or_else(|| json(outcome), json),
-        },
-    }
-}
-
-fn json(value: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(value).unwrap_or_default()
-}
-
-async fn record_refusal(ctx: &Ctx, actor: &Actor, envelope: &Envelope, refusal: &Refusal) -> Result<()> {
-    let mut tx = ctx.db.begin().await?;
-    let mut entry = entry(ctx, actor, envelope, &envelope.reason, &Outcome::default(), Some(&refusal.fault));
-    if let Some(decision) = &refusal.decision {
-        let id = gates::keep(&mut tx, decision, &actor.who.name).await?;
-        if let Some(answer) = entry.detail.answer.as_object_mut() {
-            answer.insert("decision".to_owned(), id.into());
-            answer.insert("decision_digest".to_owned(), decision.digest.clone().into());
-        }
-    }
-    audit::append(&mut tx, entry).await?;
-    tx.commit().await?;
-    ctx.hints.give(Hint::Audit);
-    Ok(())
-}
-
-/// The first answer again, if the key came with the same command.
-fn replay(record: audit::Record, command: &Command) -> Result<Outcome> {
-    let detail = record.detail.unwrap_or_default();
-    let same = serde_json::to_value(command).is_ok_and(|c| c == detail.command);
-    if !same {
-        return Err(Fault::conflict("this idempotency key has acted before, for another command")
-            .why(format!("audit record #{} holds it", record.seq))
-            .next("use a new key for a new command"));
-    }
-    let outcome: Outcome =
-        serde_json::from_value(detail.answer).map_err(|e| Fault::bug("audit answer").why(e.to_string()))?;
-    Ok(Outcome { audit: record.seq, replayed: true, ..outcome })
 }
 
 /// How an actor came is for the door to say; monitors say it themselves.

@@ -2,6 +2,7 @@
 //! to change anything that is decided; streams (what scripts log) go through [`tracking::Tracking`].
 
 pub mod access;
+mod admission;
 pub mod audit;
 pub mod command;
 pub mod cost;
@@ -18,6 +19,7 @@ pub mod inverse;
 mod judged;
 pub mod keeping;
 pub mod monitoring;
+mod recorded;
 pub mod registry;
 pub mod rollout;
 pub mod tracking;
