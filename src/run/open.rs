@@ -93,13 +93,13 @@ async fn only_run(client: &Client) -> Option<View> {
 /// What is looked at.
 enum Source {
     Mlflow(Store),
-    Wandb(wandb::Folder),
+    Wandb(wandb::Begun),
 }
 
 impl Source {
     async fn open(path: &Path) -> Result<Self> {
         match wandb::Folder::find(path) {
-            Some(folder) => Ok(Self::Wandb(folder)),
+            Some(folder) => Ok(Self::Wandb(folder.begin())),
             None => Store::open(path).await.map(Self::Mlflow),
         }
     }
@@ -107,7 +107,7 @@ impl Source {
     fn path(&self) -> &Path {
         match self {
             Self::Mlflow(store) => store.path(),
-            Self::Wandb(folder) => folder.path(),
+            Self::Wandb(begun) => begun.path(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Level {
     fn new(client: Client, source: Source, files: Files) -> Self {
         match source {
             Source::Mlflow(store) => Self::Mlflow(Box::new(Follow::new(client, store, files))),
-            Source::Wandb(folder) => Self::Wandb(Box::new(wandb::Taking::new(client, folder, files))),
+            Source::Wandb(begun) => Self::Wandb(Box::new(wandb::Taking::go_on(client, begun, files))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Folders that W&B's clients write, read without W&B and without a network: the log of each run, and its files.
 
+mod ahead;
 mod artifact;
 mod columns;
 mod console;
@@ -20,6 +21,7 @@ use super::found::Damage;
 use super::import::Files;
 use crate::base::{Fault, Kind, fault::Result};
 use crate::client::Client;
+use ahead::Ahead;
 use run::Following;
 
 /// A `wandb` folder, a run's folder in one, or a single log.
@@ -103,6 +105,12 @@ impl Folder {
         &self.path
     }
 
+    /// Begins to read for an agent that knows none of it.
+    pub fn begin(self) -> Begun {
+        let ahead = self.logs().into_iter().next().map(|log| (log.clone(), Ahead::begin(log)));
+        Begun { folder: self, ahead }
+    }
+
     /// The logs, oldest first.
     pub fn logs(&self) -> Vec<PathBuf> {
         if self.path.is_file() { vec![self.path.clone()] } else { logs_in(&self.path) }
@@ -117,11 +125,29 @@ pub struct Taking {
     logs: BTreeMap<PathBuf, Following>,
     /// Logs that cannot be read at all, which were told of.
     refused: BTreeSet<PathBuf>,
+    ahead: Option<(PathBuf, Ahead)>,
+}
+
+/// A folder whose first log is being read, while what it is taken into is on its way.
+pub struct Begun {
+    folder: Folder,
+    ahead: Option<(PathBuf, Ahead)>,
+}
+
+impl Begun {
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 impl Taking {
     pub fn new(client: Client, folder: Folder, files: Files) -> Self {
-        Self { client, folder, files, logs: BTreeMap::new(), refused: BTreeSet::new() }
+        Self { client, folder, files, logs: BTreeMap::new(), refused: BTreeSet::new(), ahead: None }
+    }
+
+    /// Goes on with what has begun.
+    pub fn go_on(client: Client, begun: Begun, files: Files) -> Self {
+        Self { ahead: begun.ahead, ..Self::new(client, begun.folder, files) }
     }
 
     /// One look: what is new since the last one. `told` hears how many logs are done of how many.
@@ -151,7 +177,11 @@ impl Taking {
             if self.refused.contains(&path) {
                 continue;
             }
-            let log = self.logs.entry(path.clone()).or_insert_with(|| Following::new(path.clone()));
+            let ahead = self.ahead.take_if(|(log, _)| *log == path);
+            let log = self.logs.entry(path.clone()).or_insert_with(|| match ahead {
+                Some((log, ahead)) => Following::ahead(log, ahead),
+                None => Following::new(path.clone()),
+            });
             match log.look(&self.client, &self.files, &mut lines, taken).await {
                 Ok(()) => {}
                 Err(fault) if matches!(fault.kind, Kind::Unavailable | Kind::Unauthenticated | Kind::Denied) => {

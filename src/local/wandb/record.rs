@@ -11,7 +11,7 @@ use super::names::{Names, of};
 use super::proto::{Field, fields, last};
 use crate::capability::tracking::points::Point;
 use crate::capability::tracking::wandb::line::{self, machine_key, metric_key, millis};
-use crate::capability::tracking::wandb::{Upsert, json as lenient};
+use crate::capability::tracking::wandb::{NO_PROJECT, Upsert, json as lenient};
 
 /// Numbers of the fields of a record.
 mod kind {
@@ -35,7 +35,7 @@ pub struct Story {
     /// The run has been named.
     pub named: bool,
     /// What stands in `upsert` has changed since it was told.
-    pub news: bool,
+    news: bool,
     pub columns: Columns,
     /// Lines of history and of the machine's figures, as a live client would have numbered them.
     pub history: u64,
@@ -317,6 +317,18 @@ impl Story {
         whole.insert("_wandb".to_owned(), client);
         self.upsert.config = Some(whole);
         self.news = true;
+    }
+
+    /// The run as the agent is to know it, where something about it is new.
+    pub fn news(&mut self) -> Option<Upsert> {
+        if !self.named || !std::mem::take(&mut self.news) {
+            return None;
+        }
+        if self.upsert.project.is_empty() {
+            NO_PROJECT.clone_into(&mut self.upsert.project);
+        }
+        self.upsert.from_file = true;
+        Some(self.upsert.clone())
     }
 
     /// Values that only the summary has, and its texts.

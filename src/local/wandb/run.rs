@@ -5,21 +5,20 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::Taken;
+use super::ahead::{Ahead, POINTS_AT_ONCE, Stretch};
 use super::artifact::Home;
 use super::log::Log;
 use super::record::Story;
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::tracking::RunStatus;
 use crate::capability::tracking::artifacts::path_of_uri;
-use crate::capability::tracking::wandb::{Batch, NO_PROJECT, Value};
+use crate::capability::tracking::wandb::{Batch, Upsert, Value};
 use crate::capability::wire::WandbRun;
 use crate::client::{Client, pieces};
 use crate::local::found::Damage;
 use crate::local::import::{Files, link};
 use crate::local::mlruns::files_beneath;
 
-/// Points that are sent at once: this bounds the memory that reading takes.
-const POINTS_AT_ONCE: usize = 65_536;
 /// A log without an end that nobody has written to for so long belongs to a script that died.
 const DEAD_AFTER: Duration = Duration::from_mins(5);
 /// A script that was interrupted from its keyboard ends with this.
@@ -43,6 +42,8 @@ pub struct Following {
     ended: bool,
     /// Lines on their way while the next ones are read.
     on_the_way: Option<Sending>,
+    /// Its reading, where that began before there was an agent.
+    ahead: Option<Ahead>,
 }
 
 /// Lines on their way to the agent.
@@ -74,7 +75,13 @@ impl Following {
             told_damage: 0,
             ended: false,
             on_the_way: None,
+            ahead: None,
         }
+    }
+
+    /// One whose reading has begun.
+    pub fn ahead(path: PathBuf, ahead: Ahead) -> Self {
+        Self { ahead: Some(ahead), ..Self::new(path) }
     }
 
     /// Takes in what has come since the last look. `lines` counts the lines of each run over its logs. After a failure the
@@ -111,18 +118,24 @@ impl Following {
             self.count(lines);
             return Ok(());
         }
+        if let Some(ahead) = self.ahead.take() {
+            self.read_ahead(ahead, client, lines, taken).await?;
+        }
         loop {
-            let path = self.path.clone();
             let story = &mut self.story;
             let naming = !story.named;
-            let end = self.log.read(&path, |record| {
+            let end = self.log.read(&self.path, |record| {
                 story.take(record);
                 !(naming && story.named) && story.columns.waiting < POINTS_AT_ONCE
             })?;
-            self.announce(client, lines, taken).await?;
+            if let Some(upsert) = self.story.news() {
+                self.announce(client, upsert, lines, taken).await?;
+            }
             let last = end && self.story.named;
             if self.run.is_some() && (self.story.columns.waiting > 0 || last) {
-                self.send(client, last, dead, taken).await?;
+                let ended = if last { end_of(&self.story, dead) } else { None };
+                let stretch = Stretch::cut(&mut self.story);
+                self.send(client, stretch, ended, taken).await?;
             }
             if end {
                 break;
@@ -150,26 +163,44 @@ impl Following {
         (self.story.upsert.project.clone(), self.story.upsert.id.clone())
     }
 
-    /// Tells the agent about the run when something about it is new, and hears how far it is.
-    async fn announce(
+    /// Takes in what was read before there was an agent, and while it goes on.
+    async fn read_ahead(
         &mut self,
+        mut ahead: Ahead,
         client: &Client,
         lines: &BTreeMap<(String, String), (u64, u64)>,
         taken: &mut Taken,
     ) -> Result<()> {
-        if !self.story.named || !self.story.news {
-            return Ok(());
+        while let Some((news, stretch)) = ahead.next().await {
+            if let Some(upsert) = news {
+                self.announce(client, upsert, lines, taken).await?;
+            }
+            if self.story.known != (0, 0) {
+                // Lines that the agent has already were read as new ones: once more, from the start.
+                let known = self.story.known;
+                self.story = Story::default();
+                self.story.known = known;
+                return Ok(());
+            }
+            self.send(client, stretch, None, taken).await?;
         }
-        if self.story.upsert.project.is_empty() {
-            NO_PROJECT.clone_into(&mut self.story.upsert.project);
-        }
-        self.story.upsert.from_file = true;
-        let run = client.import_wandb_run(&self.story.upsert).await?;
-        self.story.news = false;
+        (self.log, self.story) = ahead.end().await?;
+        Ok(())
+    }
+
+    /// Tells the agent about the run, and hears how far it is.
+    async fn announce(
+        &mut self,
+        client: &Client,
+        upsert: Upsert,
+        lines: &BTreeMap<(String, String), (u64, u64)>,
+        taken: &mut Taken,
+    ) -> Result<()> {
+        let run = client.import_wandb_run(&upsert).await?;
         if self.run.is_none() {
             taken.runs_new += u64::from(run.inserted);
             taken.runs_known += u64::from(!run.inserted);
-            self.before = lines.get(&self.name()).copied().unwrap_or_default();
+            self.before = lines.get(&(upsert.project, upsert.id)).copied().unwrap_or_default();
             let known = |there: u64, before: u64| there.saturating_sub(before);
             self.story.known = (known(run.progress.history, self.before.0), known(run.progress.events, self.before.1));
             self.sent = (run.progress.history, run.progress.events);
@@ -178,29 +209,28 @@ impl Following {
         Ok(())
     }
 
-    async fn send(&mut self, client: &Client, last: bool, dead: bool, taken: &mut Taken) -> Result<()> {
+    async fn send(&mut self, client: &Client, stretch: Stretch, ended: Option<Ended>, taken: &mut Taken) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
-        let story = &mut self.story;
-        let to = ((self.before.0 + story.history).max(self.sent.0), (self.before.1 + story.events).max(self.sent.1));
+        let to = (self.before.0 + stretch.history, self.before.1 + stretch.events);
+        let to = (to.0.max(self.sent.0), to.1.max(self.sent.1));
         let mut batch = Batch {
             history: (self.sent.0, to.0),
             events: (self.sent.1, to.1),
-            step: story.step,
-            runtime: story.runtime,
-            at_ms: story.at_ms,
+            step: stretch.step,
+            runtime: stretch.runtime,
+            at_ms: stretch.at_ms,
             ..Batch::default()
         };
-        if last && let Some(ended) = end(story, dead) {
-            let (values, texts) = story.conclusion();
-            batch.summary = values.into_iter().map(|(key, value)| Value { key, value }).collect();
-            batch.texts = texts;
-            batch.ended = Some(ended);
+        if let Some(ended) = ended {
+            batch.summary = ended.values.into_iter().map(|(key, value)| Value { key, value }).collect();
+            batch.texts = ended.texts;
+            batch.ended = Some(ended.how);
             self.ended = true;
         }
-        let series = story.columns.take();
         if to == self.sent && batch.ended.is_none() {
             return Ok(());
         }
+        let series = stretch.series;
         let points = series.iter().map(|(_, p)| p.len() as u64).sum::<u64>();
         let (id, client) = (run.id, client.clone());
         // In order: lines must go on where the run's lines are.
@@ -307,8 +337,15 @@ impl Following {
     }
 }
 
-/// How a run ended, by its log.
-fn end(story: &Story, dead: bool) -> Option<(RunStatus, i64)> {
+/// How a run ended, and what it came to.
+struct Ended {
+    how: (RunStatus, i64),
+    values: Vec<(String, f64)>,
+    texts: BTreeMap<String, String>,
+}
+
+/// The end of a run by its log; none while it goes on.
+fn end_of(story: &Story, dead: bool) -> Option<Ended> {
     let status = match story.exit {
         Some(0) => RunStatus::Finished,
         Some(INTERRUPTED) => RunStatus::Killed,
@@ -316,5 +353,6 @@ fn end(story: &Story, dead: bool) -> Option<(RunStatus, i64)> {
         None if dead => RunStatus::Failed,
         None => return None,
     };
-    Some((status, story.at_ms.max(story.upsert.started_ms.unwrap_or(0))))
+    let (values, texts) = story.conclusion();
+    Some(Ended { how: (status, story.at_ms.max(story.upsert.started_ms.unwrap_or(0))), values, texts })
 }

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::ahead::Ahead;
 use super::log::testing::written;
 use super::proto::testing::{with, with_number};
 use super::record::Story;
+use crate::capability::tracking::points::Point;
 
 fn item(path: &[&str], value: &str) -> Vec<u8> {
     let named = match path {
@@ -135,6 +137,46 @@ fn lines_that_the_store_has_are_not_sent_again() {
         })
         .unwrap();
     assert_eq!((story.history, story.columns.waiting, story.columns.newest("x")), (2, 1, Some(2.0)));
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_is_all_of_it() {
+    let names: Vec<String> = (0..8).map(|n| format!("m{n}")).collect();
+    let line = |step: u64| {
+        let value = step.to_string();
+        let paths: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+        let items: Vec<(&[&str], &str)> = paths.iter().map(|path| (path.as_slice(), value.as_str())).collect();
+        history(step, &items)
+    };
+    const LINES: u64 = 20_000;
+    let end = record(18, &with_number(Vec::new(), 2, 9));
+    let late = record(5, &with(Vec::new(), 1, &item(&["late"], "1")));
+    let records: Vec<_> = std::iter::once(run()).chain((0..LINES).map(line)).chain([late, end]).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), written(&records)).unwrap();
+
+    let mut ahead = Ahead::begin(file.path().to_owned());
+    let (mut points, mut stretches, mut told) = (vec![0_u64; names.len()], 0, 0);
+    let mut count = |series: Vec<(String, Vec<Point>)>| {
+        for (key, series) in series {
+            let seen = &mut points[names.iter().position(|n| *n == key).unwrap()];
+            series.iter().for_each(|p| {
+                assert_eq!((p.step.cast_unsigned(), p.value), (*seen, *seen as f64));
+                *seen += 1;
+            });
+        }
+    };
+    while let Some((news, stretch)) = ahead.next().await {
+        assert!(stretches > 0 || news.as_ref().is_some_and(|n| n.id == "abc" && n.from_file), "it is named first");
+        told += u64::from(news.is_some());
+        stretches += 1;
+        count(stretch.series);
+    }
+    let (log, mut story) = ahead.end().await.unwrap();
+    count(story.columns.take());
+    assert!(points.iter().all(|n| *n == LINES) && stretches > 2, "{points:?} in {stretches}");
+    assert_eq!((told, story.news().is_some(), story.exit, story.history), (1, true, Some(0), LINES));
+    assert_eq!(log.read_bytes(), file.as_file().metadata().unwrap().len());
 }
 
 proptest::proptest! {
