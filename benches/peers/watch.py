@@ -8,7 +8,8 @@
 20 columns (14 numbers, 6 texts), a score, a prediction and two slices a row. opsroom: NDJSON over HTTP, durable when it is
 acknowledged, counted against the version's first window; CPU seconds are user and system of the agent alone, until the counts
 are in their cells. whylogs: a DataFrame of as many rows at a time, CPU seconds of `why.log`, nothing kept on disk.
---rows N, --batch N, --json FILE keeps the figures.
+--rows N, --batch N, --json FILE keeps the figures. --kernel: the counting alone too, by `cargo bench --bench kernel`, in cells, of
+which whylogs counts 20 a row.
 """
 
 import argparse
@@ -98,6 +99,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--batch", type=int, default=5_000)
+    parser.add_argument("--kernel", action="store_true")
     parser.add_argument("--json")
     asked = parser.parse_args()
     dice = random.Random(1)
@@ -115,6 +117,11 @@ def main():
             found["whylogs"] = {"rows": len(rows), "cpu_seconds": round(spent, 2), "rows_per_cpu_second": round(len(rows) / spent)}
             print(f"whylogs  {len(rows):>8} rows  {spent:7.2f} CPU s  {len(rows) / spent:>9.0f} rows a CPU second")
             print(f"opsroom does {found['opsroom']['rows_per_cpu_second'] / found['whylogs']['rows_per_cpu_second']:.1f} times as many")
+            if asked.kernel:
+                told = subprocess.run(["cargo", "bench", "-q", "--bench", "kernel"], capture_output=True, text=True, check=True).stdout
+                found["kernel"] = {"cells_per_cpu_second": int(told.split()[0])}
+                cells = 20 * found["whylogs"]["rows_per_cpu_second"]
+                print(f"kernel   {told.strip()}: {found['kernel']['cells_per_cpu_second'] / cells:.1f} times whylogs' {cells}")
     if asked.json:
         Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
     return 0

@@ -226,7 +226,7 @@ impl Ledger {
     }
 
     /// Keeps a prediction.
-    pub fn put(&mut self, batch: i64, id: &str, entry: Entry, slices: &[u32]) -> Kept {
+    pub fn put(&mut self, batch: i64, id: &str, entry: &Entry, slices: &[u32]) -> Kept {
         let of_id = hash(id.as_bytes());
         let mut free = key(of_id, 0);
         for nth in 0..SAME_ID_MAX {
@@ -239,7 +239,7 @@ impl Ledger {
                 Some(_) => {}
             }
         }
-        let place = self.queue.push(free, &entry, slices);
+        let place = self.queue.push(free, entry, slices);
         let queue = &self.queue;
         self.places.insert_unique(free, half(place), |low| queue.key(*low));
         match self.batches.back_mut() {
@@ -373,11 +373,11 @@ mod tests {
         let mut ledger = Ledger::default();
         for i in 0..10_000_i64 {
             let slices = [1, u32::try_from(i % 5).unwrap()];
-            assert_eq!(ledger.put(i / 3000, &i.to_string(), entry(i), &slices), Kept::New(None));
+            assert_eq!(ledger.put(i / 3000, &i.to_string(), &entry(i), &slices), Kept::New(None));
         }
-        assert_eq!(ledger.put(4, "17", entry(17), &[]), Kept::Again);
+        assert_eq!(ledger.put(4, "17", &entry(17), &[]), Kept::Again);
         let other = Entry { arm: 1, ..entry(17) };
-        assert_eq!(ledger.put(4, "17", other, &[9]), Kept::New(None));
+        assert_eq!(ledger.put(4, "17", &other, &[9]), Kept::New(None));
         let of = ledger.of("17");
         assert_eq!((of.len(), ledger.slices(of[0]), ledger.slices(of[1])), (2, vec![1, 2], vec![9]));
         ledger.set_label(of[0], Said::Class(3));
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(ledger.entry(ledger.of("9999")[0]).unwrap().at, Timestamp(9999));
         assert_eq!(ledger.evict(9).len(), 4001);
         assert_eq!((ledger.len(), ledger.queue.chunks.len()), (0, 1));
-        ledger.put(10, "new", entry(1), &[]);
+        ledger.put(10, "new", &entry(1), &[]);
         assert_eq!(ledger.of("new").len(), 1);
         ledger.remove("new");
         assert_eq!((ledger.len(), ledger.of("new").len(), ledger.evict(10).len()), (0, 0, 0));

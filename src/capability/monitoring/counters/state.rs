@@ -186,7 +186,7 @@ impl State {
         self.slices(number, rows, row, meaning);
         let entry = Entry { arm: number, at, said, score, of_said, label: None, print: row.print };
         let id = rows.text(row.id);
-        match self.ledger.put(batch.seq, id, entry, &meaning.found) {
+        match self.ledger.put(batch.seq, id, &entry, &meaning.found) {
             Kept::Again => self.odd.again += u64::from(!self.only_ledger),
             Kept::Differs => self.odd.differing += u64::from(!self.only_ledger),
             Kept::New(early) => {

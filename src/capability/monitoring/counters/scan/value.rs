@@ -110,6 +110,10 @@ impl<'a> Scan<'a> {
         digits.iter().try_fold(0, |n, digit| Some(n * 16 + char::from(*digit).to_digit(16)?))
     }
 
+    /// Inlined, so that a value stays in registers on its way: read again from where it was written in parts, it would be waited
+    /// for.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // measured
     pub(super) fn value(&mut self, rows: &mut Rows) -> Option<Val> {
         match self.peek()? {
             b'"' => self.string(rows).map(Val::Text),
@@ -134,6 +138,8 @@ impl<'a> Scan<'a> {
         (sum, self.at - from)
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
     fn number(&mut self) -> Option<Val> {
         let from = self.at;
         let negative = self.is(b'-').is_some();
