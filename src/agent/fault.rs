@@ -63,10 +63,10 @@ pub fn response(fault: &Fault, dialect: Dialect) -> Response {
         tracing::warn!("{fault}");
     }
     let mut response = match dialect {
-        Dialect::Own => (status, axum::Json(fault)).into_response(),
+        Dialect::Own => (status, super::json::Json(fault)).into_response(),
         Dialect::Mlflow => {
             let body = MlflowError { error_code: error_code(fault.kind), message: fault.to_string() };
-            (status, axum::Json(body)).into_response()
+            (status, super::json::Json(body)).into_response()
         }
     };
     if fault.kind == Kind::Unauthenticated {

@@ -7,6 +7,7 @@ pub mod fault;
 mod here;
 pub mod host;
 mod http;
+mod json;
 pub mod mlflow;
 mod monitors;
 mod native;

@@ -201,10 +201,12 @@ fn heads(path: &Path) -> Result<Vec<SignedHead>> {
     let problem = |why: String| Fault::invalid(format!("cannot read signed heads from {}", path.display())).why(why);
     let text = std::fs::read_to_string(path).map_err(|e| problem(e.to_string()))?;
     if text.trim_start().starts_with('[') {
-        return serde_json::from_str(&text).map_err(|e| problem(e.to_string()));
+        return serde_json::from_slice(text.as_bytes()).map_err(|e| problem(e.to_string()));
     }
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    lines.map(|(i, l)| serde_json::from_str(l).map_err(|e| problem(format!("line {}: {e}", i + 1)))).collect()
+    lines
+        .map(|(i, l)| serde_json::from_slice(l.as_bytes()).map_err(|e| problem(format!("line {}: {e}", i + 1))))
+        .collect()
 }
 
 #[derive(Serialize)]

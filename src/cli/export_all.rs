@@ -183,7 +183,7 @@ impl Metrics {
     /// A metric with one point has no chunk: its run's document holds it.
     fn run(&mut self, row: &BTreeMap<&str, &Cell>) -> Result<()> {
         let (Some(Cell::Text(id)), Some(Cell::Text(doc))) = (row.get("run_id"), row.get("doc")) else { return Ok(()) };
-        let run: crate::capability::tracking::Run = serde_json::from_str(doc)
+        let run: crate::capability::tracking::Run = serde_json::from_slice(doc.as_bytes())
             .map_err(|e| Fault::unavailable(format!("run {id} cannot be read")).why(e.to_string()))?;
         for (key, latest) in run.metrics.iter().filter(|(_, latest)| latest.count == 1) {
             self.put(id, key.as_str(), latest.step, latest.timestamp, latest.value)?;

@@ -78,7 +78,7 @@ async fn remote_socket(host: &str) -> Result<String> {
         .await
         .map_err(|e| no_ssh(&e))?;
     let text = String::from_utf8_lossy(&asked.stdout);
-    let status: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let status: Option<serde_json::Value> = serde_json::from_slice(text.as_bytes()).ok();
     if let Some(socket) = status.as_ref().and_then(|s| s["socket"].as_str()).filter(|s| s.starts_with('/')) {
         return Ok(socket.to_owned());
     }

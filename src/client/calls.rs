@@ -356,7 +356,9 @@ async fn next_hint(mut lines: Lines) -> Option<(Result<Hint>, Lines)> {
         if let Some(end) = lines.buffer.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = lines.buffer.drain(..=end).collect();
             let text = String::from_utf8_lossy(&line);
-            if let Some(hint) = text.trim().strip_prefix("data:").and_then(|d| serde_json::from_str(d.trim()).ok()) {
+            if let Some(hint) =
+                text.trim().strip_prefix("data:").and_then(|d| serde_json::from_slice(d.trim().as_bytes()).ok())
+            {
                 return Some((Ok(hint), lines));
             }
             continue;

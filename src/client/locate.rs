@@ -17,7 +17,7 @@ pub fn holder_of(store: &Path) -> Option<Holder> {
     }
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    serde_json::from_slice(text.as_bytes()).ok()
 }
 
 /// Where a holder answers: its socket, where the kernel says who is calling, else its address.

@@ -145,7 +145,7 @@ impl Client {
 async fn refusal(response: Response) -> Fault {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
-    if let Ok(fault) = serde_json::from_str::<Fault>(&text) {
+    if let Ok(fault) = serde_json::from_slice::<Fault>(text.as_bytes()) {
         return fault;
     }
     let kind = match status.as_u16() {

@@ -29,7 +29,7 @@ const ADVISORY_KEY: i64 = 0x006F_7073_726F_6F6D;
 
 /// The holder that a lock file names; whether it still holds it is the lock's to say.
 fn named_in(lock: &Path) -> Option<Holder> {
-    serde_json::from_str(&std::fs::read_to_string(lock).ok()?).ok()
+    serde_json::from_slice(std::fs::read_to_string(lock).ok()?.as_bytes()).ok()
 }
 
 impl StoreLock {
@@ -107,7 +107,7 @@ async fn take_postgres(url: &str) -> Result<StoreLock> {
         .await
         .ok()
         .flatten();
-    Err(held_by(text.and_then(|t| serde_json::from_str(&t).ok())))
+    Err(held_by(text.and_then(|t| serde_json::from_slice(t.as_bytes()).ok())))
 }
 
 fn held_by(holder: Option<Holder>) -> Fault {

@@ -283,7 +283,7 @@ mod tests {
         assert_ne!(first.model(), other.model());
 
         let text = serde_json::to_string(&first.model()).unwrap();
-        let read: Model = serde_json::from_str(&text).unwrap();
+        let read: Model = serde_json::from_slice(text.as_bytes()).unwrap();
         for row in (0..flights.len()).step_by(9_973) {
             assert_eq!(read.score(&flights, row).to_bits(), first.model().score(&flights, row).to_bits());
         }

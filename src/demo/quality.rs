@@ -87,7 +87,8 @@ mod tests {
     /// Expected values by scikit-learn.
     #[test]
     fn agrees_with_scikit_learn() {
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/binary_quality.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_slice(include_str!("../../tests/fixtures/binary_quality.json").as_bytes()).unwrap();
         assert!(!cases.is_empty());
         for case in cases {
             let labels: Vec<bool> = case.y.iter().map(|&y| y == 1).collect();

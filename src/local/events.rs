@@ -77,8 +77,8 @@ fn from_json(path: &Path, holds: Holds, defaults: &Defaults) -> Result<Vec<Vec<u
         if line.trim().is_empty() {
             continue;
         }
-        let value: Value =
-            serde_json::from_str(&line).map_err(|e| unreadable(path, &format!("line {}: {e}", number + 1)))?;
+        let value: Value = serde_json::from_slice(line.as_bytes())
+            .map_err(|e| unreadable(path, &format!("line {}: {e}", number + 1)))?;
         match value {
             Value::Array(all) => values.extend(all),
             one => values.push(one),

@@ -295,7 +295,7 @@ impl State {
             other => other.map_err(disk(&path))?,
         };
         // A line that was cut off by a crash was never acknowledged.
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text.lines().filter_map(|line| serde_json::from_slice(line.as_bytes()).ok()).collect())
     }
 
     /// Resolves once the agent has something to take: counts beyond the batch `after`, or an intent.

@@ -130,7 +130,7 @@ impl Store {
 
     fn read(&self) -> Result<BTreeMap<String, serde_json::Value>, String> {
         match std::fs::read_to_string(&self.file) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| format!("{}: {e}", self.file.display())),
+            Ok(text) => serde_json::from_slice(text.as_bytes()).map_err(|e| format!("{}: {e}", self.file.display())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(e) => Err(format!("{}: {e}", self.file.display())),
         }

@@ -35,7 +35,9 @@ fn file() -> Option<PathBuf> {
 pub fn load() -> Result<Vec<SavedView>, String> {
     let Some(path) = file() else { return Ok(Vec::new()) };
     match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).map_err(|e| format!("{}: {e}; no saved views", path.display())),
+        Ok(text) => {
+            serde_json::from_slice(text.as_bytes()).map_err(|e| format!("{}: {e}; no saved views", path.display()))
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(format!("{}: {e}; no saved views", path.display())),
     }

@@ -57,7 +57,7 @@ impl Spool {
         let head = head.unwrap_or_else(|| Head { edge: uuid7(), first: 0, dropped: 0 });
         let text = std::fs::read_to_string(folder.join("spool.ndjson")).unwrap_or_default();
         // A line that broke off with the power is no minute.
-        let minutes = text.lines().map_while(|l| serde_json::from_str(l).ok()).collect();
+        let minutes = text.lines().map_while(|l| serde_json::from_slice(l.as_bytes()).ok()).collect();
         let spool = Self { folder: folder.to_owned(), head, minutes };
         spool.write().map_err(problem)?;
         Ok(spool)

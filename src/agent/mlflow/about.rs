@@ -1,12 +1,13 @@
 //! The probes that a client makes, and the answers to what is not here.
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
-use axum::{Json, Router};
 use serde_json::json;
 
+use super::super::json::Json;
 use crate::agent::App;
 use crate::agent::fault::{self, Mlflow};
 use crate::base::{Fault, Kind};

@@ -119,7 +119,7 @@ fn short(value: &Value) -> String {
 /// The body as an object; what is not JSON, or no object, is an empty one. Old clients send it encoded twice.
 fn of_body(body: &[u8]) -> Value {
     let value = match serde_json::from_slice(body) {
-        Ok(Value::String(text)) => serde_json::from_str(&text).unwrap_or_default(),
+        Ok(Value::String(text)) => serde_json::from_slice(text.as_bytes()).unwrap_or_default(),
         Ok(value) => value,
         Err(_) => Value::Null,
     };

@@ -187,7 +187,7 @@ async fn log_model(State(app): State<App>, mut asked: Asked) -> Answer {
     let form: LogModel<'_> = asked.form()?;
     let id = run_id(form.run_id.as_ref(), None)?;
     let text = form.model_json.unwrap_or_default();
-    let model: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
+    let model: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text.as_bytes())
         .map_err(|_| Fault::invalid(format!("Malformed model info. \n {} \n is not a valid JSON.", &*text)))?;
     let absent =
         ["artifact_path", "flavors", "utc_time_created", "run_id"].into_iter().find(|f| !model.contains_key(*f));

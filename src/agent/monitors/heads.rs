@@ -62,7 +62,7 @@ pub fn read_heads(path: &Path) -> Result<Vec<SignedHead>> {
         }
     };
     let parse = |(i, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| {
+        serde_json::from_slice(line.as_bytes()).map_err(|e| {
             Fault::invalid(format!("{} line {}: not a signed head", path.display(), i + 1)).why(e.to_string())
         })
     };

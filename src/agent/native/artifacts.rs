@@ -1,6 +1,5 @@
 //! Artifacts of a run on opsroom's own API.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -8,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::reads::run_id;
 use crate::base::Fault;
 use crate::capability::tracking::artifacts::path_of_uri;

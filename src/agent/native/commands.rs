@@ -1,12 +1,12 @@
 //! The one route that changes what is decided.
 
-use axum::Json;
 use axum::extract::{Extension, State};
 
 use std::time::Duration;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::reads::Body;
 use crate::capability::{self, Actor, Command, Envelope, Outcome, rollout};
 use crate::db::Source;

@@ -1,10 +1,10 @@
 //! What things cost.
 
-use axum::Json;
 use axum::extract::{Query, State};
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::capability::cost::{self, Asked, Book, CostReport};
 use crate::db::Source;
 

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -11,6 +10,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::base::Fault;
 use crate::base::spare::Spare;
 use crate::capability::datasets::{self, DatasetView, Digest, Located, PackCheck, Stored};

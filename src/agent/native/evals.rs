@@ -1,12 +1,12 @@
 //! Evals and gates on opsroom's own API.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::base::Fault;
 use crate::capability::access::Role;
 use crate::capability::evals::{self, Evidence, Suite};

@@ -1,6 +1,5 @@
 //! Everything that the store holds, for whoever takes it elsewhere: tables row by row, and the list of files.
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
@@ -10,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::base::Fault;
 use crate::capability::Actor;
 use crate::capability::access::Role;

@@ -1,11 +1,11 @@
 //! The fleet and one service in full, on opsroom's own API.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::predictions::moment;
 use crate::base::Timestamp;
 use crate::capability::drift::{self, Feature};

@@ -1,11 +1,11 @@
 //! Hosts on opsroom's own API: edges tell, the room asks.
 
-use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::predictions::moment;
 use super::reads::Body;
 use crate::base::Fault;

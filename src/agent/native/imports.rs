@@ -1,10 +1,10 @@
 //! Taking in what another store holds: whole experiments, runs and logged models, each once.
 
-use axum::Json;
 use axum::extract::{Path, State};
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::reads::Body;
 use crate::base::id::ExperimentId;
 use crate::capability::tracking::experiments::NewExperiment;

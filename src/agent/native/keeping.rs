@@ -1,11 +1,11 @@
 //! How long things are kept, and what would be collected.
 
-use axum::Json;
 use axum::extract::{Extension, Query, State};
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::reads::Body;
 use crate::base::Fault;
 use crate::capability::access::Role;

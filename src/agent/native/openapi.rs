@@ -1,6 +1,6 @@
 //! The description of opsroom's own API, `/api/v1/openapi.json`.
 
-use axum::Json;
+use super::super::json::Json;
 use serde_json::{Value, json};
 
 /// Method, path, what it does, who may (the least role).

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::base::fault::Result as OfOurs;
 use crate::base::{Fault, Timestamp};
 use crate::capability::drift::{self, Against, DriftReport};

@@ -1,11 +1,11 @@
 //! Reads of opsroom's own API, and the tags of runs.
 
-use axum::Json;
 use axum::extract::{Extension, FromRequest, Path, Query, Request, State};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::super::{App, monitors};
 use crate::base::id::RunId;
 use crate::base::{Fault, Timestamp};

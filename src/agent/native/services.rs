@@ -1,11 +1,11 @@
 //! Services and rollouts on opsroom's own API.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::fleet::past;
 use crate::capability::rollout::{self, Seen, ServiceView, Standing, Traffic};
 use crate::db::Source;

@@ -1,10 +1,11 @@
 //! How the agent does, and asking it to end.
 
 use axum::extract::{Extension, State};
-use axum::{Json, http::StatusCode};
+use axum::http::StatusCode;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use crate::base::Fault;
 use crate::capability::Actor;
 use crate::capability::access::Role;

@@ -1,12 +1,12 @@
 //! The files of a registered version on opsroom's own API.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::super::App;
 use super::super::fault::Own;
+use super::super::json::Json;
 use super::artifacts::{PathQuery, stream};
 use crate::base::Fault;
 use crate::capability::registry::{self, ModelVersion, VersionFile};

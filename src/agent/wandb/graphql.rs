@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::json::Json;
 use super::call::Call;
 use super::{alert, artifact, artifact_lists, artifact_read, history, link, reads, run, storage, sweep};
 use crate::agent::{App, fault, here};

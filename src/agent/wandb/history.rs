@@ -38,7 +38,7 @@ pub(super) async fn sampled(call: &Call<'_>) -> Result<Value> {
     let specs = call.texts(&["specs"]).or(one).unwrap_or_default();
     let mut all = Vec::with_capacity(specs.len());
     for spec in specs {
-        let spec: Value = serde_json::from_str(&spec)
+        let spec: Value = serde_json::from_slice(spec.as_bytes())
             .map_err(|e| Fault::invalid("a question for a history is no JSON").why(e.to_string()))?;
         let keys: Vec<String> =
             spec["keys"].as_array().into_iter().flatten().filter_map(|k| k.as_str().map(str::to_owned)).collect();

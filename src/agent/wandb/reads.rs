@@ -69,7 +69,7 @@ pub(super) fn run(call: &Call<'_>) -> Value {
 pub(super) fn runs(call: &Call<'_>) -> Result<Value> {
     let Ok(experiment) = experiment(call) else { return Ok(json!({ "project": null })) };
     let filter = call.text(&["filters"]).filter(|f| !f.trim().is_empty()).unwrap_or_else(|| "{}".to_owned());
-    let filter: Value = serde_json::from_str(&filter)
+    let filter: Value = serde_json::from_slice(filter.as_bytes())
         .map_err(|e| Fault::invalid("the filter of runs is no JSON").why(e.to_string()))?;
     let order = call.text(&["order"]).unwrap_or_default();
     let all: Vec<Arc<Run>> = call

@@ -1,11 +1,12 @@
 //! `file_stream`: what a script logs, in lines that are numbered and may come twice.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::json::Json;
 use super::call::{find, folder};
 use super::live::Turn;
 use super::run::asked_to_stop;

@@ -58,7 +58,7 @@ pub(super) async fn create_agent(call: &Call<'_>) -> Result<Value> {
 pub(super) async fn heartbeat(call: &Call<'_>) -> Result<Value> {
     let agent = call.required(&["id"])?;
     let states = call.text(&["runState"]).unwrap_or_default();
-    let states: Map<String, Value> = serde_json::from_str(&states).unwrap_or_default();
+    let states: Map<String, Value> = serde_json::from_slice(states.as_bytes()).unwrap_or_default();
     let under_way: BTreeSet<String> =
         states.into_iter().filter(|(_, going)| going.as_bool() == Some(true)).map(|(run, _)| run).collect();
     let tracking = &call.app.ctx().tracking;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 pub fn oracle(name: &str) -> Value {
     let path = format!("{}/tests/oracle/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_slice(std::fs::read_to_string(path).unwrap().as_bytes()).unwrap()
 }
 
 pub fn number(value: &Value) -> f64 {

@@ -68,7 +68,7 @@ row_struct! {
 
 impl Row {
     pub(super) fn record(self) -> Record {
-        let detail: Option<Detail> = self.detail.and_then(|text| serde_json::from_str(&text).ok());
+        let detail: Option<Detail> = self.detail.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         Record {
             seq: self.seq,
             at: Timestamp(self.at),

@@ -26,7 +26,7 @@ pub const STATEMENTS: &[&str] =
     &[RATES, PUT_RATES, SERVINGS, PUT_SERVING, REMOVE_SERVING, BUDGETS, PUT_BUDGET, REMOVE_BUDGET];
 
 fn read<T: DeserializeOwned>(doc: &str) -> Result<T> {
-    serde_json::from_str(doc)
+    serde_json::from_slice(doc.as_bytes())
         .map_err(|e| Fault::bug("the store's prices cannot be read").why(e.to_string()).next("restore the last backup"))
 }
 

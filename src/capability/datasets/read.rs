@@ -151,7 +151,7 @@ fn same_place(pinned: &DatasetInput, input: &DatasetInput) -> bool {
 
 /// The path in a source as MLflow writes it: JSON with `uri`, or the text itself.
 fn uri(source: &str) -> Option<String> {
-    let parsed = serde_json::from_str::<serde_json::Value>(source).ok();
+    let parsed = serde_json::from_slice::<serde_json::Value>(source.as_bytes()).ok();
     let text = parsed.as_ref().map_or(Some(source), |v| v["uri"].as_str().or_else(|| v.as_str()))?;
     let path = text.strip_prefix("file://").unwrap_or(text);
     path.starts_with('/').then(|| path.to_owned())

@@ -56,7 +56,7 @@ fn number(version: i64) -> u32 {
 }
 
 fn version_of(row: VersionRow) -> Result<DatasetVersion> {
-    let doc: VersionDoc = serde_json::from_str(&row.doc).map_err(|e| {
+    let doc: VersionDoc = serde_json::from_slice(row.doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's dataset versions cannot be read").why(e.to_string()).next("restore the last backup")
     })?;
     Ok(DatasetVersion { dataset: row.dataset, version: number(row.version), created: Timestamp(row.created), doc })

@@ -34,7 +34,7 @@ fn text(doc: &impl serde::Serialize) -> Result<String> {
 
 pub(super) async fn suites(source: Source<'_>) -> Result<Vec<Suite>> {
     let rows: Vec<String> = on_source!(source, e => sqlx::query_scalar(SUITES).fetch_all(e).await).map_err(fault)?;
-    rows.iter().map(|doc| serde_json::from_str(doc).map_err(|e| corrupt(&e))).collect()
+    rows.iter().map(|doc| serde_json::from_slice(doc.as_bytes()).map_err(|e| corrupt(&e))).collect()
 }
 
 pub(super) async fn put_suite(tx: &mut Tx, suite: &Suite, now: Timestamp) -> Result<()> {
@@ -63,7 +63,7 @@ type Row = (i64, String, String);
 
 /// A model may have got another name since.
 fn evidence((_, model, doc): &Row) -> Result<Evidence> {
-    let evidence: Evidence = serde_json::from_str(doc).map_err(|e| corrupt(&e))?;
+    let evidence: Evidence = serde_json::from_slice(doc.as_bytes()).map_err(|e| corrupt(&e))?;
     Ok(Evidence { model: model.clone(), ..evidence })
 }
 

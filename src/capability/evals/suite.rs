@@ -249,7 +249,7 @@ mod tests {
         let suite = one(GOOD).unwrap().remove(0);
         assert_eq!((suite.name.as_str(), suite.threshold, suite.timeout_seconds()), ("later", 0.5, 600));
         let json = serde_json::to_string(&suite).unwrap();
-        assert_eq!(serde_json::from_str::<Suite>(&json).unwrap(), suite);
+        assert_eq!(serde_json::from_slice::<Suite>(json.as_bytes()).unwrap(), suite);
         assert_ne!(Suite { data: "y.csv".to_owned(), ..suite.clone() }.question(), suite.question());
         assert_eq!(Suite { timeout: "1s".to_owned(), ..suite.clone() }.question(), suite.question());
     }

@@ -123,7 +123,7 @@ pub(super) async fn gates(source: Source<'_>) -> Result<Vec<Gate>> {
     let rows: Vec<(String, String)> =
         on_source!(source, e => sqlx::query_as(GATES).fetch_all(e).await).map_err(fault)?;
     let gate = |(model, doc): (String, String)| {
-        let gate: Gate = serde_json::from_str(&doc).map_err(|e| corrupt(&e))?;
+        let gate: Gate = serde_json::from_slice(doc.as_bytes()).map_err(|e| corrupt(&e))?;
         Ok(Gate { model, ..gate })
     };
     rows.into_iter().map(gate).collect()
@@ -153,7 +153,7 @@ pub(super) async fn add_decision(tx: &mut Tx, decision: &Decision) -> Result<i64
 }
 
 fn decision_of((id, model, doc): (i64, String, String)) -> Result<Decision> {
-    let decision: Decision = serde_json::from_str(&doc).map_err(|e| corrupt(&e))?;
+    let decision: Decision = serde_json::from_slice(doc.as_bytes()).map_err(|e| corrupt(&e))?;
     Ok(Decision { id, model, ..decision })
 }
 
@@ -256,7 +256,7 @@ pub(super) async fn policies(source: Source<'_>) -> Result<Vec<Policy>> {
     let rows: Vec<(String, i64, String)> =
         on_source!(source, e => sqlx::query_as(POLICIES).fetch_all(e).await).map_err(fault)?;
     let policy = |(model, since, doc): (String, i64, String)| {
-        let policy: Policy = serde_json::from_str(&doc).map_err(|e| corrupt(&e))?;
+        let policy: Policy = serde_json::from_slice(doc.as_bytes()).map_err(|e| corrupt(&e))?;
         Ok(Policy { model, since: Timestamp(since), ..policy })
     };
     rows.into_iter().map(policy).collect()

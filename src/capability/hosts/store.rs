@@ -22,7 +22,7 @@ const REMOVE_BEFORE: &str = "delete from host_minutes where minute < $1";
 pub const STATEMENTS: &[&str] = &[SEQUENCE, PUT_EDGE, EDGE, HOSTS, PUT_MINUTE, MINUTES, BEFORE, REMOVE_BEFORE];
 
 fn read<T: serde::de::DeserializeOwned>(doc: &str) -> Result<T> {
-    serde_json::from_str(doc)
+    serde_json::from_slice(doc.as_bytes())
         .map_err(|e| Fault::bug("the store's hosts cannot be read").why(e.to_string()).next("restore the last backup"))
 }
 

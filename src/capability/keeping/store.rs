@@ -108,7 +108,8 @@ pub(super) async fn all(pool: &Pool) -> Result<Vec<Erasure>> {
         let damaged = |e: serde_json::Error| {
             Fault::bug("the store's erasures cannot be read").why(e.to_string()).next("restore the last backup")
         };
-        let found = (state == State::Done).then(|| serde_json::from_str(&doc).map_err(damaged)).transpose()?;
+        let found =
+            (state == State::Done).then(|| serde_json::from_slice(doc.as_bytes()).map_err(damaged)).transpose()?;
         Ok(Erasure { digest, at: Timestamp(at), state, kind, found })
     };
     rows.into_iter().map(one).collect()

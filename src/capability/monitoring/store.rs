@@ -33,7 +33,7 @@ fn arm(role: ArmRole) -> &'static str {
 }
 
 fn read(doc: &str) -> Result<TrafficWindow> {
-    serde_json::from_str(doc).map_err(|e| {
+    serde_json::from_slice(doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's traffic cannot be read").why(e.to_string()).next("restore the last backup")
     })
 }

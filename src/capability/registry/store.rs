@@ -152,7 +152,7 @@ pub(super) async fn load(
             created: Timestamp(row.created),
             updated: Timestamp(row.updated),
             description: row.description,
-            tags: serde_json::from_str(&row.tags).map_err(|e| corrupt("registered models", &e))?,
+            tags: serde_json::from_slice(row.tags.as_bytes()).map_err(|e| corrupt("registered models", &e))?,
             generation: row.generation,
             aliases,
             name: row.name,
@@ -163,7 +163,7 @@ pub(super) async fn load(
 }
 
 fn version_of(row: VersionRow) -> Result<ModelVersion> {
-    let doc: VersionDoc = serde_json::from_str(&row.doc).map_err(|e| corrupt("model versions", &e))?;
+    let doc: VersionDoc = serde_json::from_slice(row.doc.as_bytes()).map_err(|e| corrupt("model versions", &e))?;
     Ok(ModelVersion {
         model: row.model,
         version: number(row.version),

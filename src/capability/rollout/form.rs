@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(service.urls(1), ["http://127.0.0.1:9001"]);
         assert_eq!(service.rollout.steps[0], Step { weight: 50, seconds: 600, requests: 100 });
         let json = serde_json::to_string(&service).unwrap();
-        assert_eq!(serde_json::from_str::<Service>(&json).unwrap(), service);
+        assert_eq!(serde_json::from_slice::<Service>(json.as_bytes()).unwrap(), service);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub const STATEMENTS: &[&str] = &[
 ];
 
 fn read<T: DeserializeOwned>(doc: &str) -> Result<T> {
-    serde_json::from_str(doc).map_err(|e| {
+    serde_json::from_slice(doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's services cannot be read").why(e.to_string()).next("restore the last backup")
     })
 }

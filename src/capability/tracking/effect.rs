@@ -167,7 +167,8 @@ mod tests {
         let nan = f64::from_bits(0x7ff8_0000_0000_1234);
         let series = vec![(Key::from("a/b"), vec![point(-1, 2, nan), point(i64::MAX, i64::MIN, f64::NEG_INFINITY)])];
         let effect = Effect::Points(RunPoints { run: RunId(7), series });
-        let Effect::Points(back) = serde_json::from_str(&serde_json::to_string(&effect).unwrap()).unwrap() else {
+        let Effect::Points(back) = serde_json::from_slice(serde_json::to_string(&effect).unwrap().as_bytes()).unwrap()
+        else {
             panic!("another effect");
         };
         assert_eq!(back.series[0].1[0].value.to_bits(), nan.to_bits());

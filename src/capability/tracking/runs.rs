@@ -115,7 +115,8 @@ impl Tracking {
         const TAG: &str = "mlflow.log-model.history";
         self.write(move |staged| {
             let run = active(staged, id)?;
-            let known = run.tags.get(TAG).and_then(|t| serde_json::from_str::<Vec<serde_json::Value>>(t).ok());
+            let known =
+                run.tags.get(TAG).and_then(|t| serde_json::from_slice::<Vec<serde_json::Value>>(t.as_bytes()).ok());
             let mut models = known.unwrap_or_default();
             models.push(model);
             let text = Text::from(serde_json::Value::Array(models).to_string());

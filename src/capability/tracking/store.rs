@@ -84,7 +84,7 @@ async fn documents<T: serde::de::DeserializeOwned>(
         let mut rows = sqlx::query(sql).fetch(p);
         while let Some(row) = rows.try_next().await.map_err(fault)? {
             let text: &str = row.try_get(0).map_err(fault)?;
-            take(serde_json::from_str(text).map_err(|e| corrupt(what, &e))?);
+            take(serde_json::from_slice(text.as_bytes()).map_err(|e| corrupt(what, &e))?);
         }
         Ok(())
     })
@@ -107,7 +107,7 @@ pub(super) async fn journal(pool: &Pool, after: i64) -> Result<Vec<(i64, usize, 
     let rows: Vec<(i64, String)> =
         on_db!(pool, p => sqlx::query_as(JOURNAL).bind(after).fetch_all(p).await).map_err(fault)?;
     let parse = |(seq, text): (i64, String)| {
-        let effects = serde_json::from_str(&text).map_err(|e| corrupt("journal", &e))?;
+        let effects = serde_json::from_slice(text.as_bytes()).map_err(|e| corrupt("journal", &e))?;
         Ok((seq, text.len(), effects))
     };
     rows.into_iter().map(parse).collect()

@@ -164,7 +164,7 @@ impl DatasetInput {
     /// The version that it is of a dataset kept here, as the run was pinned to it.
     pub fn kept_version(&self) -> Option<u32> {
         let source: serde_json::Value =
-            (self.source_type == KEPT_SOURCE).then(|| serde_json::from_str(&self.source).ok())??;
+            (self.source_type == KEPT_SOURCE).then(|| serde_json::from_slice(self.source.as_bytes()).ok())??;
         source["version"].as_u64()?.try_into().ok()
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn grade_of_rerun(source: Source<'_>, rerun: RunId) -> Result<O
 }
 
 fn read((id, doc): (i64, String)) -> Result<Grade> {
-    let grade: Grade = serde_json::from_str(&doc).map_err(|e| {
+    let grade: Grade = serde_json::from_slice(doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's grades cannot be read").why(e.to_string()).next("restore the last backup")
     })?;
     Ok(Grade { id, ..grade })

@@ -13,7 +13,7 @@ pub fn trains_untracked(path: &Path) -> bool {
 
 /// The code cells' text; nothing of what is no notebook.
 fn code(text: &str) -> String {
-    let Ok(notebook) = serde_json::from_str::<serde_json::Value>(text) else { return String::new() };
+    let Ok(notebook) = serde_json::from_slice::<serde_json::Value>(text.as_bytes()) else { return String::new() };
     let cells = notebook["cells"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut code = String::new();
     for cell in cells.iter().filter(|c| c["cell_type"] == "code") {

@@ -86,7 +86,7 @@ async fn ask(client: &reqwest::Client, server: &Endpoint, body: &Value) -> Resul
     if !status.is_success() {
         return Err(Fault::invalid(format!("{} answered {status}", server.url)).why(shown));
     }
-    serde_json::from_str(&text)
+    serde_json::from_slice(text.as_bytes())
         .map_err(|e| Fault::invalid(format!("{} answered no JSON", server.url)).why(format!("{e}: {shown:?}")))
 }
 

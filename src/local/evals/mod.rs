@@ -140,7 +140,7 @@ async fn custom(
     };
     let filled = places.fill(&custom.command);
     let printed = command::printed(&filled, suite).await?;
-    let values: BTreeMap<String, f64> = serde_json::from_str(&printed).map_err(|e| {
+    let values: BTreeMap<String, f64> = serde_json::from_slice(printed.as_bytes()).map_err(|e| {
         let shown: String = printed.chars().take(200).collect();
         Fault::invalid(format!("{} did not print one JSON object of names and numbers", filled.join(" ")))
             .why(format!("{e}: {shown:?}"))

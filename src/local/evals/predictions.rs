@@ -36,7 +36,9 @@ pub(super) fn read(path: &Path, rows: usize) -> Result<Vec<Row>> {
         Fault::invalid("the predictions cannot be read").why(e.to_string()).next("write CSV, JSON or Parquet")
     })?;
     let found = match text.trim_start().chars().next() {
-        Some('[' | '{') => from_json(&serde_json::from_str(&text).map_err(|e| garbage(&text, &e.to_string()))?)?,
+        Some('[' | '{') => {
+            from_json(&serde_json::from_slice(text.as_bytes()).map_err(|e| garbage(&text, &e.to_string()))?)?
+        }
         Some(_) => from_csv(&text, rows)?,
         None => return Err(Fault::invalid("the predictions are empty").next("write one a row, in the data's order")),
     };

@@ -13,8 +13,10 @@ pub fn sources_of(run: &Run) -> Vec<(String, String)> {
     if !logged.is_empty() {
         return logged;
     }
-    let noted =
-        run.tags.get("mlflow.log-model.history").and_then(|t| serde_json::from_str::<serde_json::Value>(t).ok());
+    let noted = run
+        .tags
+        .get("mlflow.log-model.history")
+        .and_then(|t| serde_json::from_slice::<serde_json::Value>(t.as_bytes()).ok());
     let folders: Vec<_> = noted
         .iter()
         .filter_map(serde_json::Value::as_array)

@@ -77,7 +77,9 @@ fn describe(card: &mut Card, text: &str) {
 
 /// `distance double`, `carrier string?` where it may be missing, `tensor float32 [-1, 28]`.
 fn columns(json: Option<&str>) -> Vec<String> {
-    let Some(Ok(serde_json::Value::Array(columns))) = json.map(serde_json::from_str) else { return Vec::new() };
+    let Some(Ok(serde_json::Value::Array(columns))) = json.map(|text| serde_json::from_slice(text.as_bytes())) else {
+        return Vec::new();
+    };
     let one = |c: &serde_json::Value| {
         let text = |at: &serde_json::Value, key: &str| at.get(key).and_then(|v| v.as_str()).map(ToOwned::to_owned);
         let tensor = c.get("tensor-spec");

@@ -118,7 +118,7 @@ impl Agent {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let pretty = path.to_lowercase().rsplit('.').next() == Some("json") && !cut;
         let text = if pretty {
-            serde_json::from_str::<serde_json::Value>(&text)
+            serde_json::from_slice::<serde_json::Value>(text.as_bytes())
                 .ok()
                 .and_then(|v| serde_json::to_string_pretty(&v).ok())
                 .unwrap_or(text)

@@ -191,7 +191,7 @@ mod tests {
             }
             assert_eq!(Distinct::of_registers(&whole.registers()).as_ref(), Some(&whole));
             let text = serde_json::to_string(&whole).unwrap();
-            assert_eq!(serde_json::from_str::<Distinct>(&text).unwrap(), whole);
+            assert_eq!(serde_json::from_slice::<Distinct>(text.as_bytes()).unwrap(), whole);
             assert!(whole.estimate().abs_diff(n) <= n / 20, "{n} {}", whole.estimate());
             assert_eq!(matches!(whole.0, Form::Few(_)), n < 128, "{n}");
         }

@@ -68,7 +68,7 @@ fn a_profile_survives_writing() {
     let table = TableProfile { files: vec!["a.csv".to_owned()], rows: 4, columns: vec![column], baseline: None };
     let profile = Profile::new(vec![table]);
     let text = serde_json::to_string(&profile).unwrap();
-    assert_eq!(serde_json::from_str::<Profile>(&text).unwrap(), profile);
+    assert_eq!(serde_json::from_slice::<Profile>(text.as_bytes()).unwrap(), profile);
 }
 
 #[test]

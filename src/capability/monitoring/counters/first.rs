@@ -266,7 +266,7 @@ mod tests {
         }
         parts.push(serde_json::to_string(&broken.fresh()).unwrap());
         let mut again = FirstWindow::default();
-        parts.iter().for_each(|part| again.restore(&serde_json::from_str(part).unwrap()));
+        parts.iter().for_each(|part| again.restore(&serde_json::from_slice(part.as_bytes()).unwrap()));
         assert!(again.full() && again.fresh().is_none());
         let whole = columns(FirstWindow::of_rows(&rows));
         assert_eq!(columns(again), whole);

@@ -84,9 +84,9 @@ fn text(doc: &impl serde::Serialize) -> Result<String> {
 pub(super) async fn arms(pool: &Pool) -> Result<Vec<(Arm, Option<FirstWindow>)>> {
     let rows: Vec<(String, String)> = on_db!(pool, p => sqlx::query_as(ARMS).fetch_all(p).await).map_err(fault)?;
     let read = |(doc, moving): &(String, String)| -> serde_json::Result<_> {
-        let mut arm: Arm = serde_json::from_str(doc)?;
+        let mut arm: Arm = serde_json::from_slice(doc.as_bytes())?;
         if !moving.is_empty() {
-            arm.moved(serde_json::from_str(moving)?);
+            arm.moved(serde_json::from_slice(moving.as_bytes())?);
         }
         Ok(arm.woken())
     };
@@ -207,7 +207,7 @@ pub(super) async fn position(pool: &Pool) -> Result<(i64, Position)> {
     let row: Option<(i64, String)> =
         on_db!(pool, p => sqlx::query_as(POSITION).fetch_optional(p).await).map_err(fault)?;
     let Some((seq, doc)) = row else { return Ok((0, Position::default())) };
-    Ok((seq, serde_json::from_str(&doc).map_err(|e| damaged("position", &e))?))
+    Ok((seq, serde_json::from_slice(doc.as_bytes()).map_err(|e| damaged("position", &e))?))
 }
 
 pub(super) async fn put_position(tx: &mut Tx, seq: i64, position: &Position) -> Result<()> {

@@ -38,7 +38,7 @@ pub const STATEMENTS: &[&str] = &[
 ];
 
 fn read<T: serde::de::DeserializeOwned>(doc: &str) -> Result<T> {
-    serde_json::from_str(doc).map_err(|e| {
+    serde_json::from_slice(doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's incidents cannot be read").why(e.to_string()).next("restore the last backup")
     })
 }

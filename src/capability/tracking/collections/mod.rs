@@ -296,7 +296,7 @@ pub fn is_used_by(run: &Run, version: &Version) -> bool {
         return run.model_inputs.iter().any(|id| Some(*id) == version.model_id());
     }
     let names = |input: &&DatasetInput| input.source_type == "wandb" && input.name == version.collection;
-    let source = |input: &DatasetInput| serde_json::from_str::<serde_json::Value>(&input.source).ok();
+    let source = |input: &DatasetInput| serde_json::from_slice::<serde_json::Value>(input.source.as_bytes()).ok();
     let folder = |input: &DatasetInput| source(input).is_some_and(|s| s["folder"] == version.folder.as_str());
     run.inputs.iter().filter(names).any(folder)
 }

@@ -21,7 +21,7 @@ fn number(experiment: ExperimentId) -> i64 {
 }
 
 fn read(doc: &str) -> Result<Version> {
-    serde_json::from_str(doc).map_err(|e| {
+    serde_json::from_slice(doc.as_bytes()).map_err(|e| {
         Fault::bug("the store's collections cannot be read").why(e.to_string()).next("restore the last backup")
     })
 }

@@ -19,7 +19,7 @@ fn number(experiment: ExperimentId) -> i64 {
 }
 
 fn read(doc: &str) -> Result<Sweep> {
-    serde_json::from_str(doc)
+    serde_json::from_slice(doc.as_bytes())
         .map_err(|e| Fault::bug("the store's sweeps cannot be read").why(e.to_string()).next("restore the last backup"))
 }
 

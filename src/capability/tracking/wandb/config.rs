@@ -83,7 +83,7 @@ pub fn axis<'a>(axes: &'a Axes, key: &str) -> Option<&'a str> {
 
 /// The same of a run, as it keeps them.
 pub fn axis_of(run: &Run, key: &str) -> Option<String> {
-    let axes: Axes = serde_json::from_str(run.tags.get(AXES_TAG)?).ok()?;
+    let axes: Axes = serde_json::from_slice(run.tags.get(AXES_TAG)?.as_bytes()).ok()?;
     axis(&axes, key).map(str::to_owned)
 }
 

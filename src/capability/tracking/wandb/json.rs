@@ -9,7 +9,7 @@ use serde_json::Value;
 /// # Errors
 /// When it is not JSON otherwise.
 pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(&quoted(text))
+    serde_json::from_slice(quoted(text).as_bytes())
 }
 
 /// The number that a value is: a number, a truth, or one of the three words.

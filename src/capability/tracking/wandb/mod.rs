@@ -58,7 +58,7 @@ pub fn run_id(project: &str, name: &str) -> RunId {
 
 /// How far the streams of a run have come; `None` for a run that another client made.
 pub fn progress(run: &Run) -> Option<Progress> {
-    serde_json::from_str(run.tags.get(PROGRESS_TAG)?).ok()
+    serde_json::from_slice(run.tags.get(PROGRESS_TAG)?.as_bytes()).ok()
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn change(run: &Run, upsert: &Upsert, config: Option<&Config>) -> Result<Decisio
 
 /// The tags that the script gave the run so far.
 fn labels(run: &Run) -> BTreeSet<String> {
-    run.tags.get(LABELS_TAG).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default()
+    run.tags.get(LABELS_TAG).and_then(|t| serde_json::from_slice(t.as_bytes()).ok()).unwrap_or_default()
 }
 
 fn user(upsert: &Upsert, config: Option<&Config>) -> String {

@@ -31,13 +31,13 @@ pub fn state_of(run: &Run) -> &'static str {
 
 /// The configuration as the script set it; of other clients' runs their params.
 pub fn config_of(run: &Run) -> Map<String, Value> {
-    let own = run.tags.get(CONFIG_TAG).and_then(|text| serde_json::from_str(text).ok());
+    let own = run.tags.get(CONFIG_TAG).and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
     own.unwrap_or_else(|| run.params.iter().map(|(k, v)| (k.to_string(), Value::from(v.as_str()))).collect())
 }
 
 /// The run's tags that are labels.
 pub fn labels_of(run: &Run) -> Vec<String> {
-    run.tags.get(LABELS_TAG).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default()
+    run.tags.get(LABELS_TAG).and_then(|t| serde_json::from_slice(t.as_bytes()).ok()).unwrap_or_default()
 }
 
 /// Whether a run is asked for.

@@ -129,7 +129,7 @@ impl<'a> Scan<'a> {
                 field::ERROR => row.failed = self.plain_or_null()?.is_some(),
                 field::SLICES => row.slices = self.slices(rows)?,
                 field::BATCH => row.batch = self.plain_or_null()?.map(|batch| rows.put(batch)),
-                field::USAGE => row.usage = serde_json::from_str(self.skipped()?).ok()?,
+                field::USAGE => row.usage = serde_json::from_slice(self.skipped()?.as_bytes()).ok()?,
                 _ => drop(self.skipped()?),
             }
             if which & (field::PREDICTION | field::SCORE | field::FEATURES) != 0 {
@@ -171,7 +171,7 @@ impl<'a> Scan<'a> {
         if self.peek()? != b'{' {
             return Some(self.number_or_null(rows)?.map_or(Scored::None, Scored::Positive));
         }
-        let all: std::collections::BTreeMap<String, f64> = serde_json::from_str(self.skipped()?).ok()?;
+        let all: std::collections::BTreeMap<String, f64> = serde_json::from_slice(self.skipped()?.as_bytes()).ok()?;
         Some(rows.classes(all.iter().map(|(class, x)| (class.as_str(), *x))))
     }
 

@@ -45,7 +45,7 @@ fn agree(line: &str) -> bool {
         short.back(mark);
         return false;
     };
-    let p: Prediction = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+    let p: Prediction = serde_json::from_slice(line.as_bytes()).unwrap_or_else(|e| panic!("{line}: {e}"));
     let other = long.row_of(&p);
     assert_eq!(told(&short, &row), told(&long, &other), "{line}");
     true

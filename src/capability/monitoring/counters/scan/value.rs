@@ -237,6 +237,6 @@ impl<'a> Scan<'a> {
             }
         }
         let value = self.text.get(from..self.at)?;
-        serde_json::from_str::<serde::de::IgnoredAny>(value).ok().map(|_| value)
+        serde_json::from_slice::<serde::de::IgnoredAny>(value.as_bytes()).ok().map(|_| value)
     }
 }
