@@ -43,13 +43,14 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { child, url: format!("http://{address}") };
-        let begin = std::time::Duration::from_millis(200);
-        for _ in 0..300 {
+        let mut server = Self { child, url: format!("http://{address}") };
+        // It takes seconds of work before it listens: minutes, where the machine is busy.
+        for _ in 0..900 {
             if std::net::TcpStream::connect(&address).is_ok() {
                 return server;
             }
-            std::thread::sleep(begin);
+            assert_eq!(server.child.try_wait().unwrap(), None, "MLflow's server ended");
+            std::thread::sleep(Duration::from_millis(200));
         }
         panic!("MLflow's server does not start");
     }
