@@ -105,6 +105,11 @@ impl Fault {
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
+/// What lies behind an error at last: by itself, one of a request says only that it failed, and where.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).last().map_or_else(String::new, ToString::to_string)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

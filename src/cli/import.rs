@@ -1,5 +1,6 @@
 //! `opsroom import`: takes what another tool wrote into the agent's store.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::print::{self, Page, Table};
 use super::{Exit, Session};
-use crate::base::{Kind, fault::Result, show};
+use crate::base::{fault::Result, show};
 use crate::local::found::Damage;
 use crate::local::wandb::{Folder, Taken, Taking};
 use crate::local::{Files, Follow, Import, Report, Store};
@@ -56,6 +57,8 @@ pub enum Verb {
 
 /// Between two looks at files that grow.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Things skipped that are told of, each once.
+const SKIPPED_TOLD_MAX: usize = 1000;
 /// Between two looks at a server.
 const MIRROR_PERIOD: Duration = Duration::from_secs(10);
 
@@ -111,8 +114,9 @@ async fn mirror(session: &Session, wanted: &Mirror) -> Result<Exit> {
     let mut follow = Follow::new(client.clone(), store, Files::Copy);
     begin(session, &mut follow).await?;
     // What goes on there since an earlier time is gone on with once in any case.
+    let mut told = Told::default();
     if follow.has_going() {
-        follow.look().await?;
+        told.tell(follow.look().await?);
     }
     if wanted.write_back {
         let told = follow.store().write_back(client).await?;
@@ -125,10 +129,10 @@ async fn mirror(session: &Session, wanted: &Mirror) -> Result<Exit> {
         loop {
             tokio::time::sleep(MIRROR_PERIOD).await;
             let looked = match follow.look().await {
-                Ok(()) if wanted.write_back => follow.store().write_back(client).await.map(drop),
+                Ok(skipped) if wanted.write_back => follow.store().write_back(client).await.map(|_| skipped),
                 other => other,
             };
-            unless_away(looked)?;
+            told.look(looked);
         }
     })
     .await
@@ -137,13 +141,51 @@ async fn mirror(session: &Session, wanted: &Mirror) -> Result<Exit> {
 async fn follow_files(session: &Session, path: &Path) -> Result<Exit> {
     let mut follow = Follow::new(session.client().await?.clone(), Store::open(path).await?, Files::Copy);
     begin(session, &mut follow).await?;
+    let mut told = Told::default();
     until_interrupted(async {
         loop {
             tokio::time::sleep(LOOK_PERIOD).await;
-            unless_away(follow.look().await)?;
+            told.look(follow.look().await);
         }
     })
     .await
+}
+
+/// What is said while following: each thing once, not at every look.
+#[derive(Default)]
+struct Told {
+    failing: Option<String>,
+    skipped: HashSet<String>,
+}
+
+impl Told {
+    /// A failure ends nothing: a server that is away, or answers oddly while it is upgraded, is there again some time.
+    fn look(&mut self, looked: Result<Vec<Damage>>) {
+        match looked {
+            Ok(skipped) => {
+                if self.failing.take().is_some() {
+                    eprintln!("opsroom: it goes on");
+                }
+                self.tell(skipped);
+            }
+            Err(fault) => {
+                let said = fault.to_string();
+                if self.failing.as_ref() != Some(&said) {
+                    eprintln!("opsroom: {said}. It is tried again until Ctrl-C");
+                }
+                self.failing = Some(said);
+            }
+        }
+    }
+
+    fn tell(&mut self, skipped: Vec<Damage>) {
+        for damage in skipped {
+            let said = format!("{}: {}", damage.place, damage.why);
+            if self.skipped.len() < SKIPPED_TOLD_MAX && self.skipped.insert(said.clone()) {
+                eprintln!("opsroom: {said}");
+            }
+        }
+    }
 }
 
 async fn begin(session: &Session, follow: &mut Follow) -> Result<()> {
@@ -155,17 +197,6 @@ async fn begin(session: &Session, follow: &mut Follow) -> Result<()> {
     let report = follow.begin(&told).await;
     bar.finish_and_clear();
     print::answer(session.format, &report?, report_page)
-}
-
-/// A place that is away now may be there again at the next look.
-fn unless_away(looked: Result<()>) -> Result<()> {
-    match looked {
-        Err(fault) if fault.kind == Kind::Unavailable => {
-            tracing::warn!("{fault}");
-            Ok(())
-        }
-        other => other,
-    }
 }
 
 async fn until_interrupted(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
@@ -197,13 +228,11 @@ async fn wandb(session: &Session, path: &Path, follow: bool, dry_run: bool) -> R
     if !follow {
         return Ok(Exit::Done);
     }
+    let mut told = Told::default();
     until_interrupted(async {
         loop {
             tokio::time::sleep(LOOK_PERIOD).await;
-            let looked = taking.look(&|_, _| {}).await;
-            let skipped = looked.as_ref().map_or(&[][..], |taken| &taken.skipped);
-            skipped.iter().for_each(|d| eprintln!("opsroom: {}: {}", d.place, d.why));
-            unless_away(looked.map(drop))?;
+            told.look(taking.look(&|_, _| {}).await.map(|taken| taken.skipped));
         }
     })
     .await

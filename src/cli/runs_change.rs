@@ -39,9 +39,9 @@ pub struct Note {
 
 /// Mark runs as killed and ask their scripts to stop.
 ///
-/// A command under `opsroom run` gets SIGTERM, and W&B's client ends its script. MLflow has no way to stop one: opsroom sets
-/// the run's status to KILLED and the tag opsroom.stop_requested. A script that looks at the tag can end by itself; another goes
-/// on until it ends.
+/// A command under `opsroom run` gets SIGTERM, and ten seconds later SIGKILL if it or anything that it started still goes on.
+/// W&B's client ends its script. MLflow has no way to stop one: opsroom sets the run's status to KILLED and the tag
+/// opsroom.stop_requested. A script that looks at the tag can end by itself; another goes on until it ends.
 #[derive(Debug, Args)]
 pub struct Stop {
     #[arg(required = true)]

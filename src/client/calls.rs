@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use futures::{Stream, StreamExt};
 use reqwest::Method;
+use serde::Deserialize;
 
 use super::Client;
 use super::mirrored::Place;
@@ -14,6 +15,7 @@ use crate::capability::access::Token;
 use crate::capability::audit::{AuditPage, AuditQuery, Record, SignedHead, Verification};
 use crate::capability::registry::{ModelView, VersionFile};
 use crate::capability::tracking::compare::{Noises, noises};
+use crate::capability::tracking::points::Point;
 use crate::capability::tracking::view::PAGE_ROWS_MAX;
 use crate::capability::tracking::{
     ExperimentView, GroupQuery, LoggedModel, RunGroups, RunPage, RunQuery, RunView, Series,
@@ -250,6 +252,29 @@ impl Client {
     pub async fn mlflow(&self, method: Method, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
         let request = self.request(method, path);
         self.json(if body.is_null() { request } else { request.json(body) }).await
+    }
+
+    /// All points of a metric, none left out.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn points(&self, run: RunId, key: &str) -> Result<Vec<Point>> {
+        #[derive(Deserialize)]
+        struct History {
+            #[serde(default)]
+            metrics: Vec<Metric>,
+        }
+        #[derive(Deserialize)]
+        struct Metric {
+            step: i64,
+            timestamp: i64,
+            #[serde(with = "crate::base::number")]
+            value: f64,
+        }
+        let query = [("run_id", run.to_string()), ("metric_key", key.to_owned())];
+        let history: History = self.get("/api/2.0/mlflow/metrics/get-history", &query).await?;
+        let point = |Metric { step, timestamp, value }: Metric| Point { step, timestamp, value };
+        Ok(history.metrics.into_iter().map(point).collect())
     }
 
     /// A logged model, as MLflow's API shows it.

@@ -9,7 +9,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::{Fault, Kind, fault::Result};
+use crate::base::fault::{Result, root_cause};
+use crate::base::{Fault, Kind};
 
 /// Where an agent answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,14 +113,8 @@ impl Client {
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> Fault {
-        let mut why = e.to_string();
-        let mut source = std::error::Error::source(e);
-        while let Some(cause) = source {
-            why = cause.to_string();
-            source = cause.source();
-        }
         Fault::unavailable(format!("no agent answers at {}", self.address))
-            .why(why)
+            .why(root_cause(e))
             .next("start one with `opsroom agent`, or name another with --agent")
     }
 

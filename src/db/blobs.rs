@@ -335,6 +335,7 @@ fn fault(path: &str, e: &object_store::Error) -> Fault {
         _ if text.contains("No space left") => Fault::unavailable("the artifact disk is full; nothing was written")
             .why(text)
             .next("free space and send it again"),
+        _ if text.contains("File name too long") => Fault::invalid(format!("Invalid path: {path} has too long a name")),
         _ if text.contains("Is a directory") => Fault::invalid(format!("Invalid path: {path} is a folder")),
         _ if text.contains("Not a directory") => Fault::invalid(format!("Invalid path: {path} lies beneath a file")),
         _ => Fault::unavailable(format!("artifact {path}")).why(text),

@@ -109,6 +109,11 @@ impl<'a> Import<'a> {
         Ok(self.report.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
+    /// What was done in parts.
+    pub(super) fn into_report(self) -> Report {
+        self.report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs that were taken while they go on, as they were then.
     pub(super) fn into_going(self) -> Vec<(RunKey, TakenRun)> {
         self.going.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -180,7 +185,7 @@ impl<'a> Import<'a> {
     /// Takes one run in, its files first; answers with it when it was new.
     pub(super) async fn run(&self, experiment: &Experiment, key: &RunKey, home: &Home) -> Result<Option<TakenRun>> {
         let mut damage = Vec::new();
-        let taken = self.store.run(experiment, key, &mut damage).await;
+        let taken = self.store.run(experiment, key, &mut damage).await?;
         self.skip(damage);
         let Some(mut taken) = taken else { return Ok(None) };
         taken.run.experiment = home.id;
@@ -213,7 +218,7 @@ impl<'a> Import<'a> {
             return Ok(());
         }
         let mut damage = Vec::new();
-        let taken = self.store.model(experiment, key, &mut damage).await;
+        let taken = self.store.model(experiment, key, &mut damage).await?;
         self.skip(damage);
         let Some(mut taken) = taken else { return Ok(()) };
         let place = format!("{}/models/{}/artifacts", home.location.trim_end_matches('/'), taken.model.id);

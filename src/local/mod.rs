@@ -89,18 +89,33 @@ impl Store {
     }
 
     /// A run with its history; `None` when it cannot be read, and `damage` says why.
-    pub async fn run(&self, experiment: &Experiment, key: &RunKey, damage: &mut Vec<Damage>) -> Option<TakenRun> {
+    ///
+    /// # Errors
+    /// `Unavailable` when the whole cannot be read.
+    pub async fn run(
+        &self,
+        experiment: &Experiment,
+        key: &RunKey,
+        damage: &mut Vec<Damage>,
+    ) -> Result<Option<TakenRun>> {
         match self {
-            Self::Folder(folder) => folder.run(experiment, key, damage),
-            Self::Database(database) => database.run(key, damage).await,
+            Self::Folder(folder) => Ok(folder.run(experiment, key, damage)),
+            Self::Database(database) => Ok(database.run(key, damage).await),
             Self::Server(server) => server.run(key, damage).await,
         }
     }
 
-    pub async fn model(&self, experiment: &Experiment, key: &str, damage: &mut Vec<Damage>) -> Option<TakenModel> {
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn model(
+        &self,
+        experiment: &Experiment,
+        key: &str,
+        damage: &mut Vec<Damage>,
+    ) -> Result<Option<TakenModel>> {
         match self {
-            Self::Folder(folder) => folder.model(experiment, key, damage),
-            Self::Database(database) => database.model(key, damage).await,
+            Self::Folder(folder) => Ok(folder.model(experiment, key, damage)),
+            Self::Database(database) => Ok(database.model(key, damage).await),
             Self::Server(server) => server.model(key, damage).await,
         }
     }
@@ -129,6 +144,14 @@ impl Store {
             Self::Folder(_) => mlruns::mark(key),
             Self::Database(database) => database.mark().await,
             Self::Server(server) => server.mark(key),
+        }
+    }
+
+    /// The mark of a run that is over, where it costs nothing to know: one that is begun again has another.
+    pub fn mark_of_ended(&self, key: &RunKey) -> Option<u128> {
+        match self {
+            Self::Folder(_) | Self::Database(_) => None,
+            Self::Server(server) => Some(server.mark(key)),
         }
     }
 

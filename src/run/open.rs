@@ -144,7 +144,7 @@ impl Level {
 
     async fn look(&mut self) -> Result<()> {
         match self {
-            Self::Mlflow(follow) => follow.look().await,
+            Self::Mlflow(follow) => follow.look().await.map(drop),
             Self::Wandb(taking) => taking.look(&|_, _| {}).await.map(drop),
         }
     }

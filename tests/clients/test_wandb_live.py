@@ -1,5 +1,6 @@
 """Unmodified W&B scripts log to a live agent."""
 
+import json
 import math
 import time
 
@@ -122,12 +123,13 @@ def test_addresses_of_uploads_cannot_be_made_up():
     assert requests.get(url, timeout=20).status_code == 403, "what may be written may not be read with it"
 
 
-def test_a_wrong_key_is_refused_at_once(tmp_path):
+@pytest.mark.parametrize("key", ["x" * 40, "x" * 100, "short"])
+def test_a_wrong_key_is_refused_at_once(tmp_path, key):
     with within(2):
-        assert ask("query Viewer { viewer { id } }", key="x" * 40).status_code == 401
+        assert ask("query Viewer { viewer { id } }", key=key).status_code == 401
     with within(30):
         said = run_script(
-            tmp_path, "import wandb\nwandb.init(project='p')", code=1, WANDB_API_KEY="x" * 40, WANDB_INIT_TIMEOUT="20"
+            tmp_path, "import wandb\nwandb.init(project='p')", code=1, WANDB_API_KEY=key, WANDB_INIT_TIMEOUT="20"
         )
     assert "unknown" in said or "401" in said or "API key" in said, said
 
@@ -147,8 +149,11 @@ def test_repeated_and_damaged_lines(client):
     send(0, [line(0, 0.5), line(1, "NaN"), line(2, 2.5)])  # sent again, and more
     send(0, [line(0, 7.5)])  # another script
     send(3, ["no json", "[]", line(4, "Infinity")])
-    send(6, [], complete=True, exitcode=0)
+    # An object whose name no disk takes is left out, and nothing else is.
+    for step, key in [(5, "k" * 300), (6, "k" * 245)]:
+        send(step + 1, [json.dumps({"_step": step, "x": step, key: {"_type": "histogram", "bins": [0, 1], "values": [2]}})])
+    send(8, [], complete=True, exitcode=0)
     run = only_run(client, project)
     got = sorted((step, str(value)) for step, value in values(client, run, "x"))
-    assert got == [(0, "0.5"), (0, "7.5"), (1, "nan"), (2, "2.5"), (4, "inf")]
+    assert got == [(0, "0.5"), (0, "7.5"), (1, "nan"), (2, "2.5"), (4, "inf"), (5, "5.0"), (6, "6.0")]
     assert run.info.status == "FINISHED"

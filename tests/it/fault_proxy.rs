@@ -16,12 +16,25 @@ pub enum Fault {
     Busy(usize),
     /// After so many more, the line breaks in the middle of an answer.
     Cut(usize),
+    /// What a server and the proxy before it say while it is upgraded: one after the other.
+    Upgrading,
+    /// What has this text in its address or body is answered 500, as MLflow does when its store is at fault.
+    Poison(&'static str),
     /// Nobody is there.
     Away,
 }
 
+const UPGRADING: [&str; 4] = [
+    "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: 19\r\nconnection: close\r\n\r\n404 page not found\n",
+    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\nconnection: close\r\n\r\n<html>Back soon</html>",
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/html\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+];
+const POISONED: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 53\r\nconnection: close\r\n\r\n\
+                        {\"error_code\": \"INTERNAL_ERROR\", \"message\": \"no row\"}";
+
 struct State {
-    to: String,
+    to: Mutex<String>,
     fault: Mutex<Fault>,
     seen: AtomicUsize,
     stop: AtomicBool,
@@ -38,7 +51,7 @@ impl Proxy {
     pub fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let to = server.trim_start_matches("http://").to_owned();
+        let to = Mutex::new(address_of(server));
         let (fault, seen, stop) = (Mutex::new(Fault::None), AtomicUsize::new(0), AtomicBool::new(false));
         let state = Arc::new(State { to, fault, seen, stop });
         let shared = state.clone();
@@ -54,6 +67,11 @@ impl Proxy {
         Self { url: format!("http://{address}"), address, state }
     }
 
+    /// In front of another server from now on.
+    pub fn lead_to(&self, server: &str) {
+        *self.state.to.lock().unwrap() = address_of(server);
+    }
+
     pub fn set(&self, fault: Fault) {
         self.state.seen.store(0, Ordering::SeqCst);
         *self.state.fault.lock().unwrap() = fault;
@@ -63,6 +81,14 @@ impl Proxy {
     pub fn seen(&self) -> usize {
         self.state.seen.load(Ordering::SeqCst)
     }
+}
+
+fn address_of(server: &str) -> String {
+    server.trim_start_matches("http://").to_owned()
+}
+
+fn has(request: &[u8], text: &str) -> bool {
+    request.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 impl Drop for Proxy {
@@ -81,13 +107,21 @@ impl State {
         if self.fault() == Fault::Away {
             return client.shutdown(Shutdown::Both);
         }
-        let mut server = TcpStream::connect(&self.to)?;
+        let mut buffer = vec![0; 64 << 10];
+        if self.fault() == Fault::Upgrading {
+            // Nobody stands behind it.
+            let _ = client.read(&mut buffer)?;
+            let nth = self.seen.fetch_add(1, Ordering::SeqCst);
+            client.write_all(UPGRADING[nth % UPGRADING.len()].as_bytes())?;
+            return client.shutdown(Shutdown::Both);
+        }
+        let to = self.to.lock().unwrap().clone();
+        let mut server = TcpStream::connect(to)?;
         let (mut from, mut back) = (server.try_clone()?, client.try_clone()?);
         let answers = std::thread::spawn(move || {
             let _ = std::io::copy(&mut from, &mut back);
             let _ = back.shutdown(Shutdown::Both);
         });
-        let mut buffer = vec![0; 64 << 10];
         loop {
             // Requests are small: each comes in one piece.
             let n = client.read(&mut buffer)?;
@@ -107,7 +141,11 @@ impl State {
                     client.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"runs\": [")?;
                     break;
                 }
-                Fault::Away => break,
+                Fault::Poison(text) if has(&buffer[..n], text) => {
+                    client.write_all(POISONED.as_bytes())?;
+                    break;
+                }
+                Fault::Away | Fault::Upgrading => break,
                 _ => {}
             }
             server.write_all(&buffer[..n])?;

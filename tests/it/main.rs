@@ -37,6 +37,7 @@ mod launch;
 mod local_import;
 mod local_open;
 mod mirror;
+mod mirror_upgrade;
 mod mlflow_artifacts;
 mod mlflow_registry;
 mod mlflow_support;

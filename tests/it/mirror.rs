@@ -43,13 +43,14 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { child, url: format!("http://{address}") };
-        let begin = std::time::Duration::from_millis(200);
-        for _ in 0..300 {
+        let mut server = Self { child, url: format!("http://{address}") };
+        // It takes seconds of work before it listens: minutes, where the machine is busy.
+        for _ in 0..900 {
             if std::net::TcpStream::connect(&address).is_ok() {
                 return server;
             }
-            std::thread::sleep(begin);
+            assert_eq!(server.child.try_wait().unwrap(), None, "MLflow's server ended");
+            std::thread::sleep(Duration::from_millis(200));
         }
         panic!("MLflow's server does not start");
     }
@@ -66,11 +67,15 @@ impl Drop for Server {
 
 pub fn script(python: &str, url: &str, text: &str) {
     let head = format!("import mlflow\nc = mlflow.MlflowClient('{url}')\n");
-    let done = Command::new(python).args(["-c", &format!("{head}{text}")]).output().unwrap();
+    let mut command = Command::new(python);
+    // MLflow's client tries for minutes where no server is: a test that went wrong would seem to hang.
+    command.args(["-c", &format!("{head}{text}")]).env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2");
+    command.env("MLFLOW_TRACKING_URI", url);
+    let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-const FILL: &str = "
+pub const FILL: &str = "
 e = c.create_experiment('flights')
 for i in range(3):
     r = c.create_run(e, run_name=f'r{i}', tags={'team': 'ops'})

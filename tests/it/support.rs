@@ -55,6 +55,36 @@ impl Home {
     }
 }
 
+/// What an agent leaves behind that is killed (its router, model servers) is meant to outlive it, but not its home.
+impl Drop for Home {
+    fn drop(&mut self) {
+        const ROUNDS: usize = 50;
+        for _ in 0..ROUNDS {
+            let left = processes_of(self.path());
+            if left.is_empty() {
+                return;
+            }
+            for pid in left {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            // One that was being started is seen in the next round.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Processes that have a home of a test in their environment or on their command line. Its name is this test's alone.
+fn processes_of(home: &Path) -> Vec<rustix::process::Pid> {
+    let home = home.as_os_str().as_encoded_bytes();
+    let names = |text: &[u8]| text.windows(home.len()).any(|part| part == home);
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of_home = entries.filter(|entry| {
+        ["environ", "cmdline"].iter().any(|file| std::fs::read(entry.path().join(file)).is_ok_and(|text| names(&text)))
+    });
+    let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    of_home.filter_map(pid).filter_map(rustix::process::Pid::from_raw).collect()
+}
+
 /// What a run of the binary left behind.
 #[derive(Debug)]
 pub struct Done {

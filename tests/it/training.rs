@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use opsroom::base::Kind;
 use opsroom::base::id::RunId;
@@ -14,7 +15,7 @@ use opsroom::capability::tracking::{Key, MetricPoint, RunStatus};
 use opsroom::capability::training::{self, Capture};
 use opsroom::capability::{Actor, Command as Decision, Ctx, Envelope, gates, perform};
 use opsroom::db::Source;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stores::{kim, on_each_engine};
 use crate::support::{Agent, Done, eventually};
@@ -349,21 +350,46 @@ async fn only_the_agents_own_comparison_makes_a_grade() {
     .await;
 }
 
-#[test]
-fn a_command_is_told_that_its_run_is_to_stop() {
+/// Runs a shell script under `opsroom run`, stops the run, and answers how that ended and the run.
+fn stopped(script: &str) -> (std::process::Output, Value, Duration) {
     let agent = Agent::start();
-    let script = "trap 'echo saved; exit 0' TERM; while :; do sleep 0.1; done";
     let mut command = agent.home().command(&["run", "--name", "looper", "--", "sh", "-c", script]);
     command.env("OPSROOM_AGENT", format!("unix:{}", agent.socket()));
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let runs = || agent.cli(&["runs", "list", "--json"]).expect(0).json()["runs"].clone();
-    crate::support::eventually("a run", || runs().as_array().is_some_and(|all| !all.is_empty()));
+    eventually("a run", || runs().as_array().is_some_and(|all| !all.is_empty()));
     let id = runs()[0]["id"].as_str().unwrap().to_owned();
+    // The script is at work, as its metrics show.
+    eventually("its use", || runs()[0]["metrics"].as_object().is_some_and(|all| !all.is_empty()));
     agent.cli(&["runs", "stop", &id, "--reason", "it learns nothing"]).expect(0);
+    let begin = Instant::now();
     let done = child.wait_with_output().unwrap();
+    (done, agent.cli(&["runs", "show", &id, "--json"]).expect(0).json(), begin.elapsed())
+}
+
+#[test]
+fn a_command_is_told_that_its_run_is_to_stop() {
+    let (done, run, _) = stopped("trap 'echo saved; exit 0' TERM; while :; do sleep 0.1; done");
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert_eq!((done.status.code(), out.trim()), (Some(0), "saved"), "{err}");
     assert!(err.contains("this run was asked to stop: it learns nothing"), "{err}");
     // What it ended with by itself does not hide that it was stopped.
-    assert_eq!(runs()[0]["status"], "KILLED", "{}", runs());
+    assert_eq!((&run["status"], &run["tags"]["opsroom.killed"]), (&json!("KILLED"), &Value::Null), "{run}");
+}
+
+/// The command does not listen, and nor does a process of a group of its own that outlives it.
+#[test]
+fn a_command_that_does_not_stop_is_killed_with_all_that_it_started() {
+    for script in [
+        "trap '' TERM; while :; do sleep 0.1; done",
+        "set -m; (trap '' TERM; while :; do sleep 0.1; done) & trap 'exit 0' TERM; while :; do sleep 0.1; done",
+    ] {
+        let (done, run, took) = stopped(script);
+        let err = String::from_utf8_lossy(&done.stderr);
+        assert!(err.contains("it went on for 10 s and was killed"), "{err}");
+        assert!(took >= Duration::from_secs(10), "{took:?}");
+        assert_eq!((&run["status"], &run["tags"]["opsroom.reason"]), (&json!("KILLED"), &json!("it learns nothing")));
+        let how = run["tags"]["opsroom.killed"].as_str().unwrap();
+        assert!(how.contains("SIGKILL"), "{how}");
+    }
 }

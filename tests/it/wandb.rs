@@ -107,6 +107,32 @@ async fn roles_hold_for_keys() {
     assert_eq!(agent.client().search_runs(&RunQuery::default()).await.unwrap().matched, 1);
 }
 
+/// Clients ask for what is not offered again and again: each hears so at once, and the log has a line a name.
+#[tokio::test]
+async fn an_operation_that_is_not_offered_is_logged_once() {
+    let home = Home::new();
+    let log = home.path().join("agent.log");
+    let mut command = home.command(&["agent", "--listen", "127.0.0.1:0"]);
+    let command = command.stdout(std::fs::File::create(&log).unwrap());
+    let command = command.stderr(std::fs::File::options().append(true).open(&log).unwrap());
+    let mut agent = command.spawn().unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let address = || said().lines().find_map(|l| Some(l.strip_prefix("agent listening on ")?.to_owned()));
+    eventually("the agent", || address().is_some());
+    let http = reqwest::Client::new();
+    for name in ["Nobody", "Knows", "Nobody", "Nobody"] {
+        let body = json!({ "query": format!("query {name} {{ x }}") });
+        let answer = http.post(format!("{}/graphql", address().unwrap())).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer["errors"][0]["message"].as_str().unwrap().contains(name), "{answer}");
+    }
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let lines = |name: &str| said().lines().filter(|l| l.contains(&format!("{name:?}"))).count();
+    assert_eq!((lines("Nobody"), lines("Knows")), (1, 1), "{}", said());
+}
+
 /// A folder with an offline run of so many lines.
 fn offline(python: &str, folder: &Path, id: &str, lines: usize, more: &str) -> PathBuf {
     let text = format!(

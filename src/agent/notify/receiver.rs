@@ -5,7 +5,8 @@ use std::fmt;
 use reqwest::Url;
 
 use super::payload;
-use crate::base::{Fault, fault::Result};
+use crate::base::Fault;
+use crate::base::fault::{Result, root_cause};
 use crate::capability::monitoring::incident::Notice;
 
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -93,20 +94,16 @@ impl Receiver {
 
 /// A failure without the address, which may hold a secret.
 pub(super) fn told(e: &reqwest::Error) -> String {
-    let mut text = match (e.is_timeout(), e.is_connect(), e.status()) {
+    let text = match (e.is_timeout(), e.is_connect(), e.status()) {
         (true, ..) => "no answer in time".to_owned(),
         (_, true, _) => "no connection".to_owned(),
         (_, _, Some(status)) => format!("it answered {status}"),
         _ => "the request failed".to_owned(),
     };
-    let mut cause = std::error::Error::source(e);
-    while let Some(inner) = cause {
-        cause = inner.source();
-        if cause.is_none() {
-            text = format!("{text} ({inner})");
-        }
+    match std::error::Error::source(e) {
+        Some(cause) => format!("{text} ({})", root_cause(cause)),
+        None => text,
     }
-    text
 }
 
 #[cfg(test)]

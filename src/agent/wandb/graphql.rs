@@ -76,8 +76,7 @@ pub(super) async fn answer(
             .next("come with an operator's token");
         return refused(&denied);
     }
-    let variables = serde_json::to_string(&call.variables).unwrap_or_default();
-    tracing::debug!("graphql {name} {variables}");
+    tracing::debug!("graphql {name} {}", json!(call.variables));
     match handle(&call, &name, &asked.query).await {
         Ok(data) => Json(json!({ "data": data })).into_response(),
         Err(fault) if sweep::is_gone(&name, &fault) => (StatusCode::NOT_FOUND, errors(&fault)).into_response(),
@@ -170,16 +169,19 @@ fn errors(fault: &Fault) -> Json<Value> {
 
 /// Kind and name of the operation, by the first `query NAME` or `mutation NAME`.
 fn operation(query: &str) -> (&'static str, String) {
-    let mut words = query.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
-    while let Some(word) = words.next() {
-        let kind = match word {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let word = |text: &'_ str| text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let mut rest = query;
+    while let Some(at) = rest.find(is_part) {
+        let (first, after) = rest[at..].split_at(word(&rest[at..]));
+        rest = after;
+        let kind = match first {
             "query" => "query",
             "mutation" => "mutation",
             _ => continue,
         };
-        let after = query.split_once(word).map_or("", |(_, rest)| rest).trim_start();
-        let named = after.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        return (kind, if named { words.next().unwrap_or_default().to_owned() } else { String::new() });
+        let after = after.trim_start();
+        return (kind, after[..word(after)].to_owned());
     }
     ("query", String::new())
 }
@@ -230,6 +232,9 @@ mod tests {
         assert_eq!(operation("{ viewer { id } }"), ("query", String::new()));
         assert_eq!(operation("query { viewer { id } }"), ("query", String::new()));
         assert_eq!(operation(""), ("query", String::new()));
+        let fragment = "fragment Subquery on Run { id } query";
+        assert_eq!(operation(&format!("{fragment} Runs {{ x }}")), ("query", "Runs".to_owned()));
+        assert_eq!(operation(&format!("{fragment} {{ viewer }}")), ("query", String::new()));
     }
 
     #[test]

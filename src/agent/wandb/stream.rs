@@ -13,7 +13,7 @@ use super::run::asked_to_stop;
 use super::{console, media};
 use crate::agent::App;
 use crate::agent::fault::Mlflow;
-use crate::base::{Fault, fault::Result};
+use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::Actor;
 use crate::capability::tracking::wandb::{Lines, Update, json as lenient, line};
 use crate::capability::tracking::{Run, RunStatus};
@@ -99,7 +99,12 @@ async fn take(app: &App, run: &Run, sent: Sent, turn: &mut Turn) -> Result<()> {
     }
     app.ctx().tracking.stream_wandb(run.id, update, app.now().millis()).await?;
     if let Ok(folder) = &folder {
-        console::assemble(app, run.id, folder, ended, &mut turn.console).await?;
+        match console::assemble(app, run.id, folder, ended, &mut turn.console).await {
+            Err(fault) if fault.kind == Kind::Unavailable => return Err(fault),
+            // The run's files are frozen: its lines are taken all the same.
+            Err(fault) => tracing::debug!("{fault}"),
+            Ok(()) => {}
+        }
     }
     if ended {
         app.wandb().ended(run.id);

@@ -18,6 +18,8 @@ pub const BATCH_ENTITIES_MAX: usize = 1000;
 pub const NOTE_TAG: &str = "mlflow.note.content";
 /// What a script may look at to end by itself: the moment at which it was asked to.
 pub const STOP_TAG: &str = "opsroom.stop_requested";
+/// Of a run whose command did not stop when asked: how it was ended.
+pub const KILLED_TAG: &str = "opsroom.killed";
 /// Where the reason of a tag stays: logging is not recorded in the trail.
 pub const REASON_TAG: &str = "opsroom.reason";
 

@@ -1,4 +1,4 @@
-//! The forms of MLflow's answers, and what is found in them.
+//! The forms of MLflow's answers about experiments and runs, and what is found in them.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,14 @@ use serde_json::Value;
 
 use crate::base::Timestamp;
 use crate::base::id::ExperimentId;
-use crate::capability::registry::Stage;
 use crate::capability::tracking::points::Point;
 use crate::capability::tracking::types::{KeyMap, ModelOutput};
-use crate::capability::tracking::{DatasetInput, Key, LoggedModel, Run, Text};
-use crate::local::found::{Experiment, Registered, Version};
-use crate::local::mlruns::{key_map, lifecycle, model_status, status_of};
+use crate::capability::tracking::{DatasetInput, Key, Run, Text};
+use crate::local::found::Experiment;
+use crate::local::mlruns::{key_map, lifecycle, status_of};
 
 /// Numbers come as numbers or as texts.
-fn int<'de, D: Deserializer<'de>>(d: D) -> Result<i64, D::Error> {
+pub(super) fn int<'de, D: Deserializer<'de>>(d: D) -> Result<i64, D::Error> {
     Ok(match Value::deserialize(d)? {
         Value::Number(n) => n.as_i64().or_else(|| n.as_f64().map(whole)).unwrap_or(0),
         Value::String(s) => s.parse().unwrap_or(0),
@@ -48,7 +47,7 @@ pub struct Pair {
     value: String,
 }
 
-fn pairs(list: &[Pair]) -> BTreeMap<String, String> {
+pub(super) fn pairs(list: &[Pair]) -> BTreeMap<String, String> {
     list.iter().map(|p| (p.key.clone(), p.value.clone())).collect()
 }
 
@@ -128,11 +127,11 @@ pub struct Data {
 pub struct Metric {
     pub key: String,
     #[serde(deserialize_with = "float")]
-    value: f64,
+    pub value: f64,
     #[serde(deserialize_with = "int")]
-    timestamp: i64,
+    pub timestamp: i64,
     #[serde(deserialize_with = "int")]
-    step: i64,
+    pub step: i64,
 }
 
 impl Metric {
@@ -145,6 +144,13 @@ impl Metric {
 #[serde(default)]
 struct Inputs {
     dataset_inputs: Vec<Input>,
+    model_inputs: Vec<ModelInput>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct ModelInput {
+    model_id: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -203,6 +209,8 @@ impl RunForm {
         }
         self.data.params.iter().chain(&self.data.tags).for_each(|p| part(&format!("{}={}", p.key, p.value)));
         self.models().for_each(|id| part(&id));
+        self.inputs.model_inputs.iter().for_each(|i| part(&i.model_id));
+        self.inputs.dataset_inputs.iter().for_each(|i| part(&format!("{} {}", i.dataset.name, i.dataset.digest)));
         let mut half = [0; 16];
         half.copy_from_slice(&mark.finalize().as_bytes()[..16]);
         u128::from_be_bytes(half)
@@ -235,7 +243,7 @@ impl RunForm {
             tags: key_map(pairs(&self.data.tags)),
             metrics: KeyMap::default(),
             inputs: self.inputs.dataset_inputs.iter().map(input).collect(),
-            model_inputs: Vec::new(),
+            model_inputs: self.inputs.model_inputs.iter().filter_map(|i| i.model_id.parse().ok()).collect(),
             model_outputs: self.outputs.model_outputs.iter().filter_map(output).collect(),
         })
     }
@@ -246,132 +254,4 @@ impl RunForm {
 pub struct History {
     pub metrics: Vec<Metric>,
     pub next_page_token: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ModelPage {
-    pub model: ModelForm,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ModelForm {
-    info: ModelInfo,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ModelInfo {
-    model_id: String,
-    experiment_id: String,
-    name: String,
-    #[serde(deserialize_with = "int")]
-    creation_timestamp_ms: i64,
-    #[serde(deserialize_with = "int")]
-    last_updated_timestamp_ms: i64,
-    artifact_uri: String,
-    model_type: String,
-    source_run_id: String,
-    tags: Vec<Pair>,
-}
-
-impl ModelForm {
-    /// The logged model, and where its files are.
-    pub fn found(self) -> Option<(LoggedModel, String)> {
-        let info = self.info;
-        let model = LoggedModel {
-            id: info.model_id.parse().ok()?,
-            experiment: ExperimentId(info.experiment_id.parse().ok()?),
-            name: info.name,
-            model_type: info.model_type,
-            source_run: Some(info.source_run_id).filter(|r| !r.is_empty()).map(Into::into),
-            artifact_uri: String::new(),
-            status: model_status(None),
-            lifecycle: lifecycle(None),
-            created: Timestamp::from_millis(info.creation_timestamp_ms),
-            updated: Timestamp::from_millis(info.last_updated_timestamp_ms),
-            params: BTreeMap::new(),
-            tags: pairs(&info.tags),
-            metrics: Vec::new(),
-        };
-        Some((model, info.artifact_uri))
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RegisteredPage {
-    pub registered_models: Vec<RegisteredForm>,
-    pub next_page_token: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RegisteredForm {
-    pub name: String,
-    description: String,
-    tags: Vec<Pair>,
-    aliases: Vec<Alias>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Alias {
-    alias: String,
-    #[serde(deserialize_with = "int")]
-    version: i64,
-}
-
-impl RegisteredForm {
-    pub fn found(self) -> Registered {
-        let alias = |a: Alias| Some((a.alias, u32::try_from(a.version).ok()?));
-        Registered {
-            name: self.name,
-            description: self.description,
-            tags: pairs(&self.tags),
-            aliases: self.aliases.into_iter().filter_map(alias).collect(),
-            versions: Vec::new(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct VersionPage {
-    pub model_versions: Vec<VersionForm>,
-    pub next_page_token: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct VersionForm {
-    pub name: String,
-    #[serde(deserialize_with = "int")]
-    version: i64,
-    #[serde(deserialize_with = "int")]
-    creation_timestamp: i64,
-    current_stage: String,
-    description: String,
-    source: String,
-    run_id: String,
-    run_link: String,
-    user_id: String,
-    tags: Vec<Pair>,
-}
-
-impl VersionForm {
-    pub fn found(self) -> Option<Version> {
-        Some(Version {
-            number: u32::try_from(self.version).ok()?,
-            created: Timestamp::from_millis(self.creation_timestamp),
-            stage: Stage::parse(&self.current_stage).unwrap_or_default(),
-            description: self.description,
-            source: self.source,
-            run_id: Some(self.run_id).filter(|r| !r.is_empty()),
-            run_link: self.run_link,
-            user: self.user_id,
-            tags: pairs(&self.tags),
-        })
-    }
 }

@@ -2,6 +2,7 @@
 //! for: runs that began or ended since, and those that go on.
 
 mod forms;
+mod model_forms;
 mod rest;
 mod write_back;
 
@@ -12,11 +13,12 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 
 use super::found::{Damage, Experiment, Registered, RunKey, TakenModel, TakenRun};
-use crate::base::fault::Result;
-use crate::capability::tracking::Text;
+use crate::base::{Fault, Kind, fault::Result};
 use crate::capability::tracking::points::Point;
+use crate::capability::tracking::{RunStatus, Text};
 use crate::client::Client;
-use forms::{ExperimentPage, History, ModelPage, RegisteredPage, RunForm, RunPage, VersionPage};
+use forms::{ExperimentPage, History, RunForm, RunPage};
+use model_forms::{ModelPage, RegisteredPage, VersionPage};
 use rest::Rest;
 
 /// Of a run that is mirrored: the server that it is on.
@@ -25,8 +27,8 @@ pub const MIRROR_TAG: &str = "opsroom.mirror";
 const UNTIL_TAG: &str = "opsroom.mirror.until";
 /// Rows that a page of a server has.
 const PAGE: usize = 1000;
-/// Clocks of scripts differ: so far back is looked again.
-const OVERLAP_MS: i64 = 10_000;
+/// Clocks of scripts differ: so far back is looked again. What is listed twice is only compared.
+const OVERLAP_MS: i64 = 600_000;
 
 /// A server that is mirrored.
 pub struct Server {
@@ -135,6 +137,11 @@ impl Server {
             for filter in questions(newest) {
                 for run in self.runs(&id, &filter).await? {
                     if seen.insert(run.info.run_id.clone()) {
+                        if run.found().is_none() {
+                            let place = format!("{}: run {}", self.rest.url, run.info.run_id);
+                            damage.push(Damage::new(place, "its id or its status is none that is known here"));
+                            continue;
+                        }
                         experiment.models.extend(run.models());
                         experiment.runs.push(RunKey { id: run.info.run_id.clone(), folder: PathBuf::new() });
                         documents.insert(run.info.run_id.clone(), run);
@@ -173,18 +180,27 @@ impl Server {
         }
     }
 
-    pub async fn run(&self, key: &RunKey, damage: &mut Vec<Damage>) -> Option<TakenRun> {
+    /// # Errors
+    /// `Unavailable` when the server is away; what fails for this run alone is damage.
+    pub async fn run(&self, key: &RunKey, damage: &mut Vec<Damage>) -> Result<Option<TakenRun>> {
         match self.read_run(key).await {
-            Ok(Some(run)) => Some(run),
-            Ok(None) => {
-                damage.push(Damage::new(format!("{}: run {}", self.rest.url, key.id), "it cannot be read"));
-                None
-            }
+            Ok(run) => Ok(run),
             Err(fault) => {
-                damage.push(Damage::new(format!("{}: run {}", self.rest.url, key.id), fault));
-                None
+                let place = format!("{}: run {}", self.rest.url, key.id);
+                damage.push(Damage::new(place, self.of_one_thing(fault).await?));
+                Ok(None)
             }
         }
+    }
+
+    /// A fault of one thing, as the server answers to other questions; else it is the server's as a whole.
+    async fn of_one_thing(&self, fault: Fault) -> Result<Fault> {
+        let whole = match fault.kind {
+            Kind::Unavailable => !self.rest.answers().await,
+            Kind::Unauthenticated => true,
+            _ => false,
+        };
+        if whole { Err(fault) } else { Ok(fault) }
     }
 
     async fn read_run(&self, key: &RunKey) -> Result<Option<TakenRun>> {
@@ -234,14 +250,22 @@ impl Server {
         }
     }
 
-    pub async fn model(&self, key: &str, damage: &mut Vec<Damage>) -> Option<TakenModel> {
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn model(&self, key: &str, damage: &mut Vec<Damage>) -> Result<Option<TakenModel>> {
         let read: Result<ModelPage> = self.rest.get(&format!("logged-models/{key}"), &[]).await;
-        match read.map(|page| page.model.found()) {
-            Ok(Some((model, uri))) => Some(TakenModel { model, artifacts: self.artifacts(&uri) }),
-            Ok(None) => None,
+        let place = format!("{}: logged model {key}", self.rest.url);
+        match read {
+            Ok(page) => {
+                let found = page.model.found();
+                if found.is_none() {
+                    damage.push(Damage::new(place, "it cannot be read"));
+                }
+                Ok(found.map(|(model, uri)| TakenModel { model, artifacts: self.artifacts(&uri) }))
+            }
             Err(fault) => {
-                damage.push(Damage::new(format!("{}: logged model {key}", self.rest.url), fault));
-                None
+                damage.push(Damage::new(place, self.of_one_thing(fault).await?));
+                Ok(None)
             }
         }
     }
@@ -281,6 +305,11 @@ impl Server {
         let mut all: Vec<Registered> = found.into_values().collect();
         all.iter_mut().for_each(|m| m.versions.sort_by_key(|v| v.number));
         Ok(all)
+    }
+
+    /// Where a run stood when it was listed: its status, and its end in milliseconds.
+    pub fn stands(&self, key: &RunKey) -> Option<(RunStatus, Option<i64>)> {
+        self.state(|s| s.runs.get(&key.id).and_then(RunForm::found)).map(|run| (run.status, run.end_ms))
     }
 
     /// Something that differs when a run may have changed.

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::sample::Sampler;
+use super::sample::{Sampler, alive};
 use crate::base::clock::{Stopwatch, SystemClock};
 use crate::base::id::RunId;
 use crate::base::{Clock, Fault, fault::Result};
@@ -30,6 +30,8 @@ const BEAT: Duration = Duration::from_secs(2);
 const SEND_SHARE: u32 = 20;
 /// Output may go on after the command ended, when something it started holds the pipe.
 const AFTER_END: Duration = Duration::from_secs(2);
+/// What was asked to stop has so long to save what it has; then it is killed.
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Where a command's output goes besides the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +71,17 @@ pub fn in_session(command: &[OsString]) -> Fault {
 /// How a command came to its end.
 pub struct End {
     pub ended: Ended,
-    /// Somebody asked the run to stop, and the command was told.
-    pub asked_to_stop: bool,
+    pub stop: Stop,
+}
+
+/// Whether somebody asked the run to stop, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    NotAsked,
+    /// The command was told, and all that it started ended.
+    Told,
+    /// Something of it went on after its grace, and was killed.
+    Killed,
 }
 
 /// Runs it to its end.
@@ -104,19 +115,19 @@ pub async fn launch(what: &Launch<'_>) -> Result<End> {
         log.send(what).await;
     }
     let _ = std::fs::remove_dir_all(&scratch);
-    let (status, asked_to_stop) = end.map_err(problem)?;
-    Ok(End { ended: Ended { status, seconds: watch.elapsed().as_secs() }, asked_to_stop })
+    let (status, stop) = end.map_err(problem)?;
+    Ok(End { ended: Ended { status, seconds: watch.elapsed().as_secs() }, stop })
 }
 
 /// Waits for the end; measures, sends output, and passes signals on meanwhile, also the wish of somebody that the run stops.
-/// Answers the status, and whether somebody wished so.
-async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log; 2]) -> std::io::Result<(u8, bool)> {
+/// Answers the status, and what came of that wish.
+async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log; 2]) -> std::io::Result<(u8, Stop)> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // The terminal went away: nothing to do, and nothing to end for.
     let mut hangup = signal(SignalKind::hangup())?;
     let mut sampler = Sampler::new(pid);
-    let (mut step, mut told) = (0, false);
+    let (mut step, mut told, mut stop) = (0, None, Stop::NotAsked);
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut since, mut logs) = (Stopwatch::start(), logs.clone());
@@ -125,19 +136,30 @@ async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log;
             status = child.wait() => {
                 let status = status?;
                 let code = status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(1);
-                return Ok((u8::try_from(code).unwrap_or(1), told));
+                if let Some(told) = &told && stop == Stop::Told && !gone(pid, told).await {
+                    stop = kill(pid);
+                }
+                return Ok((u8::try_from(code).unwrap_or(1), stop));
             }
             _ = interrupt.recv() => pass_on(pid, rustix::process::Signal::INT),
             _ = terminate.recv() => pass_on(pid, rustix::process::Signal::TERM),
             _ = hangup.recv() => {}
             _ = beat.tick() => {
+                // First: what follows may wait for an agent.
+                if stop == Stop::Told && told.as_ref().is_some_and(|told: &Stopwatch| told.elapsed() >= GRACE) {
+                    stop = kill(pid);
+                }
                 let metrics = sampler.look(since.elapsed());
                 since = Stopwatch::start();
                 log_use(what, &metrics, step).await;
                 step += 1;
-                if !told && let Some(why) = asked_to_stop(what).await {
-                    told = true;
-                    let _ = writeln!(std::io::stderr(), "opsroom: this run was asked to stop{why}; SIGTERM was sent");
+                if told.is_none() && let Some(why) = asked_to_stop(what).await {
+                    (told, stop) = (Some(Stopwatch::start()), Stop::Told);
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "opsroom: this run was asked to stop{why}; SIGTERM was sent, SIGKILL follows in {} s",
+                        GRACE.as_secs()
+                    );
                     pass_on(pid, rustix::process::Signal::TERM);
                 }
                 for log in &mut logs {
@@ -148,6 +170,28 @@ async fn watch_over(what: &Launch<'_>, child: &mut Child, pid: u32, logs: &[Log;
     }
 }
 
+/// Whether all that the command started ends within what is left of its grace: workers may still save what they have.
+async fn gone(pid: u32, told: &Stopwatch) -> bool {
+    const PAUSE: Duration = Duration::from_millis(50);
+    while !alive(pid).is_empty() {
+        if told.elapsed() >= GRACE {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    true
+}
+
+fn kill(pid: u32) -> Stop {
+    let _ = writeln!(std::io::stderr(), "opsroom: it went on for {} s and was killed", GRACE.as_secs());
+    pass_on(pid, rustix::process::Signal::KILL);
+    // Also what made a group of its own, as a shell's jobs do.
+    for pid in alive(pid).into_iter().filter_map(process) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    Stop::Killed
+}
+
 /// Whether somebody wants the run to stop, and why as far as they said.
 async fn asked_to_stop(what: &Launch<'_>) -> Option<String> {
     let run = what.client.run(what.run).await.ok()?;
@@ -155,8 +199,12 @@ async fn asked_to_stop(what: &Launch<'_>) -> Option<String> {
     Some(run.tags.get(REASON_TAG).map_or_else(String::new, |why| format!(": {why}")))
 }
 
+fn process(pid: u32) -> Option<rustix::process::Pid> {
+    i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
+}
+
 fn pass_on(pid: u32, signal: rustix::process::Signal) {
-    if let Some(group) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+    if let Some(group) = process(pid) {
         let _ = rustix::process::kill_process_group(group, signal);
     }
 }

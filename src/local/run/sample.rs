@@ -63,26 +63,39 @@ impl Sampler {
     }
 }
 
+/// A process of a session: its number, and the numbers of its `stat` from its state on.
+struct Process {
+    pid: u32,
+    is_zombie: bool,
+    fields: Vec<u64>,
+}
+
 /// `None` where there is no /proc.
+fn in_session(session: u32) -> Option<impl Iterator<Item = Process>> {
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    Some(entries.filter_map(move |entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        // Processes come and go while one looks.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name in parentheses may hold anything.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let is_zombie = rest.trim_start().starts_with('Z');
+        let fields: Vec<u64> = rest.split_whitespace().map(|f| f.parse().unwrap_or(0)).collect();
+        (fields.get(3) == Some(&u64::from(session))).then_some(Process { pid, is_zombie, fields })
+    }))
+}
+
+/// What still goes on of a session. What ended and was not waited for does not.
+pub fn alive(session: u32) -> Vec<u32> {
+    in_session(session).into_iter().flatten().filter(|p| !p.is_zombie).map(|p| p.pid).collect()
+}
+
 fn totals(session: u32) -> Option<Totals> {
     let mut totals = Totals::default();
-    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let name = entry.file_name();
-        if !name.to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
-            continue;
-        }
-        // Processes come and go while one looks.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        // The name in parentheses may hold anything.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let number = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
-        if number(3) != u64::from(session) {
-            continue;
-        }
+    for process in in_session(session)? {
         // Its own time, and that of children it has waited for.
-        totals.cpu_seconds += (11..15).map(number).sum::<u64>() as f64 / TICKS;
-        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        totals.cpu_seconds += process.fields.iter().skip(11).take(4).sum::<u64>() as f64 / TICKS;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
         let resident =
             status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
         totals.memory_bytes += resident.unwrap_or(0) * 1024;

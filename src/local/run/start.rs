@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::launch::{Echo, End, Launch, launch};
+use super::launch::{Echo, End, GRACE, Launch, Stop, launch};
 use super::{find_program, gather, git};
 use crate::base::clock::SystemClock;
 use crate::base::id::RunId;
@@ -14,6 +14,7 @@ use crate::base::{Clock, Fault, Kind, fault::Result};
 use crate::capability::cost::HOST_TAG;
 use crate::capability::datasets::{DatasetVersion, PINNED_SOURCE};
 use crate::capability::tracking::artifacts::path_of_uri;
+use crate::capability::tracking::rules::KILLED_TAG;
 use crate::capability::training::capture::{Ended, FORM};
 use crate::capability::training::{CAPTURE, CAPTURED_TAG, Capture, PATCH, PinnedData, StandIn};
 use crate::client::{Address, Client};
@@ -83,7 +84,7 @@ pub async fn start(client: &Client, what: Start) -> Result<Finished> {
     };
     let end = launch(&launched).await;
     let status = match &end {
-        Ok(End { asked_to_stop: true, .. }) => "KILLED",
+        Ok(End { stop: Stop::Told | Stop::Killed, .. }) => "KILLED",
         Ok(End { ended: Ended { status: 0, .. }, .. }) => "FINISHED",
         Ok(End { ended: Ended { status: 130 | 137 | 143, .. }, .. }) => "KILLED",
         _ => "FAILED",
@@ -91,7 +92,12 @@ pub async fn start(client: &Client, what: Start) -> Result<Finished> {
     let body = json!({"run_id": run.to_string(), "status": status, "end_time": SystemClock.now().millis()});
     // Hours of training must not be lost to an agent that is just being restarted.
     patiently(async || client.mlflow(Method::POST, "/api/2.0/mlflow/runs/update", &body).await).await?;
-    let ended = end?.ended;
+    let End { ended, stop } = end?;
+    if stop == Stop::Killed {
+        let how = format!("SIGKILL: it went on for {} s after SIGTERM", GRACE.as_secs());
+        let tags = BTreeMap::from([(KILLED_TAG.to_owned(), Some(how))]);
+        patiently(async || client.tag_run(run, &tags).await).await?;
+    }
     capture.ended = Some(ended);
     let told = document(&capture)?;
     patiently(async || put(CAPTURE, told.clone()).await).await?;

@@ -26,7 +26,7 @@ pub fn ask(state: &State, ids: &[String]) -> Result<Ask, String> {
         impact.push(format!("{over} marked runs are over and stay as they are"));
     }
     impact.push("Each is marked as killed, with the tag opsroom.stop_requested.".to_owned());
-    impact.push("Under `opsroom run` it gets SIGTERM, and W&B's client ends its script.".to_owned());
+    impact.push("`opsroom run` sends SIGTERM, then SIGKILL; W&B's client ends itself.".to_owned());
     impact.push("Another script ends if it looks at the tag, and else goes on.".to_owned());
     let title = match live.as_slice() {
         [one] => format!("STOP  {}", one.name),
