@@ -331,10 +331,14 @@ impl State {
             }
         }
         match self.nav.here() {
-            View::Fleet => self.fleet.why_not(action),
-            View::Incident(_) => {
-                self.incident.why_not(action).or_else(|| super::screen::rollouts::why_not_here(self, action))
-            }
+            View::Fleet => self.fleet.why_not(action).or_else(|| {
+                let service = &self.fleet.current()?.service;
+                super::screen::rollouts::why_not_on(self, service, action)
+            }),
+            View::Incident(_) => self.incident.why_not(action).or_else(|| {
+                let service = &self.incident.known()?.incident.service;
+                super::screen::rollouts::why_not_on(self, service, action)
+            }),
             View::Recovery(_) => self.recovery.why_not(action, self.now),
             View::Live => super::screen::live::why_not(self, action),
             View::Runs => self.runs.why_not(action),
@@ -467,7 +471,8 @@ impl State {
     pub fn deadline(&self) -> Option<Timestamp> {
         let sheet = self.sheet().and_then(|s| s.due_at(self.now));
         let popup = self.prefix.map(|(_, at)| Timestamp(at.0 + PREFIX_POPUP_US)).filter(|at| *at > self.now);
-        let slots = super::update::due_times(self);
+        // What is due was asked for by the last update, or is held still: it waits for no time.
+        let slots = super::update::due_times(self).into_iter().filter(|at| *at > self.now);
         let rest = self.moved.map(|at| Timestamp(at.0 + REST_US)).filter(|at| *at > self.now);
         [sheet, popup, rest, self.toast.as_ref().map(|t| t.until)].into_iter().flatten().chain(slots).min()
     }

@@ -115,8 +115,7 @@ impl Fleet {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.page.remote.at().map(|at| Timestamp(at.0 + watch::LOOK_US));
-        [look.filter(|_| !self.page.is_waiting()), self.page.due_at()].into_iter().flatten().min()
+        self.page.due_every(watch::LOOK_US)
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -232,7 +231,7 @@ pub fn overview(state: &mut State, effects: &mut Vec<Effect>) {
         fleet.asked = (window, as_of);
     }
     // The past does not go on.
-    if watch::asks(&fleet.page, now, state.frozen || as_of.is_some()) {
+    if fleet.page.asks_every(watch::LOOK_US, now, state.frozen || as_of.is_some()) {
         effects.push(Effect::Load(fleet.page.ask(&mut state.ids, now), Want::Fleet { window, as_of }));
     }
 }
@@ -240,7 +239,7 @@ pub fn overview(state: &mut State, effects: &mut Vec<Effect>) {
 /// Whatever is shown: incidents are heard of everywhere.
 pub fn demand_open(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, fleet) = (state.now, &mut state.fleet);
-    if fleet.open.is_unasked() || fleet.open.due(now) {
+    if fleet.open.asks(now, false) {
         effects.push(Effect::Load(fleet.open.ask(&mut state.ids, now), Want::Incidents));
     }
     if state.fleet.arrives {

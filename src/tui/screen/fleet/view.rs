@@ -165,10 +165,10 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let cells_of_curve = if inner.width >= 130 { 15 } else { 9 };
     let columns = [
         Col::left("SERVICE", 14, 0).grows(8),
-        Col::left("STAGE", 7, 6),
+        Col::left("STAGE", 7, 7),
         Col::left("VER", 5, 0).grows(2),
         Col::left("CANARY", 7, 1).grows(2),
-        Col::left("METRIC", 8, 7),
+        Col::left("METRIC", 8, 6),
         Col::right("QUALITY", 9, 0),
         Col::left(span, cells_of_curve, 1),
         Col::right("DRIFT", 7, 0),
@@ -237,7 +237,7 @@ fn cells<'a>(
 ) -> Vec<Cell<'a>> {
     let batch = r.batch.is_some();
     let fresh = if stale { Freshness::Stale } else { freshness(r.last, batch, now) };
-    let (quality, token) = words::quality(look.glyphs, r.quality, r.estimated, r.bound, fresh);
+    let (quality, token) = words::quality(look.glyphs, (r.quality, r.estimated), r.bound, r.raised, fresh);
     let (drift, drift_token) = words::drift(look.glyphs, r.drift.as_ref(), fresh);
     let canary = r.candidate.as_ref().map_or("-".to_owned(), |c| format!("v{} {}%", c.version, c.share));
     let rps = match (&r.batch, r.requests) {

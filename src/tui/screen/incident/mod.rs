@@ -254,7 +254,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     super::rollouts::demand_rows(state, effects);
     let slot = &mut state.incident.view;
-    if slot.is_unasked() || (slot.due(now) && !frozen) {
+    if slot.asks(now, frozen) {
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Incident(id)));
     }
     let past = state.past.at;

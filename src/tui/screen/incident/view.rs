@@ -301,11 +301,6 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let inner = pane(look, buf, area, false, "DO", "a all");
     let standing =
         state.rollouts.rows.value().and_then(|all| all.iter().find(|s| s.service.name == view.incident.service));
-    let why_not = |action: Action| match standing {
-        None if action == Action::RollbackSheet => state.why_not(action),
-        None => Some("not behind our router".to_owned()),
-        Some(s) => state.why_not(action).or_else(|| crate::tui::screen::rollouts::why_not_of(s, action)),
-    };
     let back = standing.map_or("roll back".to_owned(), |s| {
         let to = if s.candidate.is_some() { s.stable } else { s.previous };
         to.map_or("roll back".to_owned(), |v| format!("roll back to v{v}"))
@@ -313,8 +308,8 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let ways = [
         (Action::RollbackSheet, back.as_str()),
         (Action::DropSheet, "drop the canary"),
-        (Action::WeightSheet, "its weight"),
-        (Action::PromoteSheet, "promote it"),
+        (Action::WeightSheet, "weight"),
+        (Action::PromoteSheet, "promote"),
         (Action::Ack, "acknowledge"),
         (Action::Silence, "silence"),
     ];
@@ -323,8 +318,7 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let (mut x, mut y) = (inner.x + 1, inner.y);
     for (action, words) in ways {
         let key = state.keys.keys_of(&contexts, action).into_iter().next().unwrap_or_default();
-        let traffic = !matches!(action, Action::Ack | Action::Silence);
-        let why = if traffic { why_not(action) } else { state.why_not(action) };
+        let why = state.why_not(action);
         let (sign, token) =
             if why.is_none() { (look.glyphs.ok, Token::Ok) } else { (look.glyphs.fail, Token::Unknown) };
         let key = format!("{key} ");

@@ -18,6 +18,9 @@ pub const CAPABILITIES: usize = 0;
 pub const LATER: usize = 1;
 pub const PANES: usize = 2;
 
+/// It comes without a hint: how often it is looked at anew, microseconds.
+const LOOK_US: i64 = 30_000_000;
+
 #[derive(Debug, Default)]
 pub struct Readiness {
     pub page: Slot<Report>,
@@ -51,7 +54,7 @@ impl Readiness {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        self.page.due_at()
+        self.page.due_every(LOOK_US)
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -108,7 +111,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let it = &mut state.readiness;
-    if it.page.is_unasked() || (it.page.due(now) && !frozen) {
+    if it.page.asks_every(LOOK_US, now, frozen) {
         effects.push(Effect::Load(it.page.ask(&mut state.ids, now), Want::Readiness));
     }
 }

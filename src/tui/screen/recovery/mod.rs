@@ -36,8 +36,7 @@ impl RecoveryScreen {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.view.remote.at().filter(|_| !self.view.is_waiting()).map(|at| Timestamp(at.0 + LOOK_US));
-        [look, self.view.due_at()].into_iter().flatten().min()
+        self.view.due_every(LOOK_US)
     }
 
     pub fn why_not(&self, action: Action, now: Timestamp) -> Option<String> {
@@ -94,8 +93,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     };
     watch::demand(state, of, effects);
     let slot = &mut state.recovery.view;
-    let old = slot.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !slot.is_waiting();
-    if slot.is_unasked() || ((slot.due(now) || old) && !frozen) {
+    if slot.asks_every(LOOK_US, now, frozen) {
         let want = Want::Service { name: state.recovery.service.clone(), as_of: None };
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), want));
     }

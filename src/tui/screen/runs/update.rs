@@ -210,7 +210,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let height = super::view::table_rows(state);
     let runs = &mut state.runs;
-    if runs.experiments.is_unasked() || (runs.experiments.due(now) && !frozen) {
+    if runs.experiments.asks(now, frozen) {
         effects.push(Effect::Load(runs.experiments.ask(&mut state.ids, now), Want::Experiments));
     }
     let outside = !runs.is_grouped()
@@ -218,7 +218,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
             let (first, last) = (runs.cursor.saturating_sub(height), (runs.cursor + height).min(w.total));
             first < w.offset || last > w.offset + w.rows.len() && w.offset + w.rows.len() < w.total
         });
-    let wanted = runs.page.is_unasked() || (runs.page.due(now) && !frozen) || (outside && !runs.page.is_waiting());
+    let wanted = runs.page.asks(now, frozen) || (outside && !runs.page.is_waiting());
     if wanted {
         let offset = if runs.is_grouped() { 0 } else { runs.cursor.saturating_sub(WINDOW / 2) };
         let want = RunsWant { offset, limit: WINDOW, ..question(runs, state.window) };
@@ -252,13 +252,13 @@ fn groups(state: &mut State, effects: &mut Vec<Effect>) {
     let metrics: Vec<String> = runs.shown_metrics();
     let Grouped { groups, open, .. } = &mut runs.grouped;
     // The metrics are known from the page of runs, so the groups wait for it.
-    if runs.page.value().is_some() && (groups.is_unasked() || (groups.due(now) && !frozen)) {
+    if runs.page.value().is_some() && groups.asks(now, frozen) {
         let RunsWant { experiment, filter, window, deleted, .. } = want.clone();
         let asked = GroupsWant { experiment, filter, window, deleted, by: by.clone(), metrics };
         effects.push(Effect::Load(groups.ask(&mut state.ids, now), Want::RunGroups(asked)));
     }
     for (value, slot) in open {
-        if slot.is_unasked() || (slot.due(now) && !frozen) {
+        if slot.asks(now, frozen) {
             let within = Some((by.clone(), value.clone()));
             let want = RunsWant { limit: GROUP_ROWS, within, ..want.clone() };
             effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Runs(want)));

@@ -132,7 +132,8 @@ fn legend(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, curves: &[
         let (sign, token) = match (stale, bad, page.bound) {
             (true, ..) => (" ?", Token::Unknown),
             (_, true, _) => (" !!", Token::Crit),
-            (_, false, Some(_)) if !estimated => (" ✓", Token::Ok),
+            // While an alert about it stands, what is well over a longer window is not well.
+            (_, false, Some(_)) if !estimated && !page.raised => (" ✓", Token::Ok),
             _ => ("", Token::Text),
         };
         let tilde = if stale { "~" } else { "" };
