@@ -13,7 +13,7 @@ use crate::tui::screen::lines::wrap;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll, put, put_all};
 
 /// The row under the cursor in its parts, and by which prices.
@@ -144,16 +144,12 @@ pub(super) fn advice(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &Stat
     }
     let columns = [Col::right("A DAY", 8, 0), Col::left("WHAT", 20, 0).grows(14), Col::left("SEEN", 20, 1).grows(40)];
     let inner = chosen(look, buf, inner, cost.advised());
-    let height = usize::from(inner.height.saturating_sub(1));
-    let first = scroll.keep("advice", cost.advice, report.advice.len(), height);
-    let rows = report.advice.iter().enumerate().skip(first).map(|(i, a)| Row {
-        cells: vec![
+    let rows = rows(scroll, "advice", inner, (cost.advice, true), &report.advice, |a| {
+        vec![
             Cell::new(a.saves_day.map_or("?".to_owned(), |m| shown(report, m)), aged(state, Token::Warn)),
             Cell::text(a.what.as_str()),
             Cell::muted(show::line(&a.why)),
-        ],
-        at_cursor: i == cost.advice,
-        marked: false,
+        ]
     });
     table(look, buf, inner, &columns, rows, cost.pane == ADVICE);
 }

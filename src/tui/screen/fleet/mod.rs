@@ -11,7 +11,6 @@ use crate::capability::registry::Stage;
 use crate::tui::action::Action;
 use crate::tui::ask;
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -193,11 +192,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::CopyMenu => {
             let Some(service) = fleet.current().map(|r| r.service.clone()) else { return };
             let shown = format!("opsroom quality {}", ask::shell_word(&service));
-            let items = vec![
-                Item::new("name", service.clone(), Choice::Copy(service)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-            ];
-            open(state, copy_list(items));
+            open(state, copy_list(vec![Item::copies("name", service), Item::copies("command", shown)]));
         }
         _ => {}
     }

@@ -182,12 +182,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             let shown = format!("opsroom incident {id}");
             let report = format!("opsroom incident postmortem {id}");
             let headline = crate::capability::monitoring::incident::headline(&incident);
-            let items = vec![
-                Item::new("headline", headline.clone(), Choice::Copy(headline)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-                Item::new("post-mortem", report.clone(), Choice::Copy(report)),
-            ];
-            open(state, copy_list(items));
+            let items = [("headline", headline), ("command", shown), ("post-mortem", report)];
+            open(state, copy_list(items.map(|(label, text)| Item::copies(label, text)).into()));
         }
         _ => {}
     }

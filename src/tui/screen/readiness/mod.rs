@@ -6,7 +6,6 @@ use crate::base::{Fault, Timestamp};
 use crate::local::doctor::{Capability, Report};
 use crate::tui::action::Action;
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -92,9 +91,9 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
             let next = c.next.clone();
             // What stands between back quotes is a line to type.
             let line = next.split('`').nth(1).unwrap_or_default().to_owned();
-            let mut items = vec![Item::new("next step", next.clone(), Choice::Copy(next))];
+            let mut items = vec![Item::copies("next step", next)];
             if !line.is_empty() {
-                items.insert(0, Item::new("command", line.clone(), Choice::Copy(line)));
+                items.insert(0, Item::copies("command", line));
             }
             open(state, copy_list(items));
         }

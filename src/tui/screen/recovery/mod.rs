@@ -7,7 +7,6 @@ use crate::capability::rollout::{Recovery, ServiceView};
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::remote::{RequestId, Slot};
 use crate::tui::screen::{copy_list, give, open, watch};
@@ -68,7 +67,7 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
             let mut commands =
                 vec![format!("opsroom service show {service}"), format!("opsroom rollback {service} --undo")];
             commands.extend(incident(state).map(|id| format!("opsroom incident postmortem {id}")));
-            let items = commands.into_iter().map(|c| Item::new("command", c.clone(), Choice::Copy(c)));
+            let items = commands.into_iter().map(|c| Item::copies("command", c));
             open(state, copy_list(items.collect()));
         }
         _ => {}

@@ -7,7 +7,6 @@ use crate::capability::rollout::{Rollout, ServiceView, Standing};
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -148,12 +147,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::RollbackSheet => ask::open(state, &Topic::RollbackService { service }),
         Action::ForbidSheet => ask::open(state, &Topic::Forbid { service }),
         Action::CopyMenu => {
-            let shown = format!("opsroom service show {service}");
-            let items = vec![
-                Item::new("name", service.clone(), Choice::Copy(service)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-            ];
-            open(state, copy_list(items));
+            let shown = format!("opsroom service show {}", ask::shell_word(&service));
+            open(state, copy_list(vec![Item::copies("name", service), Item::copies("command", shown)]));
         }
         _ => {}
     }
