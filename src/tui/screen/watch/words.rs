@@ -174,7 +174,7 @@ pub fn event(glyphs: &Glyphs, change: &Change) -> (&'static str, String, Token) 
     }
 }
 
-/// A change in a word or two, and how long ago: `weight · 21m`.
+/// A change in a word or two, and how long ago: `weight 21m`.
 pub fn last_change(change: &Change, now: Timestamp) -> String {
     let what = change.what.as_str();
     let word = match what {
@@ -186,7 +186,7 @@ pub fn last_change(change: &Change, now: Timestamp) -> String {
         // The word that tells: of what was set, else what was done.
         _ => what.strip_prefix("set-").unwrap_or_else(|| what.split('-').next().unwrap_or(what)),
     };
-    format!("{word} · {}", format::age(now, change.at))
+    format!("{word} {}", format::age(now, change.at))
 }
 
 #[cfg(test)]
