@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{Datelike, Timelike};
+use chrono::Datelike;
 
 use super::Timestamp;
 
@@ -171,11 +171,14 @@ pub fn difference(value: f64) -> String {
     }
 }
 
-/// An event's time in little room: `03:08:22Z` today, `Sat 21` this week, `Nov 09` this year, else the date.
+/// An event's time in little room: `03:08:22Z` within a day, `Sat 21` this week, `Nov 09` this year, else the date. Shortly
+/// after midnight what matters happened before it, so a day here is 24 hours and not the calendar's.
 pub fn short_moment(now: Timestamp, t: Timestamp) -> String {
     let (Some(n), Some(d)) = (now.utc(), t.utc()) else { return "?".into() };
+    if (n - d).num_hours().abs() < 24 {
+        return clock(t);
+    }
     match (n.date_naive() - d.date_naive()).num_days() {
-        0 => format!("{:02}:{:02}:{:02}Z", d.hour(), d.minute(), d.second()),
         1..=6 => d.format("%a %d").to_string(),
         _ if n.year() == d.year() => d.format("%b %d").to_string(),
         _ => d.format("%Y-%m-%d").to_string(),
@@ -235,6 +238,17 @@ mod tests {
     fn a_difference_has_its_sign_and_is_never_rounded_away() {
         let shown = [0.0022, -0.157, 2.2, -12.0, 0.000_001_3, 0.0, 1234.5].map(difference);
         assert_eq!(shown, ["+0.0022", "-0.16", "+2.2", "-12", "+1.3e-6", "0", "+1234"]);
+    }
+
+    #[test]
+    fn what_happened_before_midnight_keeps_its_clock_for_a_day() {
+        let at = |text: &str| Timestamp::parse(text).unwrap_or_default();
+        let now = at("2026-11-29T00:03:24Z");
+        let shown = |text| short_moment(now, at(text));
+        assert_eq!(shown("2026-11-29T00:01:00Z"), "00:01:00Z");
+        assert_eq!(shown("2026-11-28T23:50:03Z"), "23:50:03Z");
+        assert_eq!(shown("2026-11-28T00:02:00Z"), "Sat 28");
+        assert_eq!(shown("2026-11-20T23:50:03Z"), "Nov 20");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod event;
 pub mod fleet;
 pub mod form;
 pub mod gates;
+mod handed;
 pub mod hosts;
 pub mod inverse;
 mod judged;

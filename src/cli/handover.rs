@@ -16,6 +16,7 @@ use crate::capability::monitoring::incident::{self, Incident};
 /// Services that a chart is drawn of: the worst come first.
 const CHARTS_MAX: usize = 12;
 const DECISIONS_MAX: usize = 100;
+const HOUR_S: u64 = 3600;
 
 /// What the next shift has to know, in Markdown
 #[derive(Debug, Args)]
@@ -43,13 +44,24 @@ pub async fn run(session: &Session, asked: &Handover) -> Result<Exit> {
     decided(&mut text, &records);
     let mut files = Vec::new();
     if let Some(folder) = &asked.to {
-        text.push_str("\n## Charts\n");
+        let mut drawn = String::new();
         for row in fleet.services.iter().take(CHARTS_MAX) {
-            let window = AskedLive { window: seconds, ..AskedLive::default() };
-            // A service of which nothing came has no curve.
-            let Ok(page) = client.live(&row.service, &window).await else { continue };
-            let charts = vec![(format!("handover-{}", row.service), postmortem::quality(&page))];
-            postmortem::charts(folder, &mut text, charts, &mut files)?;
+            // What came lately alone is one point of a long window: its course is drawn of the last hour instead.
+            for window in [seconds, HOUR_S].into_iter().filter(|w| *w <= seconds) {
+                let asked = AskedLive { window, ..AskedLive::default() };
+                // A service of which nothing came has no curve.
+                let Ok(page) = client.live(&row.service, &asked).await else { break };
+                let charts = vec![(format!("handover-{}", row.service), postmortem::quality(&page))];
+                let before = files.len();
+                postmortem::charts(folder, &mut drawn, charts, &mut files)?;
+                if files.len() > before {
+                    break;
+                }
+            }
+        }
+        if !drawn.is_empty() {
+            text.push_str("\n## Charts\n");
+            text.push_str(&drawn);
         }
     }
     let _ = writeln!(text, "\nAgain by `opsroom handover --since {}`.", asked.since);
@@ -141,8 +153,7 @@ fn quality(row: &Row) -> String {
         (None, Some(guess)) => (guess, "about "),
         (None, None) => return "no labels".to_owned(),
     };
-    let bad =
-        row.bound.filter(|b| b.is_broken_by(figure.value)).map_or(String::new(), |b| format!(", bad {}", b.shown()));
+    let bad = row.complaint().map_or(String::new(), |why| format!(", {why}"));
     format!("{} {about}{} (n {}){bad}", row.metric, show::metric(figure.value), show::count(figure.n))
 }
 

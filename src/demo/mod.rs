@@ -3,6 +3,7 @@
 //! The data, the mathematics and the plan are pure: no file, socket or clock. `months` and `predict` touch files, `serve` a socket, `traffic` the router, `live`
 //! the agent.
 
+mod decisions;
 mod ending;
 pub mod features;
 pub mod flights;

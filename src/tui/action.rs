@@ -108,7 +108,7 @@ actions! {
     DiffOnly "diff.only" Look "diff only" "only what differs on, off";
     Better "better" Look "better" "which way this metric is better";
     Multiples "charts.all" Look "all charts" "every metric in a small chart, or one";
-    EvalsShow "evals.show" Look "evals" "suites and results, or datasets";
+    EvalsShow "evals.show" Look "data/evals" "suites and results, or datasets";
     ApproveSheet "approve.sheet" Act "approve…" "give your word for a version that waits for it…";
     WaiveSheet "waive.sheet" Act "waive…" "let a gate pass for a while, on your word…";
     StartSheet "start.sheet" Act "start…" "let a version answer a part of the callers…";

@@ -17,6 +17,7 @@ pub mod keymap;
 pub mod model;
 mod mouse;
 pub mod msg;
+pub mod nav;
 mod notice;
 pub mod overlay;
 pub mod past;

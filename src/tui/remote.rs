@@ -127,6 +127,23 @@ impl<T> Slot<T> {
         (self.dirty && self.wanted.is_none()).then_some(Timestamp(self.asked.0 + GAP_US))
     }
 
+    /// Whether to ask now: never asked, or due while the screen is not held still.
+    pub fn asks(&self, now: Timestamp, still: bool) -> bool {
+        self.is_unasked() || (self.due(now) && !still)
+    }
+
+    /// The same for what changes without a hint: also once the value is so many microseconds old.
+    pub fn asks_every(&self, gap_us: i64, now: Timestamp, still: bool) -> bool {
+        let old = self.remote.at().is_some_and(|at| now.0 - at.0 >= gap_us) && !self.is_waiting();
+        self.is_unasked() || ((self.due(now) || old) && !still)
+    }
+
+    /// When [`Slot::asks_every`] will turn true.
+    pub fn due_every(&self, gap_us: i64) -> Option<Timestamp> {
+        let old = self.remote.at().filter(|_| !self.is_waiting()).map(|at| Timestamp(at.0 + gap_us));
+        [old, self.due_at()].into_iter().flatten().min()
+    }
+
     pub fn is_waiting(&self) -> bool {
         self.wanted.is_some()
     }

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::action::Action;
 use super::ask::Topic;
 use super::glyph::Glyphs;
 use super::key::Key;
 use super::keymap::{Context, Keymap};
 use super::model::{Run, Status};
-use super::msg::Effect;
+pub use super::nav::{Nav, View};
 use super::overlay::Overlay;
 use super::remote::{RequestId, Slot};
 use super::screen::audit::Audit;
@@ -32,96 +30,6 @@ use super::span::Span;
 use super::undo::{Doing, Undo};
 use super::views::SavedView;
 use crate::base::Timestamp;
-
-/// A screen to stand on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum View {
-    /// Incidents and services.
-    Fleet,
-    Incident(i64),
-    /// What became of the newest way back of a service.
-    Recovery(String),
-    /// One service in full.
-    Live,
-    Runs,
-    Run(String),
-    /// Runs side by side, by id.
-    Compare(Vec<String>),
-    Registry,
-    Audit,
-    /// Services, and versions on their way to their callers.
-    Rollouts,
-    /// What predictions, versions and runs come to.
-    Cost,
-    /// What is in place, and what pays next.
-    Readiness,
-    /// Datasets, and what versions were measured on.
-    Data,
-    /// Two versions of a model, older number first.
-    Versus {
-        model: String,
-        old: u32,
-        new: u32,
-    },
-}
-
-impl View {
-    /// The places with a tab: its digit, its name, its action.
-    pub const TABS: [(Self, char, &'static str, Action); 9] = [
-        (Self::Fleet, '1', "Fleet", Action::PlaceFleet),
-        (Self::Runs, '2', "Runs", Action::PlaceRuns),
-        (Self::Registry, '3', "Registry", Action::PlaceRegistry),
-        (Self::Live, '4', "Live", Action::PlaceLive),
-        (Self::Rollouts, '5', "Rollouts", Action::PlaceRollouts),
-        (Self::Cost, '6', "Cost", Action::PlaceCost),
-        (Self::Audit, '7', "Audit", Action::PlaceAudit),
-        (Self::Data, '8', "Data & evals", Action::PlaceData),
-        (Self::Readiness, '9', "Readiness", Action::PlaceReadiness),
-    ];
-
-    pub fn context(&self) -> Context {
-        match self {
-            Self::Fleet => "screen.fleet",
-            Self::Incident(_) => "screen.incident",
-            Self::Recovery(_) => "screen.recovery",
-            Self::Live => "screen.live",
-            Self::Runs => "screen.runs",
-            Self::Run(_) => "screen.run",
-            Self::Compare(_) => "screen.compare",
-            Self::Registry | Self::Versus { .. } => "screen.registry",
-            Self::Rollouts => "screen.rollouts",
-            Self::Cost => "screen.cost",
-            Self::Readiness => "screen.readiness",
-            Self::Audit => "screen.audit",
-            Self::Data => "screen.data",
-        }
-    }
-
-    /// The tab under which it stands.
-    #[must_use]
-    pub fn tab(&self) -> Self {
-        match self {
-            Self::Run(_) | Self::Compare(_) => Self::Runs,
-            Self::Versus { .. } => Self::Registry,
-            Self::Incident(_) => Self::Fleet,
-            Self::Recovery(_) => Self::Rollouts,
-            other => other.clone(),
-        }
-    }
-}
-
-/// The stack of screens, like a browser's: in with Enter, out with Esc.
-#[derive(Debug, Clone)]
-pub struct Nav {
-    pub stack: Vec<View>,
-    pub last: Option<View>,
-}
-
-impl Nav {
-    pub fn here(&self) -> &View {
-        self.stack.last().unwrap_or(&View::Runs)
-    }
-}
 
 /// Whether the agent can be reached, and since when that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -331,10 +239,14 @@ impl State {
             }
         }
         match self.nav.here() {
-            View::Fleet => self.fleet.why_not(action),
-            View::Incident(_) => {
-                self.incident.why_not(action).or_else(|| super::screen::rollouts::why_not_here(self, action))
-            }
+            View::Fleet => self.fleet.why_not(action).or_else(|| {
+                let service = &self.fleet.current()?.service;
+                super::screen::rollouts::why_not_on(self, service, action)
+            }),
+            View::Incident(_) => self.incident.why_not(action).or_else(|| {
+                let service = &self.incident.known()?.incident.service;
+                super::screen::rollouts::why_not_on(self, service, action)
+            }),
             View::Recovery(_) => self.recovery.why_not(action, self.now),
             View::Live => super::screen::live::why_not(self, action),
             View::Runs => self.runs.why_not(action),
@@ -378,58 +290,6 @@ impl State {
         }
     }
 
-    /// Goes to a screen: a place replaces the stack, a detail lies on top of it.
-    pub fn go(&mut self, view: View, effects: &mut Vec<Effect>) {
-        if *self.nav.here() == view {
-            return;
-        }
-        self.enter(view);
-        super::update::demand(self, effects);
-    }
-
-    /// Stands on a screen, without asking for what it shows.
-    pub fn enter(&mut self, view: View) {
-        self.zoom = false;
-        if !super::past::shows(&view) {
-            super::past::leave(self);
-        }
-        self.nav.last = Some(self.nav.here().clone());
-        if let View::Run(id) = &view {
-            self.run = RunDetail::open(id.clone(), self.runs.row_of(id).cloned(), self.now);
-            self.nav.stack.push(view);
-        } else if let View::Compare(ids) = &view {
-            // What was chosen for these runs before is still meant.
-            if self.compare.ids != *ids {
-                self.compare = Compare::open(ids.clone(), &self.runs, self.now);
-            }
-            self.nav.stack.push(view);
-        } else if let View::Incident(id) = view {
-            if self.incident.id != id {
-                self.incident = IncidentScreen::open(id);
-            }
-            // From one incident to another nothing piles up.
-            self.nav.stack.retain(|v| !matches!(v, View::Incident(_)));
-            if self.nav.stack.is_empty() {
-                self.nav.stack.push(View::Fleet);
-            }
-            self.nav.stack.push(view);
-        } else if let View::Recovery(service) = &view {
-            if self.recovery.service != *service {
-                self.recovery = RecoveryScreen::open(service);
-            }
-            self.nav.stack.retain(|v| !matches!(v, View::Recovery(_)));
-            if self.nav.stack.is_empty() {
-                self.nav.stack.push(View::Rollouts);
-            }
-            self.nav.stack.push(view);
-        } else if let View::Versus { .. } = view {
-            self.registry.versus_scroll = 0;
-            self.nav.stack.push(view);
-        } else {
-            self.nav.stack = vec![view];
-        }
-    }
-
     /// Another agent takes the place of the one in use: nothing of the old one is left, least of all its marks.
     pub fn exchange(&mut self, context: String, read_only: Option<String>) {
         let setup = Setup {
@@ -452,22 +312,12 @@ impl State {
         self.overlay.is_none() && self.moved.is_some_and(|at| self.now.0 - at.0 < REST_US)
     }
 
-    /// Begins at another screen than the first.
-    pub fn open_at(&mut self, view: View) -> Vec<Effect> {
-        self.fleet.arrives = false;
-        if matches!(view, View::Incident(_)) {
-            self.nav.stack = vec![View::Fleet];
-        }
-        let mut effects = Vec::new();
-        self.go(view, &mut effects);
-        effects
-    }
-
     /// When something on the screen changes by itself, beside the clock's seconds.
     pub fn deadline(&self) -> Option<Timestamp> {
         let sheet = self.sheet().and_then(|s| s.due_at(self.now));
         let popup = self.prefix.map(|(_, at)| Timestamp(at.0 + PREFIX_POPUP_US)).filter(|at| *at > self.now);
-        let slots = super::update::due_times(self);
+        // What is due was asked for by the last update, or is held still: it waits for no time.
+        let slots = super::update::due_times(self).into_iter().filter(|at| *at > self.now);
         let rest = self.moved.map(|at| Timestamp(at.0 + REST_US)).filter(|at| *at > self.now);
         [sheet, popup, rest, self.toast.as_ref().map(|t| t.until)].into_iter().flatten().chain(slots).min()
     }

@@ -24,7 +24,11 @@ pub fn update(state: &mut State, at: Timestamp, msg: Msg) -> Vec<Effect> {
         Msg::Focus(focused) => state.focused = focused,
         Msg::Wheel { down } => mouse::wheel(state, down, &mut effects),
         Msg::Entered(name, answer) => entered(state, name, answer, &mut effects),
-        Msg::Resize(width, height) => state.size = (width, height),
+        Msg::Resize(width, height) => {
+            state.size = (width, height);
+            // It says what this terminal is.
+            state.readiness.touch();
+        }
         Msg::Tick => tick(state),
         Msg::Drawn(token) => drawn(state, token),
         Msg::Hint(changed) => touch(state, &changed),

@@ -16,7 +16,7 @@ use super::overlay::Overlay;
 use super::screen;
 use super::state::{PREFIX_POPUP_US, State, View};
 use super::theme::{Theme, Token};
-use super::widget::{self, Look, Scroll, frame, overlay, put, put_all};
+use super::widget::{self, Look, Scroll, footer, frame, overlay, put, put_all};
 use crate::base::show;
 
 /// Below this there is room for a few words only.
@@ -104,7 +104,7 @@ pub fn view(state: &State, scroll: &mut Scroll, theme: &Theme, area: Rect, buf: 
         frame::filter_error(&look, buf, Rect { y: line.y + 1, ..line }.intersection(area), state);
     }
     over(&look, buf, at.body, state, scroll);
-    frame::footer(&look, buf, at.footer, state);
+    footer::footer(&look, buf, at.footer, state);
     status_line(&look, buf, at.status.unwrap_or(at.footer), state, at.status.is_some());
 }
 

@@ -11,10 +11,17 @@ const PRICES: &str = "[rates]\ncpu_hour = 0.05\n[rates.host.h1]\nhour = 2.4\n[ra
     [[serving]]\nservice = 'delay'\nhost = 'h1'\nconcurrency = 2\n[[serving]]\nservice = 'fraud'\nhost = 'h1'\nconcurrency = 2\n\
     [[budget]]\nname = 'all'\nmonth = 5000\n";
 
-/// Begin of the last whole hour but one.
-fn begin() -> i64 {
+/// Begin of the hour that goes on.
+fn hour() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
-    now / HOUR * HOUR - 2 * HOUR
+    now / HOUR * HOUR
+}
+
+/// Begin of the last whole hour but one, an hour earlier where midnight lies between them: a bill is cut there, and its shares
+/// with it.
+fn begin() -> i64 {
+    let begin = hour() - 2 * HOUR;
+    if begin % (24 * HOUR) == 23 * HOUR { begin - HOUR } else { begin }
 }
 
 fn put(agent: &Agent, name: &str, text: &str) {
@@ -134,7 +141,7 @@ fn a_captured_run_tells_what_it_took_and_a_price_may_change_on_the_way() {
     assert_eq!(micros(run, "total_micros"), cpu + memory, "{run}");
     assert!(cpu > 0, "{run}");
     // From the coming hour on another price; what was, stays.
-    let next = Timestamp(begin() + 3 * HOUR).to_string();
+    let next = Timestamp(hour() + HOUR).to_string();
     put(&agent, "later.toml", &format!("[rates]\nsince = '{next}'\ncpu_hour = 1\n"));
     agent.cli(&["apply", "later.toml", "--reason", "a new contract"]).expect(0);
     put(&agent, "now.toml", "[rates]\nsince = '2026-01-01'\n");

@@ -136,6 +136,7 @@ fn row(service: &str, version: &str, quality: Option<f64>, drift: Worst) -> Row 
         metric: "auc".into(),
         lower_is_better: false,
         bound: Some(Bound::Below(0.7)),
+        raised: false,
         quality: quality.map(|q| metric(q, 9_000)),
         estimated: None,
         course: (0..15).map(|i| quality.map(|q| q + 0.01 * f64::from(i % 4))).collect(),
@@ -309,6 +310,7 @@ fn live(service: &str) -> Live {
         metric: "auc".into(),
         lower_is_better: false,
         bound: Some(Bound::Below(0.86)),
+        raised: false,
         candidate: Some(Way { version: 43, share: 25.0, state: "running".into() }),
         versions: vec![
             watched("42", Role::Stable, 94_938, 0.931, false),

@@ -2,7 +2,7 @@
 
 use opsroom::base::Timestamp;
 use opsroom::capability::rollout::judge::{Advice, Finding, Guards, Judgement, Sums};
-use opsroom::capability::rollout::service::{Backend, Plan, Step};
+use opsroom::capability::rollout::service::{Backend, Launch, Plan, Step};
 use opsroom::capability::rollout::{
     Command as Rollouts, Limits, Protocol, Recovery, Rollout, Service, ServiceView, Standing, State, StickyKey,
     Traffic, Turn,
@@ -280,9 +280,29 @@ fn what_lowers_the_risk_needs_a_reason_and_what_raises_it_a_word_too() {
 }
 
 #[test]
+fn where_opsroom_starts_the_servers_any_version_may_begin() {
+    fn launched(want: &Want) -> Page {
+        let Want::Services { .. } = want else { return fixture(want) };
+        let mut here = standing("flight-delay", None);
+        here.service.backend.clear();
+        let command = vec!["serve".into(), "{port}".into()];
+        here.service.launch = Some(Launch { command, ready: "/ping".into(), ready_seconds: 60, memory_mib: None });
+        Page::Services(vec![here])
+    }
+    let mut room = Room::with((120, 40), UNICODE, launched);
+    room.keys("5 C");
+    room.wait(1_000_000);
+    // The one in staging is meant first, and the one that answers not at all.
+    let shown = room.text();
+    assert!(shown.contains("to     [v43] v44  v41  v40"), "{shown}");
+}
+
+#[test]
 fn a_key_that_does_nothing_says_why() {
     let mut room = room((120, 40));
-    for (keys, words) in [("C", "a rollout of flight-delay goes on"), ("k 0", "no rollout of churn goes on")] {
+    for (keys, words) in
+        [("C", "a rollout goes on; 0 drops it"), ("k 0", "no rollout goes on; C in Rollouts starts one")]
+    {
         room.keys(keys);
         assert!(room.state.sheet().is_none());
         assert!(room.text().contains(words), "{keys}: {}", room.text());

@@ -6,7 +6,7 @@ use super::rates::Rates;
 use super::serving::{Budget, Placement};
 use super::store;
 use crate::base::money::{HOUR_US, Micro};
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result, show};
 use crate::db::{Source, Tx};
 
 /// Every change of what things cost.
@@ -98,7 +98,7 @@ pub async fn apply(tx: &mut Tx, command: &Command, now: Timestamp) -> Result<(St
                 return Err(Fault::invalid(format!("a placement of {} among those of {service}", other.service)));
             }
             placements.iter().try_for_each(Placement::check)?;
-            let words = |n: usize| format!("{n} placements");
+            let words = |n: usize| show::many(n as u64, "placement", "placements");
             let before = store::servings(Source::Tx(tx)).await?;
             let before = before.iter().filter(|p| p.service == *service).count();
             store::put_serving(tx, service, placements).await?;

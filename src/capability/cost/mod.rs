@@ -12,6 +12,7 @@ mod hosts;
 mod hours;
 mod rates;
 mod report;
+mod rows;
 mod serving;
 mod store;
 mod training;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::overview::way;
 use super::types::Watched;
-use super::{Live, MINUTE_US, bound, changes, of_batches, role};
+use super::{Live, MINUTE_US, bound, changes, of_batches, raised, role};
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::drift::{self, VersionDrift};
 use crate::capability::monitoring::counters::{self, Counters, PREDICTION, together};
@@ -90,6 +90,10 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
     let model = standing.map(|s| s.service.model.clone()).or_else(|| first.and_then(|(_, a)| a.model.clone()));
     let mut changes = changes(pool, window.from.minus(BEFORE), window.to).await?;
     changes.retain(|c| c.concerns(service, model.as_deref()));
+    let mut incidents = incident::incidents(Source::Pool(pool), Some(service)).await?;
+    if let Some(at) = to {
+        incidents = incidents.iter().filter_map(|i| i.as_of(at)).collect();
+    }
     Ok(Live {
         service: service.to_owned(),
         model,
@@ -97,6 +101,7 @@ pub async fn live(pool: &Pool, counters: &Counters, service: &str, asked: &Asked
         at: asked.as_of.unwrap_or(now),
         step: u64::try_from(minutes * 60).unwrap_or(60),
         lower_is_better: lower_is_better(&metric),
+        raised: raised(&rules, &incidents, service, &metric),
         metric,
         bound,
         candidate: standing.and_then(way),

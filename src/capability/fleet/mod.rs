@@ -11,7 +11,7 @@ pub use types::{Arm, Fleet, Live, Role, Row, Watched, Way, Worst};
 
 use super::audit::{self, AuditQuery, Record};
 use super::monitoring::counters;
-use super::monitoring::incident::{AlertRule, Bound, Change, Signal};
+use super::monitoring::incident::{AlertRule, Bound, Change, Incident, Signal};
 use super::monitoring::quality::Window;
 use super::rollout::Standing;
 use crate::base::{Timestamp, fault::Result};
@@ -85,6 +85,14 @@ fn bound(rules: &[AlertRule], service: &str) -> Option<(String, Bound)> {
     found.into_iter().next().map(|(_, metric, bound)| (metric, bound))
 }
 
+/// Whether an alert about a metric of a service stands.
+fn raised(rules: &[AlertRule], incidents: &[Incident], service: &str, metric: &str) -> bool {
+    let about = |rule: &AlertRule| matches!(&rule.signal, Signal::Quality(m) | Signal::Estimated(m) if m == metric);
+    let stands = |name: &str| rules.iter().any(|r| r.name == name && r.slice.is_none() && about(r));
+    let open = incidents.iter().filter(|i| i.is_open() && i.service == service);
+    open.flat_map(|i| &i.alerts).any(|a| a.cleared.is_none() && stands(&a.alert.rule))
+}
+
 /// As what a version answers a service.
 fn role(standing: Option<&Standing>, version: &str) -> Role {
     let Some(s) = standing else { return Role::Told };
@@ -95,5 +103,31 @@ fn role(standing: Option<&Standing>, version: &str) -> Role {
         _ if s.stable.is_some_and(is) => Role::Stable,
         _ if s.stable.is_none() && version == super::monitoring::counters::UNVERSIONED => Role::Stable,
         _ => Role::Past,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_alert_about_the_metric_stands_until_it_is_cleared() {
+        let rule = json!({"name": "calibration", "service": "*", "signal": "quality:ece", "bound": {"above": 0.15},
+            "clear": 0.12, "window": 60, "n_min": 1, "windows": 1, "of": 1, "cooldown": 0, "absent": 0, "severity": 1,
+            "action": "page"});
+        let alert = json!({"rule": "calibration", "severity": 1, "action": "page", "what": "quality:ece 0.17 > 0.15",
+            "value": 0.17, "n": 1500, "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:01:00Z", "query": "",
+            "at": "2026-01-01T00:01:00Z"});
+        let incident = json!({"id": 1, "service": "delay", "severity": 1, "opened": "2026-01-01T00:01:00Z",
+            "alerts": [alert]});
+        let rules: Vec<AlertRule> = vec![serde_json::from_value(rule).unwrap()];
+        let mut incidents: Vec<Incident> = vec![serde_json::from_value(incident).unwrap()];
+        let stands = |incidents: &[Incident], service, metric| raised(&rules, incidents, service, metric);
+        assert!(stands(&incidents, "delay", "ece"));
+        assert!(!stands(&incidents, "delay", "auc"), "another metric");
+        assert!(!stands(&incidents, "churn", "ece"), "another service");
+        incidents[0].alerts[0].cleared = Some(Timestamp(120));
+        assert!(!stands(&incidents, "delay", "ece"), "well again");
     }
 }

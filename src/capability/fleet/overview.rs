@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Arm, Fleet, Role, Row, Way, Worst, bound, changes, looked_at, role};
+use super::{Arm, Fleet, Role, Row, Way, Worst, bound, changes, looked_at, raised, role};
 use crate::base::stats::sketch::Sketch;
 use crate::base::{Timestamp, fault::Result};
 use crate::capability::drift;
@@ -53,7 +53,16 @@ pub async fn fleet(pool: &Pool, counters: &Counters, asked: AskedFleet, now: Tim
     for name in names {
         let standing = standings.iter().find(|s| s.service.name == name);
         let window = looked_at(counters, &name, window);
-        let known = Known { pool, counters, rules: &rules, changes: &changes, window, now, as_of: asked.as_of };
+        let known = Known {
+            pool,
+            counters,
+            rules: &rules,
+            incidents: &incidents,
+            changes: &changes,
+            window,
+            now,
+            as_of: asked.as_of,
+        };
         services.push(known.row(&name, standing).await?);
     }
     services.sort_by_cached_key(|row| badness(row, &incidents));
@@ -63,15 +72,15 @@ pub async fn fleet(pool: &Pool, counters: &Counters, asked: AskedFleet, now: Tim
 /// The gravest incident first, then bad quality, drift, what is not known, and last the name.
 fn badness(row: &Row, incidents: &[Incident]) -> (u8, bool, Reverse<bool>, bool, String) {
     let open = incidents.iter().filter(|i| i.is_open() && i.service == row.service).map(|i| i.severity).min();
-    let bad = row.bound.zip(row.quality.or(row.estimated)).is_some_and(|(bound, m)| bound.is_broken_by(m.value));
     let drifts = row.drift.as_ref().is_some_and(|d| d.alarm);
-    (open.unwrap_or(u8::MAX), !bad, Reverse(drifts), row.quality.is_some(), row.service.clone())
+    (open.unwrap_or(u8::MAX), row.complaint().is_none(), Reverse(drifts), row.quality.is_some(), row.service.clone())
 }
 
 struct Known<'a> {
     pool: &'a Pool,
     counters: &'a Counters,
     rules: &'a [AlertRule],
+    incidents: &'a [Incident],
     changes: &'a [Change],
     window: Window,
     now: Timestamp,
@@ -114,6 +123,7 @@ impl Known<'_> {
             candidate: standing.and_then(way),
             lower_is_better: lower_is_better(&metric),
             bound,
+            raised: raised(self.rules, self.incidents, name, &metric),
             quality,
             course: course(&seen, |tally| measured(tally).or_else(|| plain_estimate(tally, &metric))),
             estimated,

@@ -72,6 +72,10 @@ pub struct Row {
     pub lower_is_better: bool,
     /// Where a rule says that it is bad.
     pub bound: Option<Bound>,
+    /// A rule about that metric has raised an alert that stands: the window here is another one than the rule's, so its
+    /// figure alone may still look well.
+    #[serde(default)]
+    pub raised: bool,
     /// Of all versions that callers see together.
     pub quality: Option<Metric>,
     /// Without labels.
@@ -93,6 +97,17 @@ pub struct Row {
     /// Newest prediction or request.
     pub last: Option<Timestamp>,
     pub change: Option<Change>,
+}
+
+impl Row {
+    /// What is wrong with its quality: beyond the bound over this window, or by the rule that watches it.
+    pub fn complaint(&self) -> Option<String> {
+        let broken = self.bound.zip(self.quality.or(self.estimated)).filter(|(bound, m)| bound.is_broken_by(m.value));
+        match broken {
+            Some((bound, _)) => Some(format!("bad {}", bound.shown())),
+            None => self.raised.then(|| "an alert stands".to_owned()),
+        }
+    }
 }
 
 /// A version on its way to the callers.
@@ -164,6 +179,9 @@ pub struct Live {
     pub metric: String,
     pub lower_is_better: bool,
     pub bound: Option<Bound>,
+    /// As in [`Row`].
+    #[serde(default)]
+    pub raised: bool,
     pub candidate: Option<Way>,
     /// Those that callers see first.
     pub versions: Vec<Watched>,

@@ -4,7 +4,7 @@ use super::command::Command;
 use super::policy::Policy;
 use super::rule::check;
 use super::{Approval, Decision, Gate, Waiver, store};
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result, show};
 use crate::capability::evals;
 use crate::capability::registry::{self, ModelVersion};
 use crate::db::{Source, Tx};
@@ -48,7 +48,8 @@ pub async fn apply(tx: &mut Tx, command: &Command, by: By<'_>) -> Result<Applied
             let before: Vec<Gate> = store::gates(Source::Tx(tx)).await?;
             let before = before.into_iter().filter(|g| &g.model == model && g.stage == *stage).count();
             store::put_gates(tx, model, *stage, gates).await?;
-            Ok(changed(format!("{before} gates"), format!("{} gates", gates.len())))
+            let words = |n: usize| show::many(n as u64, "gate", "gates");
+            Ok(changed(words(before), words(gates.len())))
         }
         Command::CheckGates { .. } => Err(Fault::bug("a check came undecided")),
         Command::WaiveGate { model, version, gate, until } => {

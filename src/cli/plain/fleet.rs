@@ -95,13 +95,10 @@ pub(super) fn sentence(r: &Row, now: Timestamp) -> String {
     parts.extend(
         r.candidate.as_ref().map(|c| format!("v{} on its way to {} % of callers, {}", c.version, c.share, c.state)),
     );
+    let bad = r.complaint().map_or(String::new(), |why| format!(", {why}"));
     parts.push(match (r.quality, r.estimated) {
-        (Some(m), _) => {
-            let bad =
-                r.bound.filter(|b| b.is_broken_by(m.value)).map_or(String::new(), |b| format!(", bad: {}", b.shown()));
-            format!("{} {} of {} labels{bad}", r.metric, show::metric(m.value), show::count(m.n))
-        }
-        (None, Some(m)) => format!("{} about {} by its scores, no labels", r.metric, show::metric(m.value)),
+        (Some(m), _) => format!("{} {} of {} labels{bad}", r.metric, show::metric(m.value), show::count(m.n)),
+        (None, Some(m)) => format!("{} about {} by its scores, no labels{bad}", r.metric, show::metric(m.value)),
         (None, None) => "quality unknown".to_owned(),
     });
     parts.extend(r.drift.as_ref().map(|d| {

@@ -89,15 +89,17 @@ pub enum Topic {
 
 impl Topic {
     /// Whether it can only be asked with the registry before one's eyes.
-    fn needs_models(&self) -> bool {
-        matches!(
-            self,
+    fn needs_models(&self, state: &State) -> bool {
+        match self {
             Self::Stage { .. }
-                | Self::Rollback { .. }
-                | Self::Approve { .. }
-                | Self::Waive { .. }
-                | Self::Register { .. }
-        )
+            | Self::Rollback { .. }
+            | Self::Approve { .. }
+            | Self::Waive { .. }
+            | Self::Register { .. } => true,
+            // Any version of the model can be started there, not only those that have an address.
+            Self::StartRollout { service } => traffic::launches(state, service),
+            _ => false,
+        }
     }
 }
 
@@ -225,7 +227,7 @@ pub fn make(state: &State, topic: &Topic) -> Result<Ask, String> {
 
 /// Opens the sheet for a topic, or says why not. Where the registry is not known yet, the sheet opens when it is.
 pub fn open(state: &mut State, topic: &Topic) {
-    if topic.needs_models() && state.registry.models.value().is_none() {
+    if topic.needs_models(state) && state.registry.models.value().is_none() {
         state.sheet_wanted = Some(topic.clone());
         return state.say("loading the registry…");
     }
@@ -241,7 +243,7 @@ pub fn open(state: &mut State, topic: &Topic) {
 /// Whether a sheet that is open or wanted stands on the registry, which must then be kept fresh on any screen.
 pub fn speaks_of_models(state: &State) -> bool {
     let open = state.sheet().map(|s| &s.ask.topic);
-    open.into_iter().chain(&state.sheet_wanted).any(Topic::needs_models)
+    open.into_iter().chain(&state.sheet_wanted).any(|topic| topic.needs_models(state))
 }
 
 /// Opens a sheet that waited for the registry, and shows an open one what has moved since it was made.

@@ -6,6 +6,7 @@ use super::{Ask, Back, PROD_REASON_CHARS, Topic, Way, fact, gates, shell_word};
 use crate::capability::{Command, registry};
 use crate::tui::format;
 use crate::tui::model::{Change, Model, Stage, Version};
+use crate::tui::screen::unit_costs::Of;
 use crate::tui::state::State;
 
 /// The sheet for any stage; `to` is the one chosen first.
@@ -51,7 +52,7 @@ pub fn roll_back(state: &State, model: &str) -> Result<Ask, String> {
     })
 }
 
-fn find_model<'a>(state: &'a State, name: &str) -> Result<&'a Model, String> {
+pub(super) fn find_model<'a>(state: &'a State, name: &str) -> Result<&'a Model, String> {
     let models = state.registry.models.value().map_or(&[][..], Vec::as_slice);
     models.iter().find(|m| m.name == name).ok_or_else(|| format!("no model is called {name}"))
 }
@@ -118,7 +119,7 @@ fn impact(state: &State, model: &Model, version: &Version, to: Stage) -> Vec<Str
         lines.push(format!("v{} leaves prod and is archived{since}", now.number));
         let better = differences(&now.metrics, &version.metrics);
         lines.extend(better.into_iter().map(|metric| format!("v{} → v{}   {metric}", now.number, version.number)));
-        lines.extend(state.unit_costs.compared(&model.name, Some(now.number), version.number));
+        lines.extend(state.unit_costs.compared(Of::Model(&model.name), Some(now.number), version.number));
     }
     if version.stage == Stage::Prod && to != Stage::Prod {
         lines.push(format!("{} is left without a version in prod", model.name));

@@ -1,11 +1,16 @@
 //! Who answers which callers: starting a rollout, its weight, holding it, dropping it, promoting, going back, forbidding.
 
+use std::cmp::Reverse;
+
+use super::stage::find_model;
 use super::{Ask, Back, PROD_REASON_CHARS, Topic, Way, fact, shell_word};
+use crate::base::show;
 use crate::capability::rollout::service::percent;
-use crate::capability::rollout::{Command as Rollouts, Rollout, Standing, State as Stands};
+use crate::capability::rollout::{Command as Rollouts, Rollout, Standing, State as Stands, Traffic};
 use crate::capability::{Command, rollout};
 use crate::tui::format;
-use crate::tui::model::Change;
+use crate::tui::model::{Change, Stage};
+use crate::tui::screen::unit_costs::Of;
 use crate::tui::state::State;
 
 /// Shares that a hand sets, buckets of 10,000.
@@ -41,17 +46,21 @@ fn measured(state: &State, service: &str) -> Vec<String> {
         return Vec::new();
     };
     let Some(j) = &view.judgement else { return Vec::new() };
-    let rate = |s: &rollout::judge::Sums| s.error_rate().map_or("-".to_owned(), |r| format::number(r * 100.0));
+    let told = |s: &rollout::judge::Sums| match s.error_rate() {
+        None => "no request".to_owned(),
+        Some(rate) => {
+            format!("{}, {} % errors", show::many(s.requests, "request", "requests"), format::number(rate * 100.0))
+        }
+    };
     vec![
-        format!(
-            "so far: {} requests, {} % errors; the stable version {} requests, {} % errors",
-            format::count(j.candidate.requests),
-            rate(&j.candidate),
-            format::count(j.stable.requests),
-            rate(&j.stable)
-        ),
+        format!("so far: {}; the stable version {}", told(&j.candidate), told(&j.stable)),
         format!("the judge says {}: {}", j.advice.words(), j.why),
     ]
+}
+
+/// What a thousand predictions of both versions cost, where callers move to the one on its way.
+fn costs(state: &State, s: &Standing, on: &Rollout) -> Option<String> {
+    state.unit_costs.compared(Of::Service(&s.service.name), Some(on.against), on.version)
 }
 
 /// `cli` without the program's name and the reason.
@@ -102,16 +111,47 @@ fn named(version: Option<u32>) -> String {
     version.map_or("nothing".to_owned(), |v| format!("v{v}"))
 }
 
+/// Whether opsroom starts the servers of a service, so that any version of its model can answer.
+pub fn launches(state: &State, service: &str) -> bool {
+    find(state, service).is_ok_and(|s| s.service.launch.is_some())
+}
+
+/// The versions that could begin to answer: those in staging first, those that were put away last, and the newest before
+/// the others.
+fn startable(state: &State, s: &Standing) -> Result<Vec<u32>, String> {
+    let name = &s.service.name;
+    if s.service.traffic == Traffic::External {
+        return Err(format!("the traffic of {name} is carried by others: there is nothing to split"));
+    }
+    let mut versions: Vec<u32> = s.service.backend.iter().map(|b| b.version).collect();
+    versions.sort_unstable_by_key(|v| Reverse(*v));
+    if s.service.launch.is_some() {
+        let model = find_model(state, &s.service.model)?;
+        let rank = |stage: Stage| match stage {
+            Stage::Staging => 0,
+            Stage::Dev | Stage::Prod => 1,
+            Stage::Archived => 2,
+        };
+        let mut known: Vec<_> = model.versions.iter().map(|v| (rank(v.stage), Reverse(v.number))).collect();
+        known.sort_unstable();
+        versions = known.into_iter().map(|(_, number)| number.0).collect();
+    }
+    versions.dedup();
+    versions.retain(|v| Some(*v) != s.stable);
+    match (versions.is_empty(), s.service.launch.is_some()) {
+        (false, _) => Ok(versions),
+        (true, true) => Err(format!("{} has no other version than the one that answers", s.service.model)),
+        (true, false) => {
+            Err(format!("{name} has a backend for its stable version only: add one to its file and apply it"))
+        }
+    }
+}
+
 /// # Errors
-/// No other version has an address.
+/// No other version could answer.
 pub fn start(state: &State, service: &str) -> Result<Ask, String> {
     let s = find(state, service)?;
-    let mut versions: Vec<u32> = s.service.backend.iter().map(|b| b.version).filter(|v| Some(*v) != s.stable).collect();
-    versions.sort_unstable_by(|a, b| b.cmp(a));
-    versions.dedup();
-    if versions.is_empty() {
-        return Err(format!("{service} has a backend for its stable version only: add one to its file and apply it"));
-    }
+    let versions = startable(state, s)?;
     let plan = &s.service.rollout;
     let first = plan.steps.first().map_or(0.0, |step| percent(step.weight));
     let ways = versions.into_iter().map(|version| {
@@ -131,7 +171,7 @@ pub fn start(state: &State, service: &str) -> Result<Ask, String> {
         if s.service.guards.rollback {
             impact.push("the judge takes it back when errors or latency are worse beyond chance".to_owned());
         }
-        impact.extend(state.unit_costs.compared(&s.service.model, s.stable, version));
+        impact.extend(state.unit_costs.compared(Of::Service(service), s.stable, version));
         let command = Rollouts::StartRollout { service: service.to_owned(), version };
         let cli = format!("rollout start {} {version}", shell_word(service));
         let way = way(format!("v{version}"), impact, (command, cli), format!("start v{version}"), false);
@@ -156,6 +196,7 @@ pub fn weight(state: &State, service: &str) -> Result<Ask, String> {
                 "the plan waits until H resumes it".to_owned(),
             ];
             impact.extend(measured(state, service));
+            impact.extend(raises.then(|| costs(state, s, on)).flatten());
             let command = Rollouts::SetWeight { service: service.to_owned(), weight };
             let cli = format!("rollout weight {} {share}", shell_word(service));
             let way = way(format!("{share} %"), impact, (command, cli), format!("set {share} %"), !raises);
@@ -192,7 +233,7 @@ pub fn hold(state: &State, service: &str) -> Result<Ask, String> {
     impact.extend(measured(state, service));
     let cli = format!("rollout {verb} {}", shell_word(service));
     let ways = vec![way(verb, impact, (command, cli), verb, !held)];
-    let subject = vec![("to".into(), format!("v{} {}", on.version, on.state.words()))];
+    let subject = vec![("what".into(), format!("v{} {}", on.version, on.state.words()))];
     Ok(sheet(s, Topic::Hold { service: service.to_owned() }, format!("{title}  {service}"), subject, ways, 0))
 }
 
@@ -206,7 +247,7 @@ pub fn drop_it(state: &State, service: &str) -> Result<Ask, String> {
     let cli = format!("rollout drop {}", shell_word(service));
     let way = way("0 %", impact, (command, cli), format!("drop v{}", on.version), true);
     let ways = vec![Way { back: Back::Sheet(Topic::UndoRollback { service: service.to_owned() }), ..way }];
-    let subject = vec![("to".into(), format!("v{} at {} %", on.version, percent(on.weight)))];
+    let subject = vec![("what".into(), format!("v{} at {} %", on.version, percent(on.weight)))];
     let topic = Topic::DropRollout { service: service.to_owned() };
     Ok(sheet(s, topic, format!("DROP  {service} v{}", on.version), subject, ways, 0))
 }
@@ -220,6 +261,7 @@ pub fn finish(state: &State, service: &str) -> Result<Ask, String> {
         "its gates before prod are asked; without a pass nothing moves".to_owned(),
     ];
     impact.extend(measured(state, service));
+    impact.extend(costs(state, s, on));
     let command = Rollouts::FinishRollout { service: service.to_owned() };
     let cli = format!("rollout finish {}", shell_word(service));
     let way = way("prod", impact, (command, cli), format!("promote v{}", on.version), false);
@@ -293,7 +335,7 @@ pub fn forbid(state: &State, service: &str) -> Result<Ask, String> {
     let cli = format!("forbid {} {version}", shell_word(&s.service.model));
     let way = way(format!("v{version}"), impact, (command, cli), format!("forbid v{version}"), true);
     let ways = vec![Way { back: Back::Change(Change::Decide(vec![back])), ..way }];
-    let subject = vec![("to".into(), format!("v{version}"))];
+    let subject = vec![("what".into(), format!("v{version}"))];
     let title = format!("FORBID  {} v{version}", shell_word(&s.service.model));
     Ok(sheet(s, Topic::Forbid { service: service.to_owned() }, title, subject, ways, 0))
 }

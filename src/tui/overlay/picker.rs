@@ -35,6 +35,11 @@ impl Item {
             complete: None,
         }
     }
+
+    /// A text that can be copied, shown beside its label.
+    pub fn copies(label: impl Into<String>, text: String) -> Self {
+        Self::new(label, text.clone(), Choice::Copy(text))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

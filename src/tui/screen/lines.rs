@@ -126,7 +126,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, inner: Rect, scroll: usize, lines
     }
 }
 
-/// A text over several rows, broken at spaces where there are any; an empty text is one empty row.
+/// A text over several rows, broken at spaces where there are any, else after a comma or slash; an empty text is one
+/// empty row.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut rows = Vec::new();
     let mut row = String::new();
@@ -136,11 +137,14 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         }
         for c in word.chars() {
             if format::width(&row) + format::width(c.encode_utf8(&mut [0; 4])) > columns.max(2) {
-                rows.push(std::mem::take(&mut row));
                 // The space that a row was broken at is not the next one's.
                 if c == ' ' {
+                    rows.push(std::mem::take(&mut row));
                     continue;
                 }
+                let end = row.rfind([',', '/']).map_or(row.len(), |at| at + 1);
+                let rest = row.split_off(end);
+                rows.push(std::mem::replace(&mut row, rest));
             }
             row.push(c);
         }
@@ -174,6 +178,8 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("hour,temp,wind_speed", 12), ["hour,temp,", "wind_speed"]);
+        assert_eq!(wrap("by s3://models/prod/7", 10), ["by ", "s3://", "models/", "prod/7"]);
         assert_eq!(wrap("", 5), [""]);
         assert!(wrap(&"x".repeat(500), 40).iter().all(|r| r.len() <= 40));
     }

@@ -14,22 +14,38 @@ use crate::tui::state::State;
 const LOOK_US: i64 = 60_000_000;
 const WINDOW: Duration = Duration::from_hours(24);
 
+/// Whose versions are spoken of: two services may answer with versions of one model, each at its own price.
+#[derive(Debug, Clone, Copy)]
+pub enum Of<'a> {
+    Model(&'a str),
+    Service(&'a str),
+}
+
+impl Of<'_> {
+    fn is(self, row: &Row) -> bool {
+        match self {
+            Self::Model(name) => row.model.as_deref() == Some(name),
+            Self::Service(name) => row.service.as_deref() == Some(name),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct UnitCosts {
     page: Slot<CostReport>,
 }
 
 impl UnitCosts {
-    fn row(&self, is: impl Fn(&Row) -> bool, version: &str) -> Option<(&CostReport, &Row)> {
+    fn row(&self, of: Of<'_>, version: &str) -> Option<(&CostReport, &Row)> {
         let report = self.page.value()?;
         let version = version.trim_start_matches('v');
-        let row = report.rows.iter().find(|r| is(r) && r.version.as_deref() == Some(version))?;
+        let row = report.rows.iter().find(|r| of.is(r) && r.version.as_deref() == Some(version))?;
         Some((report, row))
     }
 
     /// `$0.0437`, `?` where something of it is unknown, `-` where nothing was served.
     pub fn per_1k(&self, service: &str, version: &str) -> String {
-        let Some((report, row)) = self.row(|r| r.service.as_deref() == Some(service), version) else {
+        let Some((report, row)) = self.row(Of::Service(service), version) else {
             return "-".to_owned();
         };
         match row.per_1k {
@@ -40,17 +56,17 @@ impl UnitCosts {
     }
 
     /// `$0.0437 a thousand, $0.0520 a thousand correct`; `None` where nothing is known.
-    pub fn words(&self, model: &str, version: u32) -> Option<String> {
-        let (report, row) = self.row(|r| r.model.as_deref() == Some(model), &version.to_string())?;
+    pub fn words(&self, of: Of<'_>, version: u32) -> Option<String> {
+        let (report, row) = self.row(of, &version.to_string())?;
         let shown = |amount: f64| money::shown(amount, &report.currency);
         let correct = row.per_correct.map(|c| format!(", {} a thousand correct", shown(c.value * 1000.0)));
         Some(format!("{} a thousand{}", shown(row.per_1k?), correct.unwrap_or_default()))
     }
 
     /// What two versions cost, for a sheet that moves callers from one to the other.
-    pub fn compared(&self, model: &str, from: Option<u32>, to: u32) -> Option<String> {
-        let of = |version: u32| self.words(model, version).map(|words| format!("v{version} {words}"));
-        let told: Vec<String> = [from.filter(|v| *v != to), Some(to)].into_iter().flatten().filter_map(of).collect();
+    pub fn compared(&self, of: Of<'_>, from: Option<u32>, to: u32) -> Option<String> {
+        let one = |version: u32| self.words(of, version).map(|words| format!("v{version} {words}"));
+        let told: Vec<String> = [from.filter(|v| *v != to), Some(to)].into_iter().flatten().filter_map(one).collect();
         (!told.is_empty()).then(|| format!("cost: {}", told.join("; ")))
     }
 
@@ -62,8 +78,7 @@ impl UnitCosts {
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, past) = (state.now, state.past.at);
     let page = &mut state.unit_costs.page;
-    let old = page.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !page.is_waiting();
-    if page.is_unasked() || (old && !state.frozen && past.is_none()) {
+    if page.asks_every(LOOK_US, now, state.frozen || past.is_some()) {
         let since = Some(past.unwrap_or(now).minus(WINDOW));
         let asked = Asked { by: By::Version, since, to: None, days: 0, as_of: past };
         effects.push(Effect::Load(page.ask(&mut state.ids, now), Want::Cost(asked)));

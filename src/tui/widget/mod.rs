@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod editor;
+pub mod footer;
 pub mod frame;
 pub mod overlay;
 pub mod pane;

@@ -65,7 +65,7 @@ fn subject(look: &Look<'_>, buf: &mut Buffer, area: Rect, sheet: &Sheet) -> u16 
         put_all(look, buf, area.x, y, area.width, &[(&label, Token::Muted), (text, Token::Text)]);
         y += 1;
     }
-    let named = ask.subject.iter().any(|(label, _)| label == "to");
+    let named = ask.subject.iter().any(|(label, _)| matches!(label.as_str(), "to" | "what"));
     if ask.ways.len() > 1 || !named {
         let columns: usize = 7 + ask.ways.iter().map(|w| crate::tui::format::width(&w.name) + 2).sum::<usize>();
         let mut pieces: Vec<(&str, Token)> = vec![("to     ", Token::Muted)];

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::{Look, Spot, put, put_right};
+use super::{Look, Scroll, Spot, put, put_right};
 use crate::tui::format;
 use crate::tui::theme::Token;
 
@@ -79,6 +79,21 @@ pub struct Row<'a> {
     pub cells: Vec<Cell<'a>>,
     pub at_cursor: bool,
     pub marked: bool,
+}
+
+/// The rows of a list in an area, from the first one to show: its cursor is always among them. Where the list is not the
+/// pane's first matter, the cursor is seen with the focus only (`shows`).
+pub fn rows<'a, T>(
+    scroll: &mut Scroll,
+    list: &'static str,
+    area: Rect,
+    (cursor, shows): (usize, bool),
+    items: &'a [T],
+    cells: impl Fn(&'a T) -> Vec<Cell<'a>>,
+) -> impl Iterator<Item = Row<'a>> {
+    let first = scroll.keep(list, cursor, items.len(), usize::from(area.height.saturating_sub(1)));
+    let row = move |(i, item)| Row { cells: cells(item), at_cursor: shows && i == cursor, marked: false };
+    items.iter().enumerate().skip(first).map(row)
 }
 
 const GAP: u16 = 2;

@@ -7,7 +7,7 @@ use super::estimate::{Calibrator, estimated, expected};
 use super::metrics::{accuracy, calibration, measured};
 use super::{Asked, QualityReport, SliceQuality, Trust, VersionQuality, Window};
 use crate::base::stats::bins::{chi2, psi_smoothed};
-use crate::base::{Fault, Timestamp, fault::Result};
+use crate::base::{Fault, Timestamp, fault::Result, show};
 
 /// Labels of so long before a window calibrate its estimate.
 const CALIBRATED_BY: Duration = Duration::from_hours(24 * 30);
@@ -96,7 +96,8 @@ fn version(
         match (&earlier, &calibrator) {
             (Some(_), _) => {}
             (None, Some(c)) => {
-                warnings.push(format!("the estimate is calibrated by the window's own {} labels", c.labels));
+                warnings
+                    .push(format!("the estimate is calibrated by the window's own {} labels", show::count(c.labels)));
             }
             (None, None) => {
                 warnings.push("the estimate takes scores as they are: too few labels to calibrate by".to_owned());

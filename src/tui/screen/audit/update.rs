@@ -75,7 +75,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         let (first, last) = (audit.cursor.saturating_sub(height), (audit.cursor + height).min(w.total));
         first < w.offset || (last > w.offset + w.rows.len() && w.offset + w.rows.len() < w.total)
     });
-    if audit.page.is_unasked() || (audit.page.due(now) && !frozen) || (outside && !audit.page.is_waiting()) {
+    if audit.page.asks(now, frozen) || (outside && !audit.page.is_waiting()) {
         let want = AuditWant {
             filter: audit.filter.clone(),
             window,

@@ -122,7 +122,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     if never || (compare.rows.due(now) && !frozen) {
         effects.push(Effect::Load(compare.rows.ask(&mut state.ids, now), Want::Compared(compare.ids.clone())));
     }
-    if compare.noise.is_unasked() || (compare.noise.due(now) && !frozen) {
+    if compare.noise.asks(now, frozen) {
         effects.push(Effect::Load(compare.noise.ask(&mut state.ids, now), Want::Noise(compare.ids.clone())));
     }
     if compare.around.is_unasked() {

@@ -13,7 +13,7 @@ use crate::tui::screen::lines::wrap;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll, put, put_all};
 
 /// The row under the cursor in its parts, and by which prices.
@@ -40,6 +40,9 @@ pub(super) fn parts(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State
             if told.is_empty() { "nothing that has a price".to_owned() } else { told.join(" · ") },
             Token::Text,
         ));
+        if r.parts.kept > Micro(0) {
+            lines.push(("nobody told how long requests took: idle is unknown".to_owned(), Token::Unknown));
+        }
         let each = |v: f64| money::shown(v, &report.currency);
         if let Some(per) = r.per_prediction {
             lines.push((format!("{} served at {} each", format::count(r.served), each(per)), Token::Text));
@@ -130,24 +133,23 @@ pub(super) fn advice(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &Stat
     let inner = pane(look, buf, area, cost.pane == ADVICE, "WHAT TO DO", "saves a day");
     let Some(report) = cost.report() else { return };
     if report.advice.is_empty() {
-        let text = match state.in_past() {
-            None => "Nothing stands still, is beaten, or is larger than its work.",
-            Some(_) => "What could be done is told of now only.",
+        let lines: &[(&str, Token)] = match state.in_past() {
+            None => &[
+                ("No run stands still or is beaten by another one.", Token::Muted),
+                ("No service could do with a replica less, by its full days.", Token::Muted),
+            ],
+            Some(_) => &[("What could be done is told of now only.", Token::Muted)],
         };
-        return empty(look, buf, inner, &[(text, Token::Muted)]);
+        return empty(look, buf, inner, lines);
     }
     let columns = [Col::right("A DAY", 8, 0), Col::left("WHAT", 20, 0).grows(14), Col::left("SEEN", 20, 1).grows(40)];
     let inner = chosen(look, buf, inner, cost.advised());
-    let height = usize::from(inner.height.saturating_sub(1));
-    let first = scroll.keep("advice", cost.advice, report.advice.len(), height);
-    let rows = report.advice.iter().enumerate().skip(first).map(|(i, a)| Row {
-        cells: vec![
+    let rows = rows(scroll, "advice", inner, (cost.advice, true), &report.advice, |a| {
+        vec![
             Cell::new(a.saves_day.map_or("?".to_owned(), |m| shown(report, m)), aged(state, Token::Warn)),
             Cell::text(a.what.as_str()),
             Cell::muted(show::line(&a.why)),
-        ],
-        at_cursor: i == cost.advice,
-        marked: false,
+        ]
     });
     table(look, buf, inner, &columns, rows, cost.pane == ADVICE);
 }

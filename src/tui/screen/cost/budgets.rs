@@ -42,6 +42,9 @@ pub(super) fn budgets(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &Sta
         let rows = wrap(how, usize::from(inner.width.saturating_sub(2)));
         lines.extend(rows.into_iter().map(|row| vec![(row, Token::Muted)]));
     }
+    let why = report.unknown.first().map(|why| format!("unknown: {why}")).unwrap_or_default();
+    let rows = wrap(&why, usize::from(inner.width.saturating_sub(2)));
+    lines.extend(rows.into_iter().map(|row| vec![(row, Token::Unknown)]));
     for (y, line) in (inner.y..inner.bottom()).zip(&lines) {
         let pieces: Vec<(&str, Token)> = line.iter().map(|(t, token)| (t.as_str(), *token)).collect();
         put_all(look, buf, inner.x + 1, y, inner.width.saturating_sub(2), &pieces);
@@ -80,15 +83,21 @@ fn budget(look: &Look<'_>, report: &CostReport, b: &Standing, state: &State, wid
     ]
 }
 
+/// What a bar is made of, from below: each its own sign, so that colour does not tell alone.
+fn kinds(look: &Look<'_>) -> [(&'static str, &'static str, Token); 3] {
+    let [train, serve, store] = if look.glyphs.ascii { ["x", "#", "o"] } else { ["▒", "█", "░"] };
+    [("train", train, Token::Series(2)), ("serve", serve, Token::Series(0)), ("store", store, Token::Series(1))]
+}
+
 /// What each day cost, as bars of training, serving and storage on top of each other.
 pub(super) fn spend(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
-    let kinds = [("train", Token::Series(2)), ("serve", Token::Series(0)), ("store", Token::Series(1))];
+    let kinds = kinds(look);
     let inner = pane(look, buf, area, false, "SPEND / DAY", "30d");
     let Some(report) = state.cost.report().filter(|r| !r.days.is_empty()) else { return };
-    let mut x = area.right().saturating_sub(32);
-    for (name, token) in kinds {
-        x += put(look, buf, x, area.y, 8, &format!(" {name}"), look.style(token));
-    }
+    let legend: Vec<(String, Token)> =
+        kinds.iter().map(|(name, sign, token)| (format!(" {sign} {name} "), *token)).collect();
+    let pieces: Vec<(&str, Token)> = legend.iter().map(|(text, token)| (text.as_str(), *token)).collect();
+    put_all(look, buf, area.right().saturating_sub(35), area.y, 28, &pieces);
     let days = &report.days;
     let most = days.iter().map(|d| (d.serving + d.training).0).max().unwrap_or(0).max(1);
     let rows = inner.height.saturating_sub(1);
@@ -113,7 +122,7 @@ pub(super) fn spend(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State
         if x + each > inner.right() {
             break;
         }
-        bar(look, buf, Rect { x, y: inner.y, width: each.max(2) - 1, height: rows }, d, most, kinds.map(|k| k.1));
+        bar(look, buf, Rect { x, y: inner.y, width: each.max(2) - 1, height: rows }, d, most, &kinds);
     }
     let name = |d: &Day| d.day.utc().map_or(String::new(), |t| t.format("%b %d").to_string());
     if let (Some(first), Some(last)) = (days.first(), days.last()) {
@@ -138,7 +147,7 @@ fn short(report: &CostReport, amount: Micro) -> String {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // eighths of a pane's height
-fn bar(look: &Look<'_>, buf: &mut Buffer, area: Rect, d: &Day, most: i64, tokens: [Token; 3]) {
+fn bar(look: &Look<'_>, buf: &mut Buffer, area: Rect, d: &Day, most: i64, kinds: &[(&str, &str, Token); 3]) {
     let eighths = |amount: i64| (amount as f64 / most as f64 * f64::from(area.height) * 8.0).round() as u16;
     let total = (d.serving + d.training).0;
     let height = if total > 0 { eighths(total).max(1) } else { 0 };
@@ -149,16 +158,16 @@ fn bar(look: &Look<'_>, buf: &mut Buffer, area: Rect, d: &Day, most: i64, tokens
             break;
         }
         let middle = u16::midpoint(low, high.min(height));
-        let token = if middle < train {
-            tokens[0]
+        let (_, whole, token) = if middle < train {
+            kinds[0]
         } else if middle < serve.max(train) {
-            tokens[1]
+            kinds[1]
         } else {
-            tokens[2]
+            kinds[2]
         };
         let ramp = look.glyphs.ramp;
         let level = usize::from(high.min(height) - low) * ramp.len() / 8;
-        let sign = ramp[level.clamp(1, ramp.len()) - 1].to_string();
+        let sign = if level < ramp.len() { ramp[level.max(1) - 1].to_string() } else { whole.to_owned() };
         for x in area.x..area.right() {
             put(look, buf, x, area.bottom() - 1 - row, 1, &sign, look.style(token));
         }

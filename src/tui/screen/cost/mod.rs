@@ -94,8 +94,7 @@ impl Cost {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.page.remote.at().map(|at| Timestamp(at.0 + LOOK_US));
-        [look, self.page.due_at()].into_iter().flatten().min()
+        self.page.due_every(LOOK_US)
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -199,8 +198,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         cost.asked = Some(wanted);
         cost.page.renew();
     }
-    let old = cost.page.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !cost.page.is_waiting();
-    if cost.page.is_unasked() || ((cost.page.due(now) || old) && !frozen) {
+    if cost.page.asks_every(LOOK_US, now, frozen) {
         let since = state.window.map(|w| w.since(past.unwrap_or(now)));
         let asked = Asked { by: cost.by, since, to: None, days: DAYS, as_of: past };
         effects.push(Effect::Load(cost.page.ask(&mut state.ids, now), Want::Cost(asked)));

@@ -138,12 +138,16 @@ fn cells<'a>(look: &Look<'_>, report: &CostReport, r: &Of, state: &State) -> Vec
     let whole = (r.parts.busy + r.parts.idle).0;
     let idle = match (r.parts.kept > Micro(0), whole > 0) {
         (true, _) => "?".to_owned(),
-        (_, true) => format!("{:.0}%", r.parts.idle.0 as f64 / whole as f64 * 100.0),
+        (_, true) => match r.parts.idle.0 as f64 / whole as f64 * 100.0 {
+            // What worked at all was not idle all the time.
+            p if p >= 99.5 && r.parts.busy > Micro(0) => ">99%".to_owned(),
+            p => format!("{p:.0}%"),
+        },
         _ => "-".to_owned(),
     };
     let (total, known) = total(report, r);
     let extra = r.candidate + r.shadow;
-    let trend = days.map_or(String::new(), |d| {
+    let trend = days.map_or("-".to_owned(), |d| {
         let week = &d[d.len().saturating_sub(8)..d.len() - 1];
         // Days on which nothing was spent have no shape.
         if week.iter().all(|v| *v == 0.0) { "-".to_owned() } else { format::sparkline(week, 7, look.glyphs.ramp) }

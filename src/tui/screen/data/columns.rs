@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::capability::datasets::profile::{Column, Kind, Reference};
 use crate::tui::format;
 use crate::tui::theme::Token;
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll};
 
 /// Cells of a histogram.
@@ -26,15 +26,9 @@ pub(super) fn draw(look: &Look<'_>, buf: &mut Buffer, inner: Rect, data: &Data, 
         Col::right("MAX", 10, 7),
         Col::left("MOST FREQUENT", 18, 4).grows(40),
     ];
-    let len = profile.columns.len();
-    let cursor = data.cursors[PROFILE].min(len.saturating_sub(1));
+    let cursor = data.cursors[PROFILE].min(profile.columns.len().saturating_sub(1));
     let focused = data.pane == PROFILE;
-    let first = scroll.keep("profile", cursor, len, usize::from(inner.height.saturating_sub(1)));
-    let rows = profile.columns.iter().enumerate().skip(first).map(|(i, c)| Row {
-        cells: cells(look, c),
-        at_cursor: focused && i == cursor,
-        marked: false,
-    });
+    let rows = rows(scroll, "profile", inner, (cursor, focused), &profile.columns, |c| cells(look, c));
     table(look, buf, inner, &heads, rows, focused);
 }
 

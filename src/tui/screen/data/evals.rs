@@ -99,7 +99,7 @@ pub fn moved(state: &mut State, action: Action, page: usize) -> bool {
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let measured = &mut state.data.evals.measured;
-    if measured.is_unasked() || (measured.due(state.now) && !state.frozen) {
+    if measured.asks(state.now, state.frozen) {
         effects.push(Effect::Load(measured.ask(&mut state.ids, state.now), Want::Measured));
     }
 }

@@ -169,7 +169,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     let (now, frozen, moving) = (state.now, state.frozen, state.is_moving());
     let (data, ids) = (&mut state.data, &mut state.ids);
-    if data.rows.is_unasked() || (data.rows.due(now) && !frozen) {
+    if data.rows.asks(now, frozen) {
         effects.push(Effect::Load(data.rows.ask(ids, now), Want::Datasets));
     }
     if let Some((from, to)) = data.between.clone()

@@ -249,9 +249,9 @@ fn facts(row: &DataRow, now: Timestamp) -> Vec<Line> {
                 lines.push(("about", doc.description.clone(), Token::Text));
             }
             let new = format!(
-                "{} in {} files, {} of it new",
+                "{} in {}, {} of it new",
                 format::bytes(doc.bytes),
-                doc.files,
+                show::many(doc.files, "file", "files"),
                 format::bytes(doc.bytes_stored)
             );
             lines.push(("size", new, Token::Text));

@@ -11,7 +11,6 @@ use crate::capability::registry::Stage;
 use crate::tui::action::Action;
 use crate::tui::ask;
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -115,8 +114,7 @@ impl Fleet {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.page.remote.at().map(|at| Timestamp(at.0 + watch::LOOK_US));
-        [look.filter(|_| !self.page.is_waiting()), self.page.due_at()].into_iter().flatten().min()
+        self.page.due_every(watch::LOOK_US)
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -194,11 +192,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::CopyMenu => {
             let Some(service) = fleet.current().map(|r| r.service.clone()) else { return };
             let shown = format!("opsroom quality {}", ask::shell_word(&service));
-            let items = vec![
-                Item::new("name", service.clone(), Choice::Copy(service)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-            ];
-            open(state, copy_list(items));
+            open(state, copy_list(vec![Item::copies("name", service), Item::copies("command", shown)]));
         }
         _ => {}
     }
@@ -232,7 +226,7 @@ pub fn overview(state: &mut State, effects: &mut Vec<Effect>) {
         fleet.asked = (window, as_of);
     }
     // The past does not go on.
-    if watch::asks(&fleet.page, now, state.frozen || as_of.is_some()) {
+    if fleet.page.asks_every(watch::LOOK_US, now, state.frozen || as_of.is_some()) {
         effects.push(Effect::Load(fleet.page.ask(&mut state.ids, now), Want::Fleet { window, as_of }));
     }
 }
@@ -240,7 +234,7 @@ pub fn overview(state: &mut State, effects: &mut Vec<Effect>) {
 /// Whatever is shown: incidents are heard of everywhere.
 pub fn demand_open(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, fleet) = (state.now, &mut state.fleet);
-    if fleet.open.is_unasked() || fleet.open.due(now) {
+    if fleet.open.asks(now, false) {
         effects.push(Effect::Load(fleet.open.ask(&mut state.ids, now), Want::Incidents));
     }
     if state.fleet.arrives {

@@ -18,7 +18,7 @@ use crate::tui::span::Span;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll, put_all, put_right};
 
 /// Incidents that are shown without scrolling.
@@ -98,13 +98,8 @@ fn incidents(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scrol
     let stale = fleet.page.remote.is_stale();
     let foot = u16::from(inner.height > 3);
     let list = Rect { height: inner.height.saturating_sub(foot), ..inner };
-    let height = usize::from(list.height.saturating_sub(1));
-    let first = scroll.keep("incidents", fleet.incident, all.len(), height);
-    let rows = all.iter().enumerate().skip(first).map(|(i, incident)| Row {
-        cells: incident_cells(look, incident, state.then(), stale, narrow),
-        at_cursor: here && i == fleet.incident,
-        marked: false,
-    });
+    let cells = |incident| incident_cells(look, incident, state.then(), stale, narrow);
+    let rows = rows(scroll, "incidents", list, (fleet.incident, here), all, cells);
     table(look, buf, list, &columns, rows, here);
     if foot > 0 {
         let count = |f: &dyn Fn(&Incident) -> bool| all.iter().filter(|i| f(i)).count();
@@ -165,10 +160,10 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
     let cells_of_curve = if inner.width >= 130 { 15 } else { 9 };
     let columns = [
         Col::left("SERVICE", 14, 0).grows(8),
-        Col::left("STAGE", 7, 6),
+        Col::left("STAGE", 7, 7),
         Col::left("VER", 5, 0).grows(2),
         Col::left("CANARY", 7, 1).grows(2),
-        Col::left("METRIC", 8, 7),
+        Col::left("METRIC", 8, 6),
         Col::right("QUALITY", 9, 0),
         Col::left(span, cells_of_curve, 1),
         Col::right("DRIFT", 7, 0),
@@ -179,14 +174,9 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         Col::left("LAST CHANGE", 12, 1).grows(5),
     ];
     let stale = fleet.page.remote.is_stale();
-    let cursor = fleet.cursor();
-    let height = usize::from(inner.height.saturating_sub(1));
-    let first = scroll.keep("fleet", cursor, shown.len(), height);
     let seconds = fleet.page.value().map_or(1.0, |p| p.window.to.seconds_since(p.window.from)).max(1.0);
-    let rows = shown.iter().enumerate().skip(first).map(|(i, row)| Row {
-        cells: cells(look, row, state.then(), seconds, stale, usize::from(cells_of_curve), &state.unit_costs),
-        at_cursor: i == cursor,
-        marked: false,
+    let rows = rows(scroll, "fleet", inner, (fleet.cursor(), true), &shown, |row| {
+        cells(look, row, state.then(), seconds, stale, usize::from(cells_of_curve), &state.unit_costs)
     });
     table(look, buf, inner, &columns, rows, fleet.pane == SERVICES);
 }
@@ -237,7 +227,7 @@ fn cells<'a>(
 ) -> Vec<Cell<'a>> {
     let batch = r.batch.is_some();
     let fresh = if stale { Freshness::Stale } else { freshness(r.last, batch, now) };
-    let (quality, token) = words::quality(look.glyphs, r.quality, r.estimated, r.bound, fresh);
+    let (quality, token) = words::quality(look.glyphs, (r.quality, r.estimated), r.bound, r.raised, fresh);
     let (drift, drift_token) = words::drift(look.glyphs, r.drift.as_ref(), fresh);
     let canary = r.candidate.as_ref().map_or("-".to_owned(), |c| format!("v{} {}%", c.version, c.share));
     let rps = match (&r.batch, r.requests) {

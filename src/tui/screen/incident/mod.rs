@@ -182,12 +182,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             let shown = format!("opsroom incident {id}");
             let report = format!("opsroom incident postmortem {id}");
             let headline = crate::capability::monitoring::incident::headline(&incident);
-            let items = vec![
-                Item::new("headline", headline.clone(), Choice::Copy(headline)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-                Item::new("post-mortem", report.clone(), Choice::Copy(report)),
-            ];
-            open(state, copy_list(items));
+            let items = [("headline", headline), ("command", shown), ("post-mortem", report)];
+            open(state, copy_list(items.map(|(label, text)| Item::copies(label, text)).into()));
         }
         _ => {}
     }
@@ -254,7 +250,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     }
     super::rollouts::demand_rows(state, effects);
     let slot = &mut state.incident.view;
-    if slot.is_unasked() || (slot.due(now) && !frozen) {
+    if slot.asks(now, frozen) {
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Incident(id)));
     }
     let past = state.past.at;

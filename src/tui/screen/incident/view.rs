@@ -16,7 +16,7 @@ use crate::tui::screen::watch::words::{self, Freshness, freshness};
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll, put, put_all};
 
 /// Where the panes lie, and after them what can be done.
@@ -193,8 +193,7 @@ fn changed(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view: &
         Col::left("SUSPECT", 13, 1),
     ];
     let cursor = state.incident.cursors[CHANGED];
-    let first = scroll.keep("suspects", cursor, view.suspects.len(), usize::from(inner.height.saturating_sub(1)));
-    let rows = view.suspects.iter().enumerate().skip(first).map(|(n, s)| {
+    let rows = rows(scroll, "suspects", inner, (cursor, here), &view.suspects, |s| {
         let c = &s.change;
         let moved = if c.from.is_empty() || c.from == c.to { c.to.clone() } else { format!("{} → {}", c.from, c.to) };
         let target = c.target.strip_prefix("service ").unwrap_or(&c.target);
@@ -202,17 +201,13 @@ fn changed(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view: &
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 8
         let bar: String =
             (0..(s.score * 8.0).round() as usize).map(|_| look.glyphs.ramp.last().copied().unwrap_or('#')).collect();
-        Row {
-            cells: vec![
-                Cell::muted(format::moment(state.then(), c.at)),
-                Cell::text(format!("-{}", format::rough_span(s.before))),
-                Cell::muted(c.who.as_str()),
-                Cell::text(format::clean(&format!("{}{target} {moved}", c.what.replace('-', " ")))),
-                Cell::new(format!("{bar:<8} {:.2}", s.score), if s.score >= 0.5 { Token::Crit } else { Token::Warn }),
-            ],
-            at_cursor: here && n == cursor,
-            marked: false,
-        }
+        vec![
+            Cell::muted(format::moment(state.then(), c.at)),
+            Cell::text(format!("-{}", format::rough_span(s.before))),
+            Cell::muted(c.who.as_str()),
+            Cell::text(format::clean(&format!("{}{target} {moved}", c.what.replace('-', " ")))),
+            Cell::new(format!("{bar:<8} {:.2}", s.score), if s.score >= 0.5 { Token::Crit } else { Token::Warn }),
+        ]
     });
     table(look, buf, inner, &columns, rows, here);
 }
@@ -233,22 +228,17 @@ fn input(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, page: Opt
     let fresh = if stale { Freshness::Stale } else { freshness(Some(arm.quality.last), true, page.at) };
     let columns = [Col::left("FEATURE", 14, 0).grows(6), Col::right("PSI", 8, 0), Col::left("MISSING", 14, 0)];
     let cursor = state.incident.cursors[INPUT];
-    let first = scroll.keep("inputs", cursor, arm.drift.columns.len(), usize::from(inner.height.saturating_sub(1)));
-    let rows = arm.drift.columns.iter().enumerate().skip(first).map(|(n, c)| {
+    let rows = rows(scroll, "inputs", inner, (cursor, here), &arm.drift.columns, |c| {
         let (psi, token) = words::psi(look.glyphs, c.psi, c.alarm, fresh);
         let moved = (c.missing - c.missing_reference).abs() > 0.001;
         let share = words::per_cent(c.missing);
         let missing =
             if moved { format!("{}→{share}%", words::per_cent(c.missing_reference)) } else { format!("{share}%") };
-        Row {
-            cells: vec![
-                Cell::id(c.name.as_str()),
-                Cell::new(psi, token),
-                Cell::new(missing, if moved { Token::Warn } else { Token::Muted }),
-            ],
-            at_cursor: here && n == cursor,
-            marked: false,
-        }
+        vec![
+            Cell::id(c.name.as_str()),
+            Cell::new(psi, token),
+            Cell::new(missing, if moved { Token::Warn } else { Token::Muted }),
+        ]
     });
     table(look, buf, inner, &columns, rows, here);
 }
@@ -301,11 +291,6 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let inner = pane(look, buf, area, false, "DO", "a all");
     let standing =
         state.rollouts.rows.value().and_then(|all| all.iter().find(|s| s.service.name == view.incident.service));
-    let why_not = |action: Action| match standing {
-        None if action == Action::RollbackSheet => state.why_not(action),
-        None => Some("not behind our router".to_owned()),
-        Some(s) => state.why_not(action).or_else(|| crate::tui::screen::rollouts::why_not_of(s, action)),
-    };
     let back = standing.map_or("roll back".to_owned(), |s| {
         let to = if s.candidate.is_some() { s.stable } else { s.previous };
         to.map_or("roll back".to_owned(), |v| format!("roll back to v{v}"))
@@ -313,8 +298,8 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let ways = [
         (Action::RollbackSheet, back.as_str()),
         (Action::DropSheet, "drop the canary"),
-        (Action::WeightSheet, "its weight"),
-        (Action::PromoteSheet, "promote it"),
+        (Action::WeightSheet, "weight"),
+        (Action::PromoteSheet, "promote"),
         (Action::Ack, "acknowledge"),
         (Action::Silence, "silence"),
     ];
@@ -323,8 +308,7 @@ fn what_to_do(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, view
     let (mut x, mut y) = (inner.x + 1, inner.y);
     for (action, words) in ways {
         let key = state.keys.keys_of(&contexts, action).into_iter().next().unwrap_or_default();
-        let traffic = !matches!(action, Action::Ack | Action::Silence);
-        let why = if traffic { why_not(action) } else { state.why_not(action) };
+        let why = state.why_not(action);
         let (sign, token) =
             if why.is_none() { (look.glyphs.ok, Token::Ok) } else { (look.glyphs.fail, Token::Unknown) };
         let key = format!("{key} ");

@@ -112,7 +112,7 @@ pub fn why_not(state: &State, action: Action) -> Option<String> {
         Action::Open | Action::Arm | Action::Metric if arm(state).is_none() => {
             Some("no prediction in this window".into())
         }
-        _ => None,
+        _ => super::rollouts::why_not_on(state, service(state)?, action),
     }
 }
 

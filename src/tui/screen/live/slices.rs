@@ -10,7 +10,7 @@ use crate::tui::format;
 use crate::tui::screen::watch::words;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::empty;
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll};
 
 /// The least width of the share of the loss.
@@ -52,8 +52,7 @@ pub fn table_of(
         columns.insert(3, Col::right(title.clone(), 8, 2));
     }
     let bar = bar_of(inner.width, metric, against.is_some());
-    let first = scroll.keep("slices", cursor, slices.len(), usize::from(inner.height.saturating_sub(1)));
-    let rows = slices.iter().enumerate().skip(first).map(|(n, s)| {
+    let rows = rows(scroll, "slices", inner, (cursor, here), slices, |s| {
         let before = stable.and_then(|v| v.quality.slices.iter().find(|other| other.slice == s.slice));
         let mut cells = vec![
             Cell::id(s.slice.as_str()),
@@ -65,7 +64,7 @@ pub fn table_of(
             let moved = before.map_or("-".to_owned(), |b| show::difference(s.value - b.value));
             cells.insert(3, Cell::muted(moved));
         }
-        Row { cells, at_cursor: here && n == cursor, marked: false }
+        cells
     });
     table(look, buf, inner, &columns, rows, here);
 }

@@ -6,7 +6,6 @@ use crate::base::{Fault, Timestamp};
 use crate::local::doctor::{Capability, Report};
 use crate::tui::action::Action;
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -17,6 +16,9 @@ use crate::tui::state::State;
 pub const CAPABILITIES: usize = 0;
 pub const LATER: usize = 1;
 pub const PANES: usize = 2;
+
+/// It comes without a hint: how often it is looked at anew, microseconds.
+const LOOK_US: i64 = 30_000_000;
 
 #[derive(Debug, Default)]
 pub struct Readiness {
@@ -51,7 +53,7 @@ impl Readiness {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        self.page.due_at()
+        self.page.due_every(LOOK_US)
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -89,9 +91,9 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
             let next = c.next.clone();
             // What stands between back quotes is a line to type.
             let line = next.split('`').nth(1).unwrap_or_default().to_owned();
-            let mut items = vec![Item::new("next step", next.clone(), Choice::Copy(next))];
+            let mut items = vec![Item::copies("next step", next)];
             if !line.is_empty() {
-                items.insert(0, Item::new("command", line.clone(), Choice::Copy(line)));
+                items.insert(0, Item::copies("command", line));
             }
             open(state, copy_list(items));
         }
@@ -108,7 +110,7 @@ pub fn set_filter(state: &mut State, text: &str, query: Query) {
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let it = &mut state.readiness;
-    if it.page.is_unasked() || (it.page.due(now) && !frozen) {
+    if it.page.asks_every(LOOK_US, now, frozen) {
         effects.push(Effect::Load(it.page.ask(&mut state.ids, now), Want::Readiness));
     }
 }

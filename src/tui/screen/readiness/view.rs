@@ -11,7 +11,7 @@ use crate::tui::screen::runs::view::failed;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, rows, table};
 use crate::tui::widget::{Look, Scroll};
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
@@ -74,21 +74,15 @@ fn capabilities(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, sc
         Col::left("EVIDENCE", 30, 0).grows(60),
         Col::right("STEP", 4, 4),
     ];
-    let height = usize::from(inner.height.saturating_sub(1));
-    let first = scroll.keep("readiness", it.cursor, shown.len(), height);
-    let rows = shown.iter().enumerate().skip(first).map(|(i, c)| {
+    let rows = rows(scroll, "readiness", inner, (it.cursor, true), &shown, |c| {
         let (sign, token) = sign(look, c.state);
-        Row {
-            cells: vec![
-                Cell::new(sign, aged(state, token)),
-                Cell::text(&*c.name),
-                Cell::new(c.state.word(), aged(state, token)),
-                Cell::muted(c.evidence.as_str()),
-                Cell::muted(c.step.to_string()),
-            ],
-            at_cursor: i == it.cursor,
-            marked: false,
-        }
+        vec![
+            Cell::new(sign, aged(state, token)),
+            Cell::text(&*c.name),
+            Cell::new(c.state.word(), aged(state, token)),
+            Cell::muted(c.evidence.as_str()),
+            Cell::muted(c.step.to_string()),
+        ]
     });
     table(look, buf, inner, &columns, rows, it.pane == CAPABILITIES);
 }

@@ -7,7 +7,6 @@ use crate::capability::rollout::{Recovery, ServiceView};
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::remote::{RequestId, Slot};
 use crate::tui::screen::{copy_list, give, open, watch};
@@ -36,8 +35,7 @@ impl RecoveryScreen {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.view.remote.at().filter(|_| !self.view.is_waiting()).map(|at| Timestamp(at.0 + LOOK_US));
-        [look, self.view.due_at()].into_iter().flatten().min()
+        self.view.due_every(LOOK_US)
     }
 
     pub fn why_not(&self, action: Action, now: Timestamp) -> Option<String> {
@@ -69,7 +67,7 @@ pub fn act(state: &mut State, action: Action, _: &mut Vec<Effect>) {
             let mut commands =
                 vec![format!("opsroom service show {service}"), format!("opsroom rollback {service} --undo")];
             commands.extend(incident(state).map(|id| format!("opsroom incident postmortem {id}")));
-            let items = commands.into_iter().map(|c| Item::new("command", c.clone(), Choice::Copy(c)));
+            let items = commands.into_iter().map(|c| Item::copies("command", c));
             open(state, copy_list(items.collect()));
         }
         _ => {}
@@ -94,8 +92,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     };
     watch::demand(state, of, effects);
     let slot = &mut state.recovery.view;
-    let old = slot.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !slot.is_waiting();
-    if slot.is_unasked() || ((slot.due(now) || old) && !frozen) {
+    if slot.asks_every(LOOK_US, now, frozen) {
         let want = Want::Service { name: state.recovery.service.clone(), as_of: None };
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), want));
     }

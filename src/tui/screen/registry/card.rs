@@ -4,10 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{CARD, Registry};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, show};
 use crate::tui::format;
 use crate::tui::model::{Card, Model, Version};
 use crate::tui::screen::lines::{self, Line, line};
+use crate::tui::screen::unit_costs::Of;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::Look;
@@ -27,7 +28,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State) {
     let inner = pane(look, buf, area, focused, &title, "↵ run · o copy uri · n edit");
     let mut text = lines(look, registry, model, v, now);
     // After where it stands and since when.
-    let cost = state.unit_costs.words(&model.name, v.number).map(|words| line("cost", words, Token::Text));
+    let cost = state.unit_costs.words(Of::Model(&model.name), v.number).map(|words| line("cost", words, Token::Text));
     let at = text.iter().position(|l| l.label == "about").unwrap_or(text.len());
     text.splice(at..at, cost);
     lines::draw(look, buf, inner, registry.scrolls[CARD], &text);
@@ -64,8 +65,13 @@ fn lines(look: &Look<'_>, registry: &Registry, model: &Model, v: &Version, now: 
     all.extend(v.inputs.iter().map(|i| line("data", format!("{} {} {}", i.name, i.digest, i.context), Token::Text)));
     all.extend(v.run.iter().map(|r| line("run", format!("{run}  {r}"), Token::Accent)));
     all.push(line("source", &v.source, Token::Text));
-    let size =
-        v.size.map(|s| format!("{}{}", format::bytes(s), v.files.map_or(String::new(), |n| format!(" in {n} files"))));
+    let size = v.size.map(|s| {
+        format!(
+            "{}{}",
+            format::bytes(s),
+            v.files.map_or(String::new(), |n| format!(" in {}", show::many(n, "file", "files")))
+        )
+    });
     all.push(line("size", size.unwrap_or_else(|| "not kept here".into()), Token::Text));
     all.extend(v.digest.iter().map(|d| line("digest", d, Token::Text)));
     all.push(line("created", format!("{}  by {}", format::full(v.created), v.by), Token::Text));

@@ -116,7 +116,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let registry = &mut state.registry;
     let here = registry.current().zip(registry.version()).map(|(m, v)| (m.name.clone(), v.number));
     let (gates, ids) = (&mut registry.gates, &mut state.ids);
-    if gates.standing.is_unasked() || (gates.standing.due(now) && !frozen) {
+    if gates.standing.asks(now, frozen) {
         effects.push(Effect::Load(gates.standing.ask(ids, now), Want::Standing));
     }
     // Judging reads predictions: it is asked for once the cursor rests.

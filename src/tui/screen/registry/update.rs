@@ -279,7 +279,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         effects.push(Effect::Load(registry.past.ask(&mut state.ids, now), Want::ModelsAt(at)));
     }
     let slot = &mut registry.models;
-    if slot.is_unasked() || (slot.due(now) && !frozen) {
+    if slot.asks(now, frozen) {
         effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Models));
     }
     let needed = match state.nav.here() {

@@ -7,7 +7,6 @@ use crate::capability::rollout::{Rollout, ServiceView, Standing};
 use crate::tui::action::Action;
 use crate::tui::ask::{self, Topic};
 use crate::tui::msg::{Effect, Page, Want};
-use crate::tui::overlay::Choice;
 use crate::tui::overlay::picker::Item;
 use crate::tui::query::{Held, Query};
 use crate::tui::remote::{RequestId, Slot};
@@ -78,8 +77,8 @@ impl Rollouts {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.going().and_then(|_| self.view.remote.at()).map(|at| Timestamp(at.0 + LOOK_US));
-        [look, self.rows.due_at(), self.view.due_at()].into_iter().flatten().min()
+        let view = if self.going().is_some() { self.view.due_every(LOOK_US) } else { self.view.due_at() };
+        [view, self.rows.due_at()].into_iter().flatten().min()
     }
 
     pub fn why_not(&self, action: Action) -> Option<String> {
@@ -98,16 +97,15 @@ impl Rollouts {
 
 /// Why an action cannot be done on a service.
 pub fn why_not_of(current: &Standing, action: Action) -> Option<String> {
-    let name = &current.service.name;
     match action {
-        Action::StartSheet if current.candidate.is_some() => Some(format!("a rollout of {name} goes on; 0 drops it")),
+        Action::StartSheet if current.candidate.is_some() => Some("a rollout goes on; 0 drops it".into()),
         Action::WeightSheet | Action::HoldSheet | Action::DropSheet | Action::PromoteSheet
             if current.candidate.is_none() =>
         {
-            Some(format!("no rollout of {name} goes on; C starts one"))
+            Some("no rollout goes on; C in Rollouts starts one".into())
         }
         Action::RollbackSheet if current.candidate.is_none() && current.previous.is_none() => {
-            Some(format!("no version of {name} answered before this one"))
+            Some("no version answered before this one".into())
         }
         _ => None,
     }
@@ -149,12 +147,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::RollbackSheet => ask::open(state, &Topic::RollbackService { service }),
         Action::ForbidSheet => ask::open(state, &Topic::Forbid { service }),
         Action::CopyMenu => {
-            let shown = format!("opsroom service show {service}");
-            let items = vec![
-                Item::new("name", service.clone(), Choice::Copy(service)),
-                Item::new("command", shown.clone(), Choice::Copy(shown)),
-            ];
-            open(state, copy_list(items));
+            let shown = format!("opsroom service show {}", ask::shell_word(&service));
+            open(state, copy_list(vec![Item::copies("name", service), Item::copies("command", shown)]));
         }
         _ => {}
     }
@@ -171,7 +165,7 @@ pub fn demand_rows(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, past) = (state.now, state.past.at);
     let frozen = state.frozen || past.is_some();
     let rows = &mut state.rollouts.rows;
-    if rows.is_unasked() || (rows.due(now) && !frozen) {
+    if rows.asks(now, frozen) {
         effects.push(Effect::Load(rows.ask(&mut state.ids, now), Want::Services { as_of: past }));
     }
 }
@@ -191,14 +185,13 @@ pub fn share_words(s: &Standing) -> Option<String> {
     Some(format!("{} % on v{}", crate::capability::rollout::service::percent(on.weight), on.version))
 }
 
-/// Why an action cannot be done on the service that an incident is about.
-pub fn why_not_here(state: &State, action: Action) -> Option<String> {
+/// Why an action cannot be done on a service that another place shows.
+pub fn why_not_on(state: &State, service: &str, action: Action) -> Option<String> {
     if !action.opens_sheet() {
         return None;
     }
-    let service = &state.incident.known()?.incident.service;
-    let all = state.rollouts.rows.value().map_or(&[][..], Vec::as_slice);
-    match all.iter().find(|s| s.service.name == *service) {
+    let Some(all) = state.rollouts.rows.value() else { return Some("what serves it is not known yet".into()) };
+    match all.iter().find(|s| s.service.name == service) {
         // The stage of its model can go back all the same.
         None if action == Action::RollbackSheet => None,
         None => Some(format!("{service} does not stand behind our router: act where it is served")),
@@ -207,21 +200,22 @@ pub fn why_not_here(state: &State, action: Action) -> Option<String> {
 }
 
 pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
+    demand_rows(state, effects);
+    // The sheets that move callers say what either version costs.
+    super::unit_costs::demand(state, effects);
     let (now, past) = (state.now, state.past.at);
     let frozen = state.frozen || past.is_some();
     let rollouts = &mut state.rollouts;
-    if rollouts.rows.is_unasked() || (rollouts.rows.due(now) && !frozen) {
-        effects.push(Effect::Load(rollouts.rows.ask(&mut state.ids, now), Want::Services { as_of: past }));
-    }
     let Some(name) = rollouts.current().map(|s| s.service.name.clone()) else { return };
     if rollouts.of != name {
         rollouts.of.clone_from(&name);
         rollouts.view = Slot::default();
     }
     // Counts come without a hint: while something goes on it is looked at again and again.
-    let old = rollouts.view.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US);
-    let looks = past.is_none() && rollouts.going().is_some() && old && !rollouts.view.is_waiting();
-    if rollouts.view.is_unasked() || ((rollouts.view.due(now) || looks) && !frozen) {
+    let goes_on = rollouts.going().is_some();
+    let view = &rollouts.view;
+    let wanted = if goes_on { view.asks_every(LOOK_US, now, frozen) } else { view.asks(now, frozen) };
+    if wanted {
         effects.push(Effect::Load(rollouts.view.ask(&mut state.ids, now), Want::Service { name, as_of: past }));
     }
 }

@@ -16,7 +16,7 @@ use crate::tui::screen::runs::view::failed;
 use crate::tui::state::State;
 use crate::tui::theme::Token;
 use crate::tui::widget::pane::{empty, pane};
-use crate::tui::widget::table::{Cell, Col, Row, table};
+use crate::tui::widget::table::{Cell, Col, Row, rows, table};
 use crate::tui::widget::{Look, Scroll, put, put_all};
 
 pub fn panes(state: &State, body: Rect) -> [Option<Rect>; PANES] {
@@ -87,13 +87,7 @@ fn services(look: &Look<'_>, buf: &mut Buffer, area: Rect, state: &State, scroll
         Col::left("WHY", 12, 5).grows(40),
     ];
     let stale = rollouts.rows.remote.is_stale();
-    let height = usize::from(inner.height.saturating_sub(1));
-    let first = scroll.keep("services", rollouts.cursor, shown.len(), height);
-    let rows = shown.iter().enumerate().skip(first).map(|(i, s)| Row {
-        cells: cells(s, state.then(), stale),
-        at_cursor: i == rollouts.cursor,
-        marked: false,
-    });
+    let rows = rows(scroll, "services", inner, (rollouts.cursor, true), &shown, |s| cells(s, state.then(), stale));
     table(look, buf, inner, &columns, rows, rollouts.pane == SERVICES);
 }
 

@@ -141,7 +141,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
         effects.push(Effect::Load(run.preview.ask(ids, now), Want::Preview { run: run.id.clone(), path }));
     }
     if let Some(path) = run.console_path().filter(|_| run.shared == CONSOLE)
-        && (run.console.is_unasked() || (run.console.due(now) && !frozen))
+        && run.console.asks(now, frozen)
     {
         let want = Want::Tail { run: run.id.clone(), path: path.to_owned() };
         effects.push(Effect::Load(run.console.ask(ids, now), want));

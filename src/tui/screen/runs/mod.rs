@@ -4,6 +4,7 @@ mod brief;
 mod columns;
 pub mod filter;
 pub mod groups;
+mod pick;
 pub mod saved;
 mod table;
 mod update;

@@ -1,18 +1,15 @@
 //! What happens on the screen of runs.
 
-use super::groups::{FAMILIES, GROUP_ROWS};
-use super::{Brief, CHART, CHARTED_MAX, Column, DETAIL, Grouped, Line, Runs, WINDOW, columns, filter};
+use super::groups::GROUP_ROWS;
+use super::{Brief, CHART, CHARTED_MAX, DETAIL, Grouped, Line, Runs, WINDOW, filter, pick};
 use crate::base::Fault;
 use crate::capability::tracking::GroupBy;
 use crate::tui::action::Action;
-use crate::tui::format;
 use crate::tui::model::{Experiment, Latest, Run};
 use crate::tui::msg::{Effect, GroupsWant, Page, RunOrder, RunsWant, Want};
-use crate::tui::overlay::picker::Item;
-use crate::tui::overlay::{Choice, Picker};
 use crate::tui::query::Query;
 use crate::tui::remote::RequestId;
-use crate::tui::screen::{copy_list, give, list, open};
+use crate::tui::screen::{give, list};
 use crate::tui::span::Span;
 use crate::tui::state::{State, View};
 
@@ -48,7 +45,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 }
             }
         }
-        Action::GroupPick => pick_group(state),
+        Action::GroupPick => pick::group(state),
         Action::Views => super::saved::pick(state),
         Action::ShowDeleted => {
             runs.deleted = !runs.deleted;
@@ -91,11 +88,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             runs.descending = !runs.descending;
             reload(state);
         }
-        Action::SortPick => pick_order(state),
-        Action::Columns => pick_columns(state),
-        Action::Metric => pick_metric(state),
-        Action::Experiment => pick_experiment(state),
-        Action::CopyMenu => pick_copy(state),
+        Action::SortPick => pick::order(state),
+        Action::Columns => pick::columns(state),
+        Action::Metric => pick::metric(state),
+        Action::Experiment => pick::experiment(state),
+        Action::CopyMenu => pick::copy(state),
         _ => {}
     }
 }
@@ -210,7 +207,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
     let (now, frozen) = (state.now, state.frozen);
     let height = super::view::table_rows(state);
     let runs = &mut state.runs;
-    if runs.experiments.is_unasked() || (runs.experiments.due(now) && !frozen) {
+    if runs.experiments.asks(now, frozen) {
         effects.push(Effect::Load(runs.experiments.ask(&mut state.ids, now), Want::Experiments));
     }
     let outside = !runs.is_grouped()
@@ -218,7 +215,7 @@ pub fn demand(state: &mut State, effects: &mut Vec<Effect>) {
             let (first, last) = (runs.cursor.saturating_sub(height), (runs.cursor + height).min(w.total));
             first < w.offset || last > w.offset + w.rows.len() && w.offset + w.rows.len() < w.total
         });
-    let wanted = runs.page.is_unasked() || (runs.page.due(now) && !frozen) || (outside && !runs.page.is_waiting());
+    let wanted = runs.page.asks(now, frozen) || (outside && !runs.page.is_waiting());
     if wanted {
         let offset = if runs.is_grouped() { 0 } else { runs.cursor.saturating_sub(WINDOW / 2) };
         let want = RunsWant { offset, limit: WINDOW, ..question(runs, state.window) };
@@ -252,13 +249,13 @@ fn groups(state: &mut State, effects: &mut Vec<Effect>) {
     let metrics: Vec<String> = runs.shown_metrics();
     let Grouped { groups, open, .. } = &mut runs.grouped;
     // The metrics are known from the page of runs, so the groups wait for it.
-    if runs.page.value().is_some() && (groups.is_unasked() || (groups.due(now) && !frozen)) {
+    if runs.page.value().is_some() && groups.asks(now, frozen) {
         let RunsWant { experiment, filter, window, deleted, .. } = want.clone();
         let asked = GroupsWant { experiment, filter, window, deleted, by: by.clone(), metrics };
         effects.push(Effect::Load(groups.ask(&mut state.ids, now), Want::RunGroups(asked)));
     }
     for (value, slot) in open {
-        if slot.is_unasked() || (slot.due(now) && !frozen) {
+        if slot.asks(now, frozen) {
             let within = Some((by.clone(), value.clone()));
             let want = RunsWant { limit: GROUP_ROWS, within, ..want.clone() };
             effects.push(Effect::Load(slot.ask(&mut state.ids, now), Want::Runs(want)));
@@ -346,108 +343,4 @@ pub fn targets(runs: &Runs) -> Vec<String> {
         return runs.current().map(|r| r.id.clone()).into_iter().collect();
     }
     runs.marks.iter().cloned().collect()
-}
-
-fn pick_order(state: &mut State) {
-    let shown = state.runs.shown_columns();
-    let mut columns: Vec<Column> = shown.clone();
-    columns.extend(columns::FIXED.into_iter().filter(|c| !shown.contains(c)));
-    columns.extend(columns::metrics(state.runs.rows()).into_iter().map(Column::Metric).filter(|c| !shown.contains(c)));
-    columns.extend(columns::params(state.runs.rows()).into_iter().map(Column::Param).filter(|c| !shown.contains(c)));
-    let items = columns
-        .iter()
-        .map(|c| {
-            let order = c.order();
-            let now = if order == state.runs.order { "now" } else { "" };
-            Item::new(c.label(), now, Choice::SortRuns(order))
-        })
-        .collect();
-    let order = state.runs.order.clone();
-    open(state, Picker::new("SORT BY", items).at(|c| *c == Choice::SortRuns(order.clone())));
-}
-
-fn pick_group(state: &mut State) {
-    let now = state.runs.grouped.by.clone();
-    let params =
-        columns::params(state.runs.rows()).into_iter().map(|k| (format!("param  {k}"), Some(GroupBy::Param(k))));
-    let fixed = [
-        ("one by one".to_owned(), None),
-        ("experiment".to_owned(), Some(GroupBy::Experiment)),
-        ("parent run".to_owned(), Some(GroupBy::Parent)),
-    ];
-    let rows = state.runs.rows();
-    let there = |tag: &str| rows.iter().any(|r| r.tags.contains_key(tag));
-    let families = FAMILIES.into_iter().filter(|(tag, _)| there(tag));
-    let families: Vec<_> = families.map(|(tag, name)| (name.to_owned(), Some(GroupBy::Tag(tag.to_owned())))).collect();
-    let item = |(label, by): (String, Option<GroupBy>)| {
-        Item::new(format::clean(&label), if by == now { "now" } else { "" }, Choice::GroupRuns(by))
-    };
-    let items = fixed.into_iter().chain(families).chain(params).map(item).collect();
-    let at = now.clone();
-    open(state, Picker::new("GROUP RUNS BY", items).at(|c| *c == Choice::GroupRuns(at.clone())));
-}
-
-fn pick_columns(state: &mut State) {
-    let shown = state.runs.shown_columns();
-    let rows = state.runs.rows();
-    let metrics = columns::metrics(rows).into_iter().map(Column::Metric);
-    let params = columns::params(rows).into_iter().map(Column::Param);
-    let items = columns::FIXED
-        .into_iter()
-        .chain(metrics)
-        .chain(params)
-        .map(|c| Item { checked: Some(shown.contains(&c)), ..Item::new(c.label(), "", Choice::Column(c)) })
-        .collect();
-    open(state, Picker { stays: true, ..Picker::new("COLUMNS", items) });
-}
-
-fn pick_metric(state: &mut State) {
-    let now = state.runs.charted_metric();
-    let items = columns::metrics(state.runs.rows())
-        .into_iter()
-        .map(|k| Item::new(format::clean(&k), "", Choice::Metric(k)))
-        .collect();
-    open(state, Picker::new("METRIC", items).at(|c| matches!(c, Choice::Metric(k) if Some(k) == now.as_ref())));
-}
-
-fn pick_experiment(state: &mut State) {
-    let all = std::iter::once(Item::new("all experiments", "", Choice::Experiment(None)));
-    let experiments = state.runs.experiments.value().cloned().unwrap_or_default();
-    let items = all
-        .chain(
-            experiments
-                .into_iter()
-                .map(|e| Item::new(format::clean(&e.name), e.id.clone(), Choice::Experiment(Some(e)))),
-        )
-        .collect();
-    let now = state.runs.experiment.clone();
-    open(state, Picker::new("EXPERIMENT", items).at(|c| *c == Choice::Experiment(now.clone())));
-}
-
-fn pick_copy(state: &mut State) {
-    let Some(run) = state.runs.current() else { return };
-    let marked: Vec<&str> = state.runs.marks.iter().map(String::as_str).collect();
-    let mut items = vec![
-        Item::new("run id", format::cut(&run.id, 12, "…"), Choice::Copy(run.id.clone())),
-        Item::new("name", "", Choice::Copy(run.name.clone())),
-        Item::new("command line", "", Choice::Copy(format!("opsroom runs show {}", run.id))),
-        Item::new("row as tab-separated text", "", Choice::Copy(tsv(run))),
-    ];
-    if !marked.is_empty() {
-        items.insert(0, Item::new(format!("{} marked ids", marked.len()), "", Choice::Copy(marked.join("\n"))));
-    }
-    open(state, copy_list(items));
-}
-
-fn tsv(run: &Run) -> String {
-    let mut cells = vec![
-        run.id.clone(),
-        run.name.clone(),
-        run.experiment.clone(),
-        format!("{:?}", run.status).to_lowercase(),
-        run.started.to_string(),
-    ];
-    cells.extend(run.metrics.iter().map(|(k, m)| format!("{k}={}", m.value)));
-    cells.extend(run.params.iter().map(|(k, v)| format!("{k}={v}")));
-    cells.join("\t")
 }

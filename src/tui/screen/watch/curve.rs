@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::words::{arm_token, short, version};
+use super::words::{Freshness, arm_token, freshness, short, version};
 use crate::base::Timestamp;
 use crate::capability::fleet::{Live, Watched};
 use crate::chart as file;
@@ -129,10 +129,14 @@ fn legend(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, curves: &[
         let value = figure.map_or("n/a".to_owned(), |m| short(m.value));
         let about = if *estimated && figure.is_some() { "≈" } else { "" };
         let bad = page.bound.zip(figure).is_some_and(|(b, m)| b.is_broken_by(m.value));
+        // What answers now, and of which nothing came lately, is as it was, not as it is.
+        let late = freshness(Some(v.quality.last), v.quality.batch.is_some(), page.window.to) == Freshness::Stale;
+        let stale = stale || (v.role.serves() && late);
         let (sign, token) = match (stale, bad, page.bound) {
             (true, ..) => (" ?", Token::Unknown),
             (_, true, _) => (" !!", Token::Crit),
-            (_, false, Some(_)) if !estimated => (" ✓", Token::Ok),
+            // While an alert about it stands, what is well over a longer window is not well.
+            (_, false, Some(_)) if !estimated && !page.raised => (" ✓", Token::Ok),
             _ => ("", Token::Text),
         };
         let tilde = if stale { "~" } else { "" };

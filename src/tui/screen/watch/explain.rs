@@ -49,7 +49,8 @@ pub fn quality(page: &Live, v: &Watched, now: Timestamp) -> Explained {
     let all = |of: &std::collections::BTreeMap<String, Metric>| -> String {
         of.iter().map(|(k, m)| format!("{k} {}", show::metric(m.value))).collect::<Vec<_>>().join("  ")
     };
-    let bound = page.bound.map_or(String::new(), |b| format!("bad when {} {}", page.metric, b.shown()));
+    let stands = if page.raised { ", and an alert stands" } else { "" };
+    let bound = page.bound.map_or(String::new(), |b| format!("bad when {} {}{stands}", page.metric, b.shown()));
     let coverage = q.coverage.map_or(String::new(), |c| {
         let delay = q
             .label_delay

@@ -58,8 +58,7 @@ impl Watch {
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {
-        let look = self.page.remote.at().map(|at| Timestamp(at.0 + LOOK_US));
-        [look.filter(|_| !self.page.is_waiting()), self.page.due_at()].into_iter().flatten().min()
+        self.page.due_every(LOOK_US)
     }
 }
 
@@ -82,15 +81,9 @@ pub fn demand(state: &mut State, of: Of, effects: &mut Vec<Effect>) {
         }
         watch.of.clone_from(&of);
     }
-    if asks(&watch.page, now, frozen) {
+    if watch.page.asks_every(LOOK_US, now, frozen) {
         effects.push(Effect::Load(watch.page.ask(&mut state.ids, now), Want::Live(of)));
     }
-}
-
-/// Whether a page that lives by being looked at has to be asked for.
-pub fn asks<T>(slot: &Slot<T>, now: Timestamp, frozen: bool) -> bool {
-    let old = slot.remote.at().is_some_and(|at| now.0 - at.0 >= LOOK_US) && !slot.is_waiting();
-    slot.is_unasked() || ((slot.due(now) || old) && !frozen)
 }
 
 /// Asks for one column in the training data and now.
@@ -101,7 +94,7 @@ pub fn demand_feature(state: &mut State, version: &str, column: &str, effects: &
         watch.feature = Slot::default();
         watch.feature_of = (version.to_owned(), column.to_owned());
     }
-    if asks(&watch.feature, now, frozen) {
+    if watch.feature.asks_every(LOOK_US, now, frozen) {
         let want = Want::Feature { of: watch.of.clone(), version: version.to_owned(), column: column.to_owned() };
         effects.push(Effect::Load(watch.feature.ask(&mut state.ids, now), want));
     }

@@ -64,12 +64,13 @@ pub fn short(value: f64) -> String {
     if value.abs() >= 100.0 { format!("{value:.1}") } else { format!("{value:.3}") }
 }
 
-/// A figure of quality with its sign: bad beyond the bound, good within it, neither without a bound.
+/// A figure of quality with its sign: bad beyond the bound or while an alert about it stands, good within the bound,
+/// neither without one.
 pub fn quality(
     glyphs: &Glyphs,
-    measured: Option<Metric>,
-    estimated: Option<Metric>,
+    (measured, estimated): (Option<Metric>, Option<Metric>),
     bound: Option<Bound>,
+    raised: bool,
     fresh: Freshness,
 ) -> (String, Token) {
     let Some(metric) = measured.or(estimated) else { return ("n/a ?".to_owned(), Token::Unknown) };
@@ -79,6 +80,7 @@ pub fn quality(
         return (format!("~{value} ?"), Token::Unknown);
     }
     let (sign, token) = match bound {
+        _ if raised => (glyphs.crit, Token::Crit),
         Some(bound) if bound.is_broken_by(metric.value) => (glyphs.crit, Token::Crit),
         Some(_) if measured.is_some() => (glyphs.ok, Token::Ok),
         // What is estimated is never green, nor what nothing is asked of.
@@ -172,22 +174,19 @@ pub fn event(glyphs: &Glyphs, change: &Change) -> (&'static str, String, Token) 
     }
 }
 
-/// A change in a word or two, and how long ago: `weight · 21m`.
+/// A change in a word or two, and how long ago: `weight 21m`.
 pub fn last_change(change: &Change, now: Timestamp) -> String {
-    let word = match change.what.as_str() {
+    let what = change.what.as_str();
+    let word = match what {
         "set-weight" | "advance-rollout" => "weight",
         "start-rollout" => "canary",
-        "drop-rollout" => "drop",
         "finish-rollout" => "promote",
-        "set-stage" => "stage",
         "set-service" => "apply",
-        "register-version" => "register",
-        "set-alias" => "alias",
-        "set-gates" => "gates",
         "record-eval" => "eval",
-        other => other,
+        // The word that tells: of what was set, else what was done.
+        _ => what.strip_prefix("set-").unwrap_or_else(|| what.split('-').next().unwrap_or(what)),
     };
-    format!("{word} · {}", format::age(now, change.at))
+    format!("{word} {}", format::age(now, change.at))
 }
 
 #[cfg(test)]
@@ -203,13 +202,15 @@ mod tests {
     #[test]
     fn unknown_and_estimated_are_never_green() {
         let bound = Some(Bound::Below(0.86));
-        let said = |m, e, b, f| quality(&UNICODE, m, e, b, f);
+        let said = |m, e, b, f| quality(&UNICODE, (m, e), b, false, f);
         assert_eq!(said(None, None, bound, Freshness::Fresh), ("n/a ?".to_owned(), Token::Unknown));
         assert_eq!(said(None, metric(0.9), bound, Freshness::Fresh), ("≈0.900".to_owned(), Token::Text));
         assert_eq!(said(metric(0.9), None, None, Freshness::Fresh), ("0.900".to_owned(), Token::Text));
         assert_eq!(said(metric(0.9), None, bound, Freshness::Stale), ("~0.900 ?".to_owned(), Token::Unknown));
         assert_eq!(said(metric(0.839), None, bound, Freshness::Fresh), ("0.839 !!".to_owned(), Token::Crit));
         assert_eq!(said(metric(0.9), None, bound, Freshness::Fresh), ("0.900 ✓".to_owned(), Token::Ok));
+        let raised = quality(&UNICODE, (metric(0.9), None), bound, true, Freshness::Fresh);
+        assert_eq!(raised, ("0.900 !!".to_owned(), Token::Crit), "well over the hour, bad in the rule's minutes");
     }
 
     #[test]
