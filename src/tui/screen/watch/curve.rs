@@ -123,7 +123,7 @@ type Curve<'a> = (&'a Watched, Vec<(f64, f64)>, bool);
 /// Each version with its figure over the window.
 fn legend(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, curves: &[Curve<'_>], stale: bool) {
     let mut x = line.x + 1;
-    for (v, _, estimated) in curves {
+    for (nth, (v, _, estimated)) in curves.iter().enumerate() {
         let (measured, guessed) = (v.quality.metrics.get(&page.metric), v.quality.estimated.get(&page.metric));
         let figure = if *estimated { guessed } else { measured };
         let value = figure.map_or("n/a".to_owned(), |m| short(m.value));
@@ -154,7 +154,15 @@ fn legend(look: &Look<'_>, buf: &mut Buffer, line: Rect, page: &Live, curves: &[
             (n.as_str(), Token::Muted),
             ("   ", Token::Text),
         ];
-        x += put_all(look, buf, x, line.y, line.right().saturating_sub(x), &pieces);
+        let room = line.right().saturating_sub(x);
+        // A figure is shown whole or not at all.
+        let needs: usize = pieces[..pieces.len() - 1].iter().map(|(text, _)| format::width(text)).sum();
+        if nth > 0 && needs > usize::from(room) {
+            let further = format!("+{}", curves.len() - nth);
+            x += put_all(look, buf, x, line.y, room, &[(further.as_str(), Token::Muted)]);
+            break;
+        }
+        x += put_all(look, buf, x, line.y, room, &pieces);
     }
     let partial = if look.glyphs.ascii { "last part open" } else { "▒ last part open" };
     put_right(look, buf, x, line.right().saturating_sub(1), line.y, partial, look.style(Token::Muted));
