@@ -1,5 +1,5 @@
-//! Answers in JSON, written by the one writer that everything else is written by: a second one for every type would be a
-//! tenth more to compile.
+//! Answers in JSON, written by the writer that everything else is written by: the framework's own is compiled once more for
+//! every type.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
