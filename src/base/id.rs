@@ -7,12 +7,22 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use super::clock::{Clock, SystemClock};
+use super::clock::{Clock, SystemClock, Timestamp};
 
 /// An id of our own that sorts by the time it was made.
 pub fn uuid7() -> String {
-    let ms = u64::try_from(SystemClock.now().0 / 1000).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(ms, &spare_bytes()).into_uuid().to_string()
+    String::from_utf8_lossy(&uuid7_at(SystemClock.now())).into_owned()
+}
+
+/// Bytes of a UUID as text.
+pub const UUID_TEXT: usize = uuid::fmt::Hyphenated::LENGTH;
+
+/// The same, as text, of something that was made at a known time.
+pub fn uuid7_at(made: Timestamp) -> [u8; UUID_TEXT] {
+    let ms = u64::try_from(made.0 / 1000).unwrap_or_default();
+    let mut text = [0; UUID_TEXT];
+    uuid::Builder::from_unix_timestamp_millis(ms, &spare_bytes()).into_uuid().hyphenated().encode_lower(&mut text);
+    text
 }
 
 /// Ten random bytes. A thread asks the system for many at once: every routed request has an id of its own.

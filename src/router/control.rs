@@ -98,19 +98,19 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Response<Full
                 Kind::Conflict | Kind::Refused => StatusCode::CONFLICT,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
-            (status, serde_json::to_vec(&fault).unwrap_or_default())
+            (status, json(&fault).unwrap_or_default())
         }
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Fault::bug("answer").why(e.to_string()))
+fn json(value: &impl Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|e| Fault::bug("answer").why(e.to_string()))
 }
 
-async fn act(state: &Arc<State>, request: Request<Incoming>) -> Result<Vec<u8>> {
+async fn act(state: &Arc<State>, request: Request<Incoming>) -> Result<Bytes> {
     let (parts, body) = request.into_parts();
     let asked = |key: &str| -> Option<i64> {
         let pairs = parts.uri.query()?.split('&').filter_map(|p| p.split_once('='));

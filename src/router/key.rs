@@ -1,32 +1,36 @@
 //! Which caller a request comes from, as far as its service says how to tell.
 
+use std::borrow::Cow;
+
 use hyper::HeaderMap;
 
+use super::asked::header;
 use crate::capability::rollout::{Route, StickyKey, split};
 
 /// The bytes that keep a caller on one arm; `None` when the request has none.
-pub fn of(key: &StickyKey, headers: &HeaderMap, body: Option<&[u8]>) -> Option<Vec<u8>> {
-    let text = match key {
+pub fn of<'a>(key: &StickyKey, headers: &'a HeaderMap, body: Option<&[u8]>) -> Option<Cow<'a, [u8]>> {
+    let key = match key {
         StickyKey::None => return None,
-        StickyKey::Header(name) => headers.get(name.as_str())?.as_bytes().to_vec(),
-        StickyKey::Cookie(name) => cookie(headers, name)?.into_bytes(),
+        StickyKey::Header(name) => Cow::from(header(headers, name)?.as_bytes()),
+        StickyKey::Cookie(name) => Cow::from(cookie(headers, name)?.as_bytes()),
         StickyKey::Json(pointer) => {
             let body: serde_json::Value = serde_json::from_slice(body?).ok()?;
-            match body.pointer(pointer)? {
-                serde_json::Value::String(text) => text.clone().into_bytes(),
+            let text = match body.pointer(pointer)? {
+                serde_json::Value::String(text) => text.clone(),
                 serde_json::Value::Null => return None,
-                other => other.to_string().into_bytes(),
-            }
+                other => other.to_string(),
+            };
+            Cow::from(text.into_bytes())
         }
     };
-    (!text.is_empty()).then_some(text)
+    (!key.is_empty()).then_some(key)
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all("cookie").iter().filter_map(|v| v.to_str().ok());
     all.flat_map(|line| line.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then(|| value.to_owned())
+        (key == name).then_some(value)
     })
 }
 
@@ -45,7 +49,8 @@ mod tests {
         headers.insert("x-user", "kim".parse().unwrap());
         headers.insert("cookie", "a=1; sid=s7 ;b=2".parse().unwrap());
         let find = |key: &str, body: Option<&str>| {
-            of(&key.parse().unwrap(), &headers, body.map(str::as_bytes)).map(|k| String::from_utf8(k).unwrap())
+            of(&key.parse().unwrap(), &headers, body.map(str::as_bytes))
+                .map(|k| String::from_utf8(k.into_owned()).unwrap())
         };
         assert_eq!(find("header:x-user", None).as_deref(), Some("kim"));
         assert_eq!(find("cookie:sid", None).as_deref(), Some("s7"));

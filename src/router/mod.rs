@@ -2,7 +2,9 @@
 //! immutable table, swaps it whole, keeps it on disk, and serves on when the agent or the store is gone.
 
 mod addresses;
+mod asked;
 mod bell;
+mod client;
 mod control;
 mod counters;
 mod handover;
@@ -11,11 +13,13 @@ mod passing;
 mod pool;
 mod proxy;
 mod rows;
+mod shadow;
 mod state;
 pub mod tap;
 mod tls;
 mod told;
 mod upstream;
+mod waiting;
 mod worker;
 
 use std::os::fd::AsFd;

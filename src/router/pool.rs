@@ -8,7 +8,6 @@ use std::time::Duration;
 use http_body_util::{Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -41,48 +40,28 @@ pub struct Pool {
     idle: [Mutex<Vec<SendRequest<Outgoing>>>; WORKERS],
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum Failed {
-    /// No connection: nothing was sent.
-    Connect(String),
-    /// The connection was closed before any of the request was taken: it may go over another one.
-    Unsent(Box<Request<Outgoing>>),
-    /// The request may have arrived.
-    Broke(String),
-    /// The client's own body broke off, or was longer than allowed.
-    Client(String),
-}
+/// Why there is no connection.
+pub type NoConnection = String;
 
 impl Pool {
-    /// Sends a request over an idle connection, if `fresh` is not asked for, else over a new one. The connection comes
-    /// back by itself when its answer was read.
-    pub async fn send(
+    /// A connection that takes a request: an idle one, if `fresh` is not asked for, else a new one.
+    ///
+    /// # Errors
+    /// Why there is none: nothing was sent.
+    pub async fn connection(
         &self,
         authority: &str,
-        request: Request<Outgoing>,
         connect: Duration,
         fresh: bool,
-    ) -> Result<(Response<Incoming>, SendRequest<Outgoing>), Failed> {
-        let mut connection = match self.idle_one().filter(|_| !fresh) {
-            Some(connection) => connection,
-            None => open(authority, connect).await?,
-        };
-        if let Err(e) = connection.ready().await {
-            return if e.is_closed() || e.is_canceled() {
-                Err(Failed::Unsent(Box::new(request)))
-            } else {
-                Err(Failed::Connect(e.to_string()))
-            };
+    ) -> Result<SendRequest<Outgoing>, NoConnection> {
+        while let Some(mut idle) = self.idle_one().filter(|_| !fresh) {
+            // One that was just given back says so in a moment; one that was closed says that.
+            if idle.is_ready() || idle.ready().await.is_ok() {
+                return Ok(idle);
+            }
         }
-        match connection.try_send_request(request).await {
-            Ok(response) => Ok((response, connection)),
-            Err(mut failed) => match failed.take_message() {
-                Some(request) => Err(Failed::Unsent(Box::new(request))),
-                None if failed.error().is_user() => Err(Failed::Client(failed.error().to_string())),
-                None => Err(Failed::Broke(failed.error().to_string())),
-            },
-        }
+        // Few requests come here: what they need is not a part of every request.
+        Box::pin(open(authority, connect)).await
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<SendRequest<Outgoing>>> {
@@ -111,16 +90,16 @@ impl Pool {
     }
 }
 
-async fn open(authority: &str, connect: Duration) -> Result<SendRequest<Outgoing>, Failed> {
+async fn open(authority: &str, connect: Duration) -> Result<SendRequest<Outgoing>, NoConnection> {
     let stream = match tokio::time::timeout(connect, TcpStream::connect(authority)).await {
-        Ok(connected) => connected.map_err(|e| Failed::Connect(e.to_string()))?,
-        Err(_) => return Err(Failed::Connect(format!("no connection within {} ms", connect.as_millis()))),
+        Ok(connected) => connected.map_err(|e| e.to_string())?,
+        Err(_) => return Err(format!("no connection within {} ms", connect.as_millis())),
     };
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("nodelay: {e}");
     }
     let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|e| Failed::Connect(e.to_string()))?;
+        http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(async move {
         if let Err(e) = connection.await {
             tracing::debug!("connection to a model server: {e}");

@@ -1,16 +1,16 @@
 //! What all requests share: the table, which is swapped whole, and what lies on disk of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use hashbrown::HashMap;
 use hyper::header::HeaderValue;
 use tokio_rustls::TlsAcceptor;
 
 use super::counters::Counters;
-use super::passing::Open;
 use super::tap::Tap;
 use super::upstream::{Upstream, Upstreams};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
@@ -72,10 +72,6 @@ impl Table {
         };
         Self { routes: table.routes.iter().map(live).collect(), table }
     }
-
-    pub fn route(&self, service: &str) -> Option<&Arc<Live>> {
-        self.routes.get(service)
-    }
 }
 
 pub struct State {
@@ -89,9 +85,10 @@ pub struct State {
     pub counters: Counters,
     pub tap: Tap,
     pub upstreams: Upstreams,
-    open: Arc<AtomicU64>,
+    /// Requests that are open.
+    pub open: AtomicU64,
     /// Clients that are connected.
-    pub connections: Arc<AtomicU64>,
+    pub connections: AtomicU64,
     stop: tokio::sync::watch::Sender<bool>,
     stopping: AtomicBool,
     /// Another router has the address; what is counted here goes to it.
@@ -146,8 +143,8 @@ impl State {
             counters: Counters::default(),
             tap: Tap::default(),
             upstreams,
-            open: Arc::default(),
-            connections: Arc::default(),
+            open: AtomicU64::default(),
+            connections: AtomicU64::default(),
             stop: tokio::sync::watch::channel(false).0,
             stopping: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
@@ -164,12 +161,13 @@ impl State {
         &self.address
     }
 
-    pub fn table(&self) -> Arc<Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What requests to a service go by at this moment.
+    pub fn route(&self, service: &str) -> Option<Arc<Live>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).routes.get(service).cloned()
     }
 
-    pub fn busy(&self) -> Open {
-        Open::of(&self.open)
+    pub fn table(&self) -> Arc<Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn requests_open(&self) -> u64 {

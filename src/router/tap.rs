@@ -1,44 +1,28 @@
 //! Requests and their answers on their way to the agent, which makes prediction events of them: a bounded queue that never
 //! delays a request and counts what it drops.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::header::HeaderValue;
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::bell::Bell;
 use super::rows;
-use super::state::Live;
+use super::waiting::{About, Raw, Waiting};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::monitoring::{Prediction, Score};
 use crate::capability::rollout::{Answers, Protocol};
 
-/// Requests that may wait.
-pub const QUEUE_EVENTS_MAX: usize = 50_000;
-/// Bytes of all that wait.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a request or answer that is looked at.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one batch, but for its last request.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// A request and its answer as they were: reading them would cost the request time.
-pub struct Raw {
-    pub live: Arc<Live>,
-    pub version: u32,
-    pub id: HeaderValue,
-    pub came: Timestamp,
-    pub latency_ms: f64,
-    pub request: Box<[u8]>,
-    pub answer: Vec<u8>,
-}
-
 #[derive(Default)]
 pub struct Tap {
-    queue: Mutex<Queue>,
+    waiting: Mutex<Waiting>,
     /// As of the last request that was given or taken.
     full: AtomicBool,
     dropped: AtomicU64,
@@ -47,24 +31,16 @@ pub struct Tap {
     bell: Bell,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Raw>,
-    bytes: usize,
-}
-
-impl Queue {
-    fn is_full(&self) -> bool {
-        self.waiting.len() >= QUEUE_EVENTS_MAX || self.bytes >= QUEUE_BYTES_MAX
-    }
-}
-
 /// What was given and not yet acknowledged.
 #[derive(Default)]
 struct Out {
     sequence: u64,
-    batch: Vec<u8>,
+    /// Nothing behind its sequence number when nothing waits.
+    batch: Bytes,
 }
+
+/// Bytes of a sequence number.
+const SEQUENCE: usize = size_of::<u64>();
 
 /// What stands before the two bodies of a request in a batch.
 #[derive(Serialize, Deserialize)]
@@ -81,30 +57,24 @@ struct Head<'a> {
     latency_ms: f64,
 }
 
-impl Raw {
-    fn bytes(&self) -> usize {
-        self.request.len() + self.answer.len() + size_of::<Self>()
-    }
-
-    fn write(&self, to: &mut Vec<u8>) {
-        let route = &self.live.route;
-        let head = Head {
-            service: &route.service,
-            model: &route.model,
-            protocol: route.protocol,
-            answers: route.answers,
-            slices: route.slices.iter().map(String::as_str).collect(),
-            version: self.version,
-            id: self.id.to_str().unwrap_or_default(),
-            came: self.came,
-            latency_ms: self.latency_ms,
-        };
-        // Plain fields: this cannot fail.
-        let head = serde_json::to_vec(&head).unwrap_or_default();
-        for part in [&head[..], &self.request, &self.answer] {
-            to.extend_from_slice(&u32::try_from(part.len()).unwrap_or_default().to_le_bytes());
-            to.extend_from_slice(part);
-        }
+fn write(raw: &Raw<'_>, to: &mut Vec<u8>) {
+    let route = &raw.about.live.route;
+    let head = Head {
+        service: &route.service,
+        model: &route.model,
+        protocol: route.protocol,
+        answers: route.answers,
+        slices: route.slices.iter().map(String::as_str).collect(),
+        version: raw.about.version,
+        id: std::str::from_utf8(raw.id).unwrap_or_default(),
+        came: raw.about.came,
+        latency_ms: raw.about.latency_ms,
+    };
+    // Plain fields: this cannot fail.
+    let head = serde_json::to_vec(&head).unwrap_or_default();
+    for part in [&head[..], raw.request, raw.answer] {
+        to.extend_from_slice(&u32::try_from(part.len()).unwrap_or_default().to_le_bytes());
+        to.extend_from_slice(part);
     }
 }
 
@@ -114,19 +84,23 @@ impl Tap {
         self.full.load(Ordering::Relaxed)
     }
 
-    pub fn give(&self, raw: Raw) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.is_full() {
-            drop(queue);
+    /// `parts` are the id, the request's body and the answer's.
+    pub fn give(&self, about: About, parts: [&[u8]; 3]) {
+        let mut waiting = self.waiting();
+        if waiting.is_full() {
+            drop(waiting);
             self.drop_some(1);
         } else {
-            queue.bytes += raw.bytes();
-            queue.waiting.push_back(raw);
-            self.full.store(queue.is_full(), Ordering::Relaxed);
+            waiting.push(about, parts);
+            self.full.store(waiting.is_full(), Ordering::Relaxed);
             self.kept.fetch_add(1, Ordering::Relaxed);
-            drop(queue);
+            drop(waiting);
             self.bell.ring();
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests that could not be looked at.
@@ -144,23 +118,22 @@ impl Tap {
 
     /// Lets go of what waits: nobody will ask this router for it. Answers how many requests that were.
     pub fn forget(&self) -> u64 {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.bytes = 0;
+        let mut waiting = self.waiting();
         self.full.store(false, Ordering::Relaxed);
-        std::mem::take(&mut queue.waiting).len() as u64
+        waiting.clear() as u64
     }
 
     /// The oldest requests that came after the batch `after`, which has arrived and is forgotten: a sequence number of
     /// eight bytes, then head, request and answer of each, with its length before each of them. [`read`] reads it.
-    pub fn take(&self, after: u64, requests_most: usize) -> Vec<u8> {
+    pub fn take(&self, after: u64, requests_most: usize) -> Bytes {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        if after >= out.sequence || out.batch.is_empty() {
-            let taken = self.oldest(requests_most);
-            out.sequence = out.sequence.max(after) + u64::from(!taken.is_empty());
-            out.batch = Vec::with_capacity(taken.iter().map(|raw| raw.bytes() + 64).sum::<usize>());
-            taken.iter().for_each(|raw| raw.write(&mut out.batch));
+        if after >= out.sequence || out.batch.len() <= SEQUENCE {
+            let mut batch = self.oldest(requests_most);
+            out.sequence = out.sequence.max(after) + u64::from(batch.len() > SEQUENCE);
+            batch[..SEQUENCE].copy_from_slice(&out.sequence.to_le_bytes());
+            out.batch = batch.into();
         }
-        [&out.sequence.to_le_bytes()[..], &out.batch].concat()
+        out.batch.clone()
     }
 
     /// Resolves once [`Self::take`] has something.
@@ -168,23 +141,29 @@ impl Tap {
         self.bell
             .wait(|| {
                 let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-                let waits = after < out.sequence && !out.batch.is_empty();
-                waits || !self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.is_empty()
+                let waits = after < out.sequence && out.batch.len() > SEQUENCE;
+                waits || !self.waiting().is_empty()
             })
             .await;
     }
 
-    fn oldest(&self, most: usize) -> Vec<Raw> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while taken.len() < most && bytes < BATCH_BYTES_MAX {
-            let Some(raw) = queue.waiting.pop_front() else { break };
-            bytes += raw.bytes();
-            taken.push(raw);
+    /// A batch that has no sequence number yet. Requests go on giving meanwhile: the lock is taken for a few at a time.
+    fn oldest(&self, most: usize) -> Vec<u8> {
+        const AT_ONCE: usize = 32;
+        let mut batch = vec![0; SEQUENCE];
+        let mut left = most;
+        while left > 0 && batch.len() < BATCH_BYTES_MAX {
+            let mut waiting = self.waiting();
+            if waiting.is_empty() {
+                break;
+            }
+            for _ in 0..left.min(AT_ONCE) {
+                waiting.pop(|raw| write(&raw, &mut batch));
+            }
+            self.full.store(waiting.is_full(), Ordering::Relaxed);
+            left -= left.min(AT_ONCE);
         }
-        queue.bytes -= bytes;
-        self.full.store(queue.is_full(), Ordering::Relaxed);
-        taken
+        batch
     }
 }
 
@@ -267,7 +246,11 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::router::state::Live;
     use crate::router::upstream::Upstreams;
+    use crate::router::waiting::EVENTS_MAX as QUEUE_EVENTS_MAX;
     use serde_json::json;
 
     #[test]
@@ -277,32 +260,31 @@ mod tests {
             "stable": {"version": 1, "urls": []}, "weight": 0
         }));
         let live = Arc::new(Live::new(route.unwrap(), &Upstreams::default()));
-        let raw = |request: &'static str| Raw {
-            live: live.clone(),
-            version: 1,
-            id: HeaderValue::from_static("i"),
-            came: Timestamp(0),
-            latency_ms: 1.0,
-            request: request.as_bytes().into(),
-            answer: b"{\"p\": 1}".to_vec(),
-        };
+        let about = || About { live: live.clone(), version: 1, came: Timestamp(0), latency_ms: 1.0 };
+        let give = |tap: &Tap, request: &str| tap.give(about(), [b"i", request.as_bytes(), b"{\"p\": 1}"]);
         let tap = Tap::default();
         assert_eq!(read(&tap.take(0, 10)).unwrap().sequence, 0, "nothing yet");
-        tap.give(raw("no json"));
-        (0..QUEUE_EVENTS_MAX + 2).for_each(|_| tap.give(raw("{\"a\": 1}")));
+        give(&tap, "no json");
+        (0..QUEUE_EVENTS_MAX + 2).for_each(|_| give(&tap, "{\"a\": 1}"));
         assert_eq!((tap.dropped(), tap.kept()), (3, QUEUE_EVENTS_MAX as u64));
         let first = read(&tap.take(0, 10)).unwrap();
         assert_eq!((first.sequence, first.requests, first.events.len(), first.unreadable), (1, 10, 9, 1));
         assert_eq!((first.events[0].features["a"].as_i64(), first.events[0].version.as_deref()), (Some(1), Some("1")));
         let again = read(&tap.take(0, usize::MAX)).unwrap();
         assert_eq!((again.sequence, again.requests), (1, 10), "it has not arrived");
-        let second = read(&tap.take(1, usize::MAX)).unwrap();
-        assert_eq!((second.sequence, second.requests), (2, QUEUE_EVENTS_MAX - 10));
-        assert_eq!(read(&tap.take(2, 10)).unwrap().events.len(), 0);
+        let second = read(&tap.take(1, 20_000)).unwrap();
+        assert_eq!((second.sequence, second.requests), (2, 20_000));
+        let (mut arrived, mut left) = (2, QUEUE_EVENTS_MAX - 10 - 20_000);
+        while left > 0 {
+            let next = read(&tap.take(arrived, usize::MAX)).unwrap();
+            assert!(next.sequence == arrived + 1 && (1..=left).contains(&next.requests), "by its bytes");
+            (arrived, left) = (next.sequence, left - next.requests);
+        }
+        assert_eq!(read(&tap.take(arrived, 10)).unwrap().events.len(), 0);
         // Another agent does not know how far the one before was.
-        tap.give(raw("{\"a\": 1}"));
-        let third = read(&tap.take(0, 10)).unwrap();
-        assert_eq!((third.sequence, third.requests), (3, 1));
+        give(&tap, "{\"a\": 1}");
+        let last = read(&tap.take(0, 10)).unwrap();
+        assert_eq!((last.sequence, last.requests), (arrived + 1, 1));
         assert!(read(&[0; 12]).is_err(), "no head");
         assert!(read(b"short").is_err());
     }

@@ -1,14 +1,12 @@
 //! What is said of a request once it was answered: its counts, its headers, its events.
 
-use std::sync::Arc;
-
-use hyper::Response;
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::client::Open;
 use super::counters::Served;
-use super::state::{Live, State};
-use super::tap::Raw;
+use super::state::LiveArm;
+use super::waiting::About;
 use crate::base::Timestamp;
 use crate::base::clock::{Clock, SystemClock};
 use crate::capability::monitoring::ArmRole;
@@ -19,9 +17,7 @@ pub const PREDICTION: HeaderName = HeaderName::from_static("x-opsroom-prediction
 
 /// What is said of a request afterwards.
 pub struct Told {
-    pub live: Arc<Live>,
-    pub version: u32,
-    pub version_header: HeaderValue,
+    pub open: Open,
     pub role: ArmRole,
     pub id: HeaderValue,
     pub came: Timestamp,
@@ -29,12 +25,19 @@ pub struct Told {
 }
 
 impl Told {
-    pub fn count(&self, state: &State, failed: bool, latency_ms: Option<f64>) {
-        state.counters.count(&Served {
-            service: &self.live.service,
-            version: self.version,
+    /// The arm that the request goes to.
+    pub fn arm(&self) -> &LiveArm {
+        let live = &self.open.live;
+        live.candidate.as_ref().filter(|_| self.role == ArmRole::Candidate).unwrap_or(&live.stable)
+    }
+
+    pub fn count(&self, failed: bool, latency_ms: Option<f64>) {
+        let live = &self.open.live;
+        self.open.client.state.counters.count(&Served {
+            service: &live.service,
+            version: self.arm().version,
             arm: self.role,
-            weight: self.live.route.weight,
+            weight: live.route.weight,
             came: self.came,
             answered: SystemClock.now(),
             failed,
@@ -43,20 +46,17 @@ impl Told {
         });
     }
 
-    pub fn mark<B>(&self, mut answer: Response<B>) -> Response<B> {
-        let headers = answer.headers_mut();
-        headers.insert(MODEL, self.live.model.clone());
-        headers.insert(VERSION, self.version_header.clone());
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(MODEL, self.open.live.model.clone());
+        headers.insert(VERSION, self.arm().header.clone());
         headers.insert(PREDICTION, self.id.clone());
-        answer
     }
 
     /// Leaves request and answer where events are made of them.
-    pub fn tell(self, state: &State, answer: Option<Vec<u8>>, latency_ms: f64) {
-        let Self { live, version, id, came, request, .. } = self;
-        let Some((request, answer)) = request.zip(answer) else { return state.tap.drop_some(1) };
-        // A copy: the bytes are a part of the connection's buffer, which would have to stay as long as they wait.
-        let (request, id) = (Box::from(&request[..]), HeaderValue::from_bytes(id.as_bytes()).unwrap_or(id));
-        state.tap.give(Raw { live, version, id, came, latency_ms, request, answer });
+    pub fn tell(&self, answer: Option<&[u8]>, latency_ms: f64) {
+        let tap = &self.open.client.state.tap;
+        let (Some(request), Some(answer)) = (&self.request, answer) else { return tap.drop_some(1) };
+        let (live, version, came) = (self.open.live.clone(), self.arm().version, self.came);
+        tap.give(About { live, version, came, latency_ms }, [self.id.as_bytes(), request, answer]);
     }
 }

@@ -135,6 +135,9 @@ async fn is_healthy(upstream: &Upstream, path: &str) -> bool {
     let path = format!("{}/{}", upstream.prefix, path.trim_start_matches('/'));
     let request = Request::get(path).header("host", &upstream.authority).body(Either::Left(Full::new(Bytes::new())));
     let Ok(request) = request else { return false };
-    let sent = upstream.pool.send(&upstream.authority, request, HEALTH_TIMEOUT, true);
-    matches!(tokio::time::timeout(HEALTH_TIMEOUT, sent).await, Ok(Ok((response, _))) if response.status().is_success())
+    let answered = async {
+        let mut connection = upstream.pool.connection(&upstream.authority, HEALTH_TIMEOUT, true).await.ok()?;
+        connection.send_request(request).await.ok()
+    };
+    matches!(tokio::time::timeout(HEALTH_TIMEOUT, answered).await, Ok(Some(answer)) if answer.status().is_success())
 }

@@ -1,10 +1,12 @@
 //! The threads that carry requests: each has a runtime and connections of its own, and drives both ends of them.
 
+use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -13,12 +15,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::passing::Open;
+use super::client::{Client, Clients};
 use super::state::State;
 use super::{pool, proxy};
 
-/// How long a client may take to send its headers, or to agree on encryption.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two looks at whether a client of HTTP/2 is still there.
+const PING_PERIOD: Duration = Duration::from_secs(15);
 /// Headers of a request, where the router is not told otherwise. Up to so many take no memory of their own.
 pub const HEADERS_MAX: usize = 100;
 /// How long open requests may take to end once the router was asked to stop.
@@ -69,22 +71,33 @@ async fn work(listener: StdListener, mut own: mpsc::UnboundedReceiver<Own>, stat
         Ok(listener) => listener,
         Err(e) => return tracing::error!("listener: {e}"),
     };
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(serve(stream, None, state.clone()))),
-                // Out of descriptors: those that are open will end.
-                Err(e) => {
-                    tracing::warn!("accept: {e}");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            },
-            Some((stream, service)) = own.recv() => match TcpStream::from_std(stream) {
-                Ok(stream) => drop(tokio::spawn(serve(stream, Some(service), state.clone()))),
-                Err(e) => tracing::warn!("accept: {e}"),
-            },
-            () = state.stopped() => break,
+    let clients = Clients::default();
+    let taken = |stream: TcpStream, own| {
+        let client = Arc::new(Client::new(state.clone(), own));
+        clients.serve(client.clone(), serve(stream, client));
+    };
+    let accepting = async {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => taken(stream, None),
+                    // Out of descriptors: those that are open will end.
+                    Err(e) => {
+                        tracing::warn!("accept: {e}");
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                },
+                Some((stream, service)) = own.recv() => match TcpStream::from_std(stream) {
+                    Ok(stream) => taken(stream, Some(service)),
+                    Err(e) => tracing::warn!("accept: {e}"),
+                },
+                () = state.stopped() => break,
+            }
         }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = clients.look() => {}
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, drained(&state)).await.is_err() && state.requests_open() > 0 {
@@ -104,56 +117,49 @@ async fn drained(state: &State) {
 }
 
 /// One connection, whatever it speaks.
-async fn serve(stream: TcpStream, service: Option<Arc<str>>, state: Arc<State>) {
-    let _connected = Open::of(&state.connections);
+async fn serve(stream: TcpStream, client: Arc<Client>) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("nodelay: {e}");
     }
-    let Some(tls) = state.tls() else {
+    let Some(tls) = client.state.tls() else {
         let mut first = [0; 3];
-        let peeked = tokio::time::timeout(HEADERS_TIMEOUT, stream.peek(&mut first)).await;
-        return match peeked {
+        return match stream.peek(&mut first).await {
             // The preface of HTTP/2 by prior knowledge; no method of HTTP/1.1 begins like this.
-            Ok(Ok(3)) if &first == b"PRI" => http2(TokioIo::new(stream), service, state).await,
-            Ok(Ok(_)) => http1(TokioIo::new(stream), service, state).await,
-            Ok(Err(_)) | Err(_) => {}
+            Ok(3) if &first == b"PRI" => http2(TokioIo::new(stream), client).await,
+            Ok(_) => http1(TokioIo::new(stream), client).await,
+            Err(_) => {}
         };
     };
-    let agreed = tokio::time::timeout(HEADERS_TIMEOUT, tls.accept(stream)).await;
-    match agreed {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2(TokioIo::new(stream), service, state).await;
-        }
-        Ok(Ok(stream)) => http1(TokioIo::new(stream), service, state).await,
-        Ok(Err(e)) => tracing::debug!("encryption: {e}"),
-        Err(_) => {}
+    match tls.accept(stream).await {
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => http2(TokioIo::new(stream), client).await,
+        Ok(stream) => http1(TokioIo::new(stream), client).await,
+        Err(e) => tracing::debug!("encryption: {e}"),
     }
 }
 
-async fn http1<I: rt::Read + rt::Write + Unpin>(io: I, own: Option<Arc<str>>, state: Arc<State>) {
-    let answering = state.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (state, own) = (answering.clone(), own.clone());
-        async move { Ok::<_, std::convert::Infallible>(proxy::answer(&state, request, own.as_deref()).await) }
-    });
+async fn http1<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>) {
+    let headers_max = client.state.headers_max();
+    let service =
+        service_fn(move |request: Request<Incoming>| proxy::answer(client.clone(), request).map(Ok::<_, Infallible>));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
-    if state.headers_max() != HEADERS_MAX {
-        builder.max_headers(state.headers_max());
+    // Its own would take a timer for each request; and to copy a small body behind its headers costs less than to hand
+    // over a list of two places.
+    builder.header_read_timeout(None).writev(false);
+    if headers_max != HEADERS_MAX {
+        builder.max_headers(headers_max);
     }
     if let Err(e) = builder.serve_connection(io, service).await {
         tracing::debug!("connection: {e}");
     }
 }
 
-async fn http2<I: rt::Read + rt::Write + Unpin>(io: I, own: Option<Arc<str>>, state: Arc<State>) {
-    let answering = state.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (state, own) = (answering.clone(), own.clone());
-        async move { Ok::<_, std::convert::Infallible>(proxy::answer(&state, request, own.as_deref()).await) }
-    });
+async fn http2<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>) {
+    client.asks();
+    let state = client.state.clone();
+    let service =
+        service_fn(move |request: Request<Incoming>| proxy::answer(client.clone(), request).map(Ok::<_, Infallible>));
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(HEADERS_TIMEOUT).max_header_list_size(64 << 10);
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING_PERIOD).max_header_list_size(64 << 10);
     let connection = builder.serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

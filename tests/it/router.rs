@@ -1,6 +1,6 @@
 //! The router over real sockets: model servers of the test behind it, plain bytes in front of it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -436,4 +436,20 @@ fn a_router_that_ends_lets_requests_finish() {
     let began = Instant::now();
     assert!(router.child.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_client_that_does_not_finish_its_headers_is_sent_away_and_one_that_asks_stays() {
+    let one = upstream(1, plainly);
+    let router = Router::start(&table(1, arm(1, &one), None, 0));
+    let mut asking = router.client();
+    let mut silent = router.client();
+    silent.get_mut().write_all(b"POST /s/invocations HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        assert!(ask(&mut asking, &post("u", BODY)).is_some(), "after {:?}", began.elapsed());
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    silent.get_mut().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(silent.get_mut().read(&mut [0; 16]).unwrap(), 0, "its connection is closed");
 }

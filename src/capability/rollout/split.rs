@@ -6,10 +6,9 @@ pub const BUCKETS: u16 = 10_000;
 /// The bucket of a caller: the first eight bytes of BLAKE3 over salt and key, so that it can be computed again from
 /// the audit trail by any tool.
 pub fn bucket(salt: &str, key: &[u8]) -> u16 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(salt.as_bytes()).update(&[0]).update(key);
+    let hash = blake3::hash(&[salt.as_bytes(), &[0], key].concat());
     let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    first.copy_from_slice(&hash.as_bytes()[..8]);
     #[allow(clippy::cast_possible_truncation)] // below BUCKETS
     let bucket = (u64::from_le_bytes(first) % u64::from(BUCKETS)) as u16;
     bucket
