@@ -150,11 +150,19 @@ impl std::iter::Sum for Exact {
     }
 }
 
-/// Rounds parts so that they come to their rounded sum: what is missing goes to those that were cut the most. Each division
-/// that made a part cut off less than the smallest unit; without that a whole that ends in a half would be rounded down.
+/// What parts come to, rounded half to even. Each division that made a part may have cut off less than the smallest unit:
+/// where they come to a half, or to less than that below it, the whole ended in a half.
+fn whole(parts: &[Exact]) -> Micro {
+    const HALF: i128 = ATTO_PER_MICRO / 2;
+    let sum: Exact = parts.iter().copied().sum();
+    let most = sum.0.saturating_add(i128::try_from(parts.len()).unwrap_or(0));
+    let half = most.saturating_sub(HALF).div_euclid(ATTO_PER_MICRO) * ATTO_PER_MICRO + HALF;
+    if half >= sum.0 { Exact(half).rounded() } else { sum.rounded() }
+}
+
+/// Rounds parts so that they come to their rounded sum: what is missing goes to those that were cut the most.
 pub fn apportion(parts: &[Exact]) -> Vec<Micro> {
-    let cut_off = Exact(i128::try_from(parts.len()).unwrap_or(0));
-    let total = (parts.iter().copied().sum::<Exact>() + cut_off).rounded().0;
+    let total = whole(parts).0;
     let mut rounded: Vec<i64> =
         parts.iter().map(|p| i64::try_from(p.0.div_euclid(ATTO_PER_MICRO)).unwrap_or(i64::MAX)).collect();
     let missing = usize::try_from(total.saturating_sub(rounded.iter().sum())).unwrap_or(0);

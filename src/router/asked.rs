@@ -9,9 +9,9 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::{request, uri::PathAndQuery};
 use hyper::{Method, Request, StatusCode, Uri};
 
+use super::live::LiveArm;
 use super::passing::{Answer, refuse};
 use super::pool::Outgoing;
-use super::state::LiveArm;
 use super::tap::BODY_BYTES_MAX;
 use super::told::{PREDICTION, VERSION};
 use super::upstream::Upstream;

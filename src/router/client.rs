@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::state::{Live, State};
+use super::live::Live;
+use super::state::State;
 
 /// Between two looks at a worker's connections.
 const TICK: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ mod control;
 mod counters;
 mod handover;
 mod key;
+mod live;
 mod passing;
 mod pool;
 mod proxy;

@@ -14,9 +14,10 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::asked::{Asked, strip_hop};
 use super::client::{Client, Open};
+use super::live::LiveArm;
 use super::passing::{Answer, Ending, Passing, refuse};
 use super::pool::Outgoing;
-use super::state::{LiveArm, State};
+use super::state::State;
 use super::tap::BODY_BYTES_MAX;
 use super::told::Told;
 use super::upstream::Upstream;

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 
 use super::asked::Asked;
 use super::counters::Served;
+use super::live::{Live, LiveArm};
 use super::proxy::forward;
-use super::state::{Live, LiveArm, State};
+use super::state::State;
 use super::tap::BODY_BYTES_MAX;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::capability::monitoring::ArmRole;

@@ -6,73 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use hashbrown::HashMap;
-use hyper::header::HeaderValue;
 use tokio_rustls::TlsAcceptor;
 
 use super::counters::Counters;
+use super::live::{Live, Table};
 use super::tap::Tap;
-use super::upstream::{Upstream, Upstreams};
+use super::upstream::Upstreams;
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::capability::rollout::link::{Intent, RouterStatus, SOCKET, Swapped, Wish};
-use crate::capability::rollout::{Arm, Route, RouteTable};
+use crate::capability::rollout::{Route, RouteTable};
 
 const TABLE: &str = "table.json";
 const JOURNAL: &str = "intents.jsonl";
-
-/// A route as requests use it: nothing is looked up or written out for each of them.
-pub struct Live {
-    pub service: Arc<str>,
-    pub model: HeaderValue,
-    pub stable: LiveArm,
-    pub candidate: Option<LiveArm>,
-    pub route: Route,
-    /// Requests that are open, against the route's limit.
-    pub open: Arc<AtomicU64>,
-}
-
-/// A version with its addresses.
-#[derive(Clone)]
-pub struct LiveArm {
-    pub version: u32,
-    pub header: HeaderValue,
-    pub upstreams: Vec<Arc<Upstream>>,
-}
-
-impl Live {
-    pub fn new(route: Route, upstreams: &Upstreams) -> Self {
-        let arm = |arm: &Arm| LiveArm {
-            version: arm.version,
-            header: HeaderValue::from(arm.version),
-            upstreams: arm.urls.iter().filter_map(|url| upstreams.of(url)).collect(),
-        };
-        Self {
-            service: route.service.as_str().into(),
-            model: HeaderValue::from_str(&route.model).unwrap_or_else(|_| HeaderValue::from_static("?")),
-            stable: arm(&route.stable),
-            candidate: route.candidate.as_ref().map(arm),
-            route,
-            open: Arc::default(),
-        }
-    }
-}
-
-/// A table as requests use it.
-pub struct Table {
-    pub table: RouteTable,
-    routes: HashMap<String, Arc<Live>>,
-}
-
-impl Table {
-    fn new(table: RouteTable, before: Option<&Table>, upstreams: &Upstreams) -> Self {
-        let live = |route: &Route| {
-            let open = before.and_then(|b| b.routes.get(&route.service)).map(|l| l.open.clone()).unwrap_or_default();
-            (route.service.clone(), Arc::new(Live { open, ..Live::new(route.clone(), upstreams) }))
-        };
-        Self { routes: table.routes.iter().map(live).collect(), table }
-    }
-}
 
 pub struct State {
     id: String,
@@ -163,7 +109,7 @@ impl State {
 
     /// What requests to a service go by at this moment.
     pub fn route(&self, service: &str) -> Option<Arc<Live>> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).routes.get(service).cloned()
+        self.table.read().unwrap_or_else(PoisonError::into_inner).route(service).cloned()
     }
 
     pub fn table(&self) -> Arc<Table> {

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::router::state::Live;
+    use crate::router::live::Live;
     use crate::router::upstream::Upstreams;
     use crate::router::waiting::EVENTS_MAX as QUEUE_EVENTS_MAX;
     use serde_json::json;

@@ -5,7 +5,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::client::Open;
 use super::counters::Served;
-use super::state::LiveArm;
+use super::live::LiveArm;
 use super::waiting::About;
 use crate::base::Timestamp;
 use crate::base::clock::{Clock, SystemClock};

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::state::Live;
+use super::live::Live;
 use crate::base::Timestamp;
 
 /// Requests that may wait.
