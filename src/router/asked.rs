@@ -74,9 +74,9 @@ impl Asked {
     }
 
     /// Once more, where the body is held whole.
-    pub fn copy(&self) -> Option<Self> {
+    pub fn copy(&self) -> Option<Box<Self>> {
         let whole = self.whole.clone()?;
-        Some(Self {
+        Some(Box::new(Self {
             id: self.id.clone(),
             came: self.came,
             method: self.method.clone(),
@@ -85,7 +85,7 @@ impl Asked {
             skip: self.skip,
             body: Either::Left(Full::new(whole.clone())),
             whole: Some(whole),
-        })
+        }))
     }
 
     /// The request as the model server gets it. Headers and body go there and are not here any more.

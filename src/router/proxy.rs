@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::PathAndQuery;
@@ -121,22 +122,57 @@ pub enum Refused {
 
 pub type Sent = (Response<Incoming>, Arc<Upstream>, SendRequest<Outgoing>);
 
+/// Why there is no answer.
+enum Failed {
+    /// It went nowhere: an idle connection that had been closed.
+    Unsent(Box<Request<Outgoing>>),
+    /// The client's own body broke off, or was longer than allowed.
+    Client(String),
+    Late,
+    Broke(String),
+}
+
+impl Failed {
+    fn of(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        match error.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None if error.error().is_user() => Self::Client(error.error().to_string()),
+            None => Self::Broke(error.error().to_string()),
+        }
+    }
+
+    fn refused(self, version: u32, limits: &Limits) -> Refused {
+        let (status, what) = match self {
+            Self::Client(why) => {
+                let what = "the body broke off or is too long";
+                return Refused::Client(refuse(StatusCode::BAD_REQUEST, what, &why));
+            }
+            Self::Unsent(_) => (StatusCode::BAD_GATEWAY, format!("version {version} closes its connections")),
+            Self::Broke(why) => (StatusCode::BAD_GATEWAY, format!("version {version} does not answer: {why}")),
+            Self::Late => {
+                (StatusCode::GATEWAY_TIMEOUT, format!("version {version} took longer than {} ms", limits.timeout_ms))
+            }
+        };
+        Refused::Upstream(refuse(status, &what, "see the model server's log"))
+    }
+}
+
 /// Sends a request to an arm; again over a fresh connection only where it cannot do anything twice.
 pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut Asked) -> Result<Sent, Refused> {
-    let bad = |status, what: String| Refused::Upstream(refuse(status, &what, "see the model server's log"));
     let Some(upstream) = state.upstreams.pick(&arm.upstreams).cloned() else {
-        return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} has no address", arm.version)));
+        let what = format!("version {} has no address", arm.version);
+        return Err(Refused::Upstream(refuse(StatusCode::BAD_GATEWAY, &what, "give it one in the service's file")));
     };
     let connect = Duration::from_millis(limits.connect_timeout_ms);
     let timeout = Duration::from_millis(limits.timeout_ms);
     let idempotent =
         matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     let again = idempotent || (limits.retry_post && asked.method == Method::POST);
-    let mut spare = if again { asked.copy().map(Box::new) } else { None };
-    let (mut unsent, mut fresh): (Option<Box<Request<Outgoing>>>, bool) = (None, false);
+    let mut spare = if again { asked.copy() } else { None };
+    let (mut unsent, mut fresh) = (None::<Box<Request<Outgoing>>>, false);
     loop {
-        let connected = upstream.pool.connection(&upstream.authority, connect, fresh).await;
-        let why = match connected {
+        let failed = match upstream.pool.connection(&upstream.authority, connect, fresh).await {
+            Err(why) => Failed::Broke(why),
             Ok(mut connection) => {
                 let request = unsent.take().map_or_else(|| asked.outgoing(&upstream, arm), |unsent| Some(*unsent));
                 let Some(request) = request else {
@@ -149,35 +185,21 @@ pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut 
                         upstream.worked();
                         return Ok((response, upstream, connection));
                     }
-                    Ok(Err(mut failed)) => match failed.take_message() {
-                        // It went nowhere: an idle connection that had been closed.
-                        Some(request) if !fresh => {
-                            unsent = Some(Box::new(request));
-                            fresh = true;
-                            continue;
-                        }
-                        Some(_) => "it closes its connections".to_owned(),
-                        None if failed.error().is_user() => {
-                            let (what, why) = ("the body broke off or is too long", failed.error().to_string());
-                            return Err(Refused::Client(refuse(StatusCode::BAD_REQUEST, what, &why)));
-                        }
-                        None => failed.error().to_string(),
-                    },
-                    Err(_) => {
-                        upstream.failed();
-                        let what = format!("version {} took longer than {} ms", arm.version, limits.timeout_ms);
-                        return Err(bad(StatusCode::GATEWAY_TIMEOUT, what));
-                    }
+                    Ok(Err(error)) => Failed::of(error),
+                    Err(_) => Failed::Late,
                 }
             }
-            Err(why) => why,
         };
-        let Some(next) = spare.take().filter(|_| !fresh) else {
-            upstream.failed();
-            return Err(bad(StatusCode::BAD_GATEWAY, format!("version {} does not answer: {why}", arm.version)));
-        };
-        *asked = *next;
-        unsent = None;
+        match (failed, spare.take()) {
+            (Failed::Unsent(request), copy) if !fresh => (unsent, spare) = (Some(request), copy),
+            (Failed::Broke(_), Some(copy)) if !fresh => *asked = *copy,
+            (failed, _) => {
+                if !matches!(failed, Failed::Client(_)) {
+                    upstream.failed();
+                }
+                return Err(failed.refused(arm.version, limits));
+            }
+        }
         fresh = true;
     }
 }

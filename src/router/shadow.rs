@@ -16,7 +16,7 @@ use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::capability::monitoring::ArmRole;
 
 /// Sends a copy to the candidate. What the stable version answers is to be sent where this says.
-pub fn begin(state: &Arc<State>, live: &Arc<Live>, arm: &LiveArm, asked: Asked) -> oneshot::Sender<Bytes> {
+pub fn begin(state: &Arc<State>, live: &Arc<Live>, arm: &LiveArm, asked: Box<Asked>) -> oneshot::Sender<Bytes> {
     let (other, stable) = oneshot::channel();
     tokio::spawn(shadowed(state.clone(), live.clone(), arm.clone(), asked, stable));
     other
@@ -26,7 +26,7 @@ async fn shadowed(
     state: Arc<State>,
     live: Arc<Live>,
     arm: LiveArm,
-    mut asked: Asked,
+    mut asked: Box<Asked>,
     stable: oneshot::Receiver<Bytes>,
 ) {
     let came = asked.came;
