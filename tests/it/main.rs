@@ -44,6 +44,7 @@ mod mlflow_support;
 mod mlflow_tracking;
 mod monitoring;
 mod monitoring_faults;
+mod monitoring_journal;
 mod notify;
 mod one_model;
 mod readme;

@@ -1,13 +1,13 @@
 //! Predictions and labels on their way in, and what they come to: quality and drift.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use bytes::BytesMut;
 use futures::StreamExt;
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ use crate::base::fault::Result as OfOurs;
 use crate::base::{Fault, Timestamp};
 use crate::capability::drift::{self, Against, DriftReport};
 use crate::capability::monitoring::counters::{
-    Accepted, BODY_BYTES_MAX, Parsed, Recount, Standing, parse_labels, parse_predictions,
+    Accepted, BODY_BYTES_MAX, Parsed, Recount, Standing, parse_labels, parse_predictions_with,
 };
 use crate::capability::monitoring::quality::{self, Asked, QualityReport};
 
@@ -29,7 +29,8 @@ const STILL_MAX: Duration = Duration::from_secs(30);
 
 pub(super) async fn predictions(State(app): State<App>, request: Request) -> Answer<Accepted> {
     let now = app.now();
-    let parsed = read(&app, request, move |body| parse_predictions(body, now)).await?;
+    let spare = app.ctx().counters.spare();
+    let parsed = read(&app, request, move |body| parse_predictions_with(&spare, body, now)).await?;
     Ok(Json(app.ctx().counters.predictions(parsed, now).await?))
 }
 
@@ -58,10 +59,15 @@ async fn read<T: Send + 'static>(
             return Err(fault);
         }
     };
-    let mut whole = BytesMut::with_capacity(length.unwrap_or_default());
+    let spare = app.ctx().counters.spare();
+    let mut whole = spare.body(length.unwrap_or_default());
     received(body, |part| whole.extend_from_slice(part)).await?;
-    let body = whole.freeze();
-    admitted.read(move || parse(&unpacked(&head.headers, body)?)).await
+    let work = move || {
+        let parsed = unpacked(&head.headers, &whole).and_then(|body| parse(&body));
+        spare.keep_body(whole);
+        parsed
+    };
+    admitted.read(work).await
 }
 
 async fn received(body: Body, mut take: impl FnMut(&[u8])) -> OfOurs<()> {
@@ -87,18 +93,18 @@ fn too_long() -> Fault {
 }
 
 /// The body as it was before it was compressed, up to a limit.
-fn unpacked(headers: &HeaderMap, body: Bytes) -> OfOurs<Bytes> {
+fn unpacked<'a>(headers: &HeaderMap, body: &'a [u8]) -> OfOurs<Cow<'a, [u8]>> {
     let encoding = headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
     let bad = |e: std::io::Error| Fault::invalid(format!("the body is no {encoding}")).why(e.to_string());
     let limit = BODY_BYTES_MAX as u64 + 1;
     let mut plain = Vec::new();
     match encoding.to_ascii_lowercase().as_str() {
-        "identity" | "" => return fits(body),
+        "identity" | "" => return fits(Cow::Borrowed(body)),
         "gzip" | "x-gzip" => {
-            flate2::read::MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut plain).map_err(bad)?;
+            flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain).map_err(bad)?;
         }
         "zstd" => {
-            zstd::Decoder::new(&body[..]).map_err(bad)?.take(limit).read_to_end(&mut plain).map_err(bad)?;
+            zstd::Decoder::new(body).map_err(bad)?.take(limit).read_to_end(&mut plain).map_err(bad)?;
         }
         _ => {
             return Err(
@@ -106,10 +112,10 @@ fn unpacked(headers: &HeaderMap, body: Bytes) -> OfOurs<Bytes> {
             );
         }
     }
-    fits(Bytes::from(plain))
+    fits(Cow::Owned(plain))
 }
 
-fn fits(body: Bytes) -> OfOurs<Bytes> {
+fn fits(body: Cow<'_, [u8]>) -> OfOurs<Cow<'_, [u8]>> {
     if body.len() > BODY_BYTES_MAX { Err(too_long()) } else { Ok(body) }
 }
 

@@ -40,7 +40,10 @@ impl Sketch {
             _ if n == 0 => {}
             Place::Nowhere => {}
             Place::Zero => self.zero += n,
-            Place::Bucket(i) => *self.buckets.entry(i).or_default() += n,
+            Place::Bucket(i) => match self.buckets.get_mut(&i) {
+                Some(known) => *known += n,
+                None => drop(self.buckets.insert(i, n)),
+            },
         }
     }
 

@@ -33,7 +33,7 @@ pub fn between(a: &Counted, b: &Counted) -> (Vec<ColumnDrift>, usize, Option<f64
 fn scores(a: &Tally, b: &Tally) -> Option<f64> {
     let grouped = |tally: &Tally| {
         let mut groups = vec![0_u64; 10];
-        for (bin, of) in &tally.scores {
+        for (bin, of) in tally.scores.iter() {
             groups[usize::from(bin / SCORE_GROUP).min(9)] += u64::try_from(of.n).unwrap_or(0);
         }
         groups

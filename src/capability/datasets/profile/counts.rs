@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::distinct::{Distinct, hash};
+use super::grid::{Grid, LANES};
 use super::{CategoryBins, NumberBins, Reference};
 use crate::base::number;
 
@@ -10,8 +11,6 @@ use crate::base::number;
 pub(super) const VALUE_BITS: i32 = 40;
 /// What lies further out than this many times the reference's reach is summed as if it lay there; it is counted in `clipped`.
 const CLIP_BITS: i32 = VALUE_BITS + 8;
-/// Numbers whose bins are looked for at once.
-const LANES: usize = 8;
 
 /// What was seen of a column, in the bins of a [`Reference`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -49,6 +48,14 @@ pub struct Counts {
     pub distinct: Distinct,
 }
 
+/// Where a category counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    Top(u16),
+    Other,
+    New,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u64) -> bool {
     *n == 0
@@ -65,26 +72,9 @@ impl NumberBins {
         self.edges.partition_point(|edge| *edge < x)
     }
 
-    /// Places of several values at once: each step of a search waits for the one before it, and several searches wait together.
-    /// Which half a value lies in nobody can foresee, so no step is a jump.
-    fn places(&self, some: &[f64; LANES]) -> [usize; LANES] {
-        let edges = self.edges.as_slice();
-        let (mut places, mut len) = ([0; LANES], edges.len());
-        while len > 1 {
-            let half = len / 2;
-            for (place, x) in places.iter_mut().zip(some) {
-                *place += std::hint::select_unpredictable(edges[*place + half - 1] < *x, half, 0);
-            }
-            len -= half;
-        }
-        for (place, x) in places.iter_mut().zip(some) {
-            *place += usize::from(edges.get(*place).is_some_and(|edge| edge < x));
-        }
-        places
-    }
-
     /// The value in fixed point, and whether it was clipped.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a value
     fn fixed(&self, x: f64) -> (i64, bool) {
         let scaled = (x - self.center) * exp2(self.scale);
         let limit = exp2(CLIP_BITS);
@@ -190,42 +180,24 @@ impl Counter<'_> {
 }
 
 impl Counts {
-    /// Numbers one after another; NaN is left out. Answers how many were counted.
-    pub fn add_numbers(&mut self, bins: &NumberBins, values: impl Iterator<Item = f64>) -> u64 {
-        let before = self.n;
-        let (mut some, mut len) = ([0.0; LANES], 0);
-        for x in values {
-            if x.is_finite() {
-                some[len] = x;
-                len += 1;
-                if len == LANES {
-                    self.add_lanes(bins, &some);
-                    len = 0;
-                }
-            } else if !x.is_nan() {
-                self.add_number(bins, x, 1);
+    /// Finite numbers.
+    pub fn add_numbers(&mut self, bins: &NumberBins, grid: &Grid, values: &[f64]) {
+        let Some(first) = values.first() else { return };
+        let (mut squares, mut cut) = (0_i128, 0);
+        let (mut low, mut high) = (*first, *first);
+        for some in values.chunks(LANES) {
+            let places = grid.places(bins, some);
+            for (x, place) in some.iter().zip(places) {
+                let (fixed, clipped) = bins.fixed(*x);
+                self.bins[place] += 1;
+                self.sums[place] += i128::from(fixed);
+                squares += i128::from(fixed) * i128::from(fixed);
+                cut += u64::from(clipped);
+                low = if *x < low { *x } else { low };
+                high = if *x > high { *x } else { high };
             }
         }
-        some[..len].iter().for_each(|x| self.add_finite(bins, bins.bin(*x), *x, 1));
-        self.n - before
-    }
-
-    /// Finite numbers.
-    fn add_lanes(&mut self, bins: &NumberBins, some: &[f64; LANES]) {
-        let places = bins.places(some);
-        let (mut squares, mut cut) = (0_i128, 0);
-        let (mut low, mut high) = (some[0], some[0]);
-        for (x, place) in some.iter().zip(places) {
-            let (fixed, clipped) = bins.fixed(*x);
-            let fixed = i128::from(fixed);
-            self.bins[place] += 1;
-            self.sums[place] += fixed;
-            squares += fixed * fixed;
-            cut += u64::from(clipped);
-            low = low.min(*x);
-            high = high.max(*x);
-        }
-        self.n += LANES as u64;
+        self.n += values.len() as u64;
         self.clipped += cut;
         self.squares = self.squares.saturating_add(squares);
         self.min = Some(self.min.map_or(low, |m| m.min(low)));
@@ -261,14 +233,27 @@ impl Counts {
         self.max = Some(self.max.map_or(x, |m| m.max(x)));
     }
 
-    /// A category by its hash, whose place among the top ones is known, or that is none of them.
-    pub fn add_category(&mut self, bins: &CategoryBins, place: Option<usize>, digest: u64) {
-        self.n += 1;
+    /// A category by its hash, whose place among the top ones is known, or that is none of them. Answers where it counts.
+    pub fn add_category(&mut self, bins: &CategoryBins, place: Option<usize>, digest: u64) -> Slot {
         self.distinct.add(digest);
-        match place {
-            Some(place) => self.bins[place] += 1,
-            None if bins.open || bins.further.binary_search(&digest).is_ok() => self.other += 1,
-            None => self.new += 1,
+        let slot = match place.map(u16::try_from) {
+            Some(Ok(place)) => Slot::Top(place),
+            _ if bins.open || bins.further.binary_search(&digest).is_ok() => Slot::Other,
+            _ => Slot::New,
+        };
+        self.add_again(slot);
+        slot
+    }
+
+    /// A category that was added here before.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a value
+    pub fn add_again(&mut self, slot: Slot) {
+        self.n += 1;
+        match slot {
+            Slot::Top(place) => self.bins[usize::from(place)] += 1,
+            Slot::Other => self.other += 1,
+            Slot::New => self.new += 1,
         }
     }
 

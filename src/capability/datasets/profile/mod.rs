@@ -8,6 +8,7 @@ mod build;
 mod compare;
 mod counts;
 mod distinct;
+mod grid;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{CategoryTally, NumberTally, VALUES_KEPT_MAX};
 pub use compare::{ColumnChange, TableChange, compare, psi};
-pub use counts::Counts;
+pub use counts::{Counts, Slot};
 pub use distinct::{Distinct, hash};
+pub use grid::Grid;
 
 /// Bins that a reference aims at; point masses add some.
 pub const BINS: usize = 64;

@@ -12,7 +12,7 @@ use super::first::FirstWindow;
 use super::names::Names;
 use super::rows::{Rows, Val};
 use crate::base::Timestamp;
-use crate::capability::datasets::profile::{Counts, Reference, hash};
+use crate::capability::datasets::profile::{Counts, Grid, NumberBins, Reference, Slot, hash};
 
 /// Predictions that a version's own first window is made of.
 pub const FIRST_WINDOW_ROWS: usize = 1000;
@@ -23,6 +23,8 @@ pub const SLICES_MAX: usize = 200;
 /// Classes of a version that are told apart by name, and how long such a name is.
 pub const CLASSES_MAX: usize = 500;
 pub const CLASS_BYTES_MAX: usize = 64;
+/// Rows that are counted a column at a time, so that what a column is held against stays at hand.
+pub(super) const TILE: usize = 64;
 /// Names of the columns that are no feature.
 pub const SCORE: &str = "(score)";
 pub const PREDICTION: &str = "(prediction)";
@@ -54,14 +56,46 @@ pub struct ArmColumn {
     lookup: Lookup,
 }
 
-/// Where a category is among the top ones, by its hash; the category itself stands there.
+/// What makes finding a value's bin quick.
 #[derive(Debug, Clone, Default)]
-struct Lookup(HashTable<u16>);
+enum Lookup {
+    #[default]
+    Nothing,
+    Grid(Grid),
+    /// Where a category is among the top ones, by its hash; the category itself stands there.
+    Places(HashTable<u16>),
+}
 
 /// It follows from the reference.
 impl PartialEq for Lookup {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+/// Where words of one body were counted in one column: the same word counts there again. Empty where too little is counted.
+#[derive(Debug, Clone, Default)]
+pub struct Found(Vec<Option<Slot>>);
+
+impl Found {
+    /// Of nothing yet, for so many words.
+    pub fn begin(&mut self, words: usize) {
+        self.0.clear();
+        self.0.resize(words, None);
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a value
+    fn of(&self, value: Val) -> Option<Slot> {
+        if let Val::Word(number) = value { self.0.get(number as usize).copied()? } else { None }
+    }
+
+    fn note(&mut self, value: Val, slot: Slot) {
+        if let Val::Word(number) = value
+            && let Some(known) = self.0.get_mut(number as usize)
+        {
+            *known = Some(slot);
+        }
     }
 }
 
@@ -73,43 +107,68 @@ impl ArmColumn {
     }
 
     fn look_up(&mut self) {
-        let Reference::Categories(bins) = &self.reference else { return };
-        let mut table = HashTable::with_capacity(bins.top.len());
-        for (place, category) in (0..u16::MAX).zip(&bins.top) {
-            table.insert_unique(hash(category.as_bytes()), place, |known| {
-                hash(bins.top[usize::from(*known)].as_bytes())
-            });
-        }
-        self.lookup = Lookup(table);
+        self.lookup = match &self.reference {
+            Reference::Numbers(bins) => Lookup::Grid(Grid::new(bins)),
+            Reference::Categories(bins) => {
+                let mut table = HashTable::with_capacity(bins.top.len());
+                for (place, category) in (0..u16::MAX).zip(&bins.top) {
+                    table.insert_unique(hash(category.as_bytes()), place, |known| {
+                        hash(bins.top[usize::from(*known)].as_bytes())
+                    });
+                }
+                Lookup::Places(table)
+            }
+        };
     }
 
     /// Counts values and answers how many there were: those that are missing the caller counts together.
-    pub fn count(&self, counts: &mut Counts, rows: &Rows, values: impl Iterator<Item = Val>) -> u64 {
+    pub fn count(&self, counts: &mut Counts, rows: &Rows, values: &[Val], found: &mut Found) -> u64 {
+        let before = counts.n;
         match &self.reference {
-            Reference::Numbers(bins) => counts.add_numbers(
-                bins,
-                values.map(|value| match value {
+            Reference::Numbers(bins) => self.numbers(bins, counts, rows, values),
+            Reference::Categories(bins) => {
+                for value in values {
+                    if let Some(slot) = found.of(*value) {
+                        counts.add_again(slot);
+                    } else if let Some(category) = rows.category(*value) {
+                        let digest = hash(category.as_bytes());
+                        let slot = counts.add_category(bins, self.place(&bins.top, &category, digest), digest);
+                        found.note(*value, slot);
+                    }
+                }
+            }
+        }
+        counts.n - before
+    }
+
+    fn numbers(&self, bins: &NumberBins, counts: &mut Counts, rows: &Rows, values: &[Val]) {
+        let mut finite = [0.0; TILE];
+        for some in values.chunks(TILE) {
+            let mut len = 0;
+            for value in some {
+                let x = match *value {
                     Val::Fraction(x) => x,
                     Val::Whole(n) => n as f64,
                     other => rows.number(other).unwrap_or(f64::NAN),
-                }),
-            ),
-            Reference::Categories(bins) => {
-                let mut present = 0;
-                for value in values {
-                    let Some(category) = rows.category(value) else { continue };
-                    let digest = hash(category.as_bytes());
-                    counts.add_category(bins, self.place(&bins.top, &category, digest), digest);
-                    present += 1;
+                };
+                if x.is_finite() {
+                    finite[len] = x;
+                    len += 1;
+                } else if !x.is_nan() {
+                    counts.add_number(bins, x, 1);
                 }
-                present
+            }
+            match &self.lookup {
+                Lookup::Grid(grid) => counts.add_numbers(bins, grid, &finite[..len]),
+                _ => counts.add_numbers(bins, &Grid::default(), &finite[..len]),
             }
         }
     }
 
     /// Where a category is among the top ones.
     fn place(&self, top: &[CompactString], category: &str, digest: u64) -> Option<usize> {
-        self.lookup.0.find(digest, |place| top[usize::from(*place)] == category).map(|place| usize::from(*place))
+        let Lookup::Places(places) = &self.lookup else { return None };
+        places.find(digest, |place| top[usize::from(*place)] == category).map(|place| usize::from(*place))
     }
 }
 

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Label, Prediction};
 use super::arm::COLUMNS_MAX;
+use super::journal;
 use super::rows::{Row, Rows};
-use super::{journal, scan};
+use super::scan::Scan;
+use super::spare::Spare;
 use crate::base::{Fault, Timestamp, fault::Result};
 
 /// A body after it was unpacked.
@@ -69,11 +71,23 @@ pub struct Parsed<T> {
 /// # Errors
 /// `Invalid` when the body is neither an array nor lines of JSON.
 pub fn parse_predictions(body: &[u8], now: Timestamp) -> Result<Parsed<Rows>> {
+    parse_predictions_with(&Spare::default(), body, now)
+}
+
+/// The same, with what earlier bodies were read with.
+///
+/// # Errors
+/// As [`parse_predictions`].
+pub fn parse_predictions_with(spare: &Spare, body: &[u8], now: Timestamp) -> Result<Parsed<Rows>> {
     let listed = listed(body)?;
     let body = listed.as_deref().unwrap_or(body);
-    let mut rows = Rows::for_bytes(body.len());
-    let (plain, answer) = taken(body, |line, at| predicted(&mut rows, line, at, now));
-    parsed(rows, &plain, answer)
+    let mut rows = spare.rows(body.len());
+    let mut lines = Lines::new(body);
+    let (_, answer) = taken(body, |from| predicted(&mut rows, &mut lines, from, now));
+    if rows.left_over {
+        rows = rows.only(|_| true);
+    }
+    Ok(Parsed { body: journal::rows(&rows)?, events: rows, bytes: body.len(), answer, turn: None })
 }
 
 /// # Errors
@@ -82,27 +96,24 @@ pub fn parse_labels(body: &[u8], now: Timestamp) -> Result<Parsed<Vec<Label>>> {
     let mut labels: Vec<Label> = Vec::new();
     let listed = listed(body)?;
     let body = listed.as_deref().unwrap_or(body);
-    let (plain, answer) = taken(body, |whole, from| {
-        let end = whole.line_end(from);
-        let line = whole.bytes[from..end].trim_ascii();
+    let (plain, answer) = taken(body, |from| {
+        let end = line_end(body, from);
+        let line = body[from..end].trim_ascii();
         let read = sized(line).and_then(|()| serde_json::from_slice::<Label>(line).map_err(|e| e.to_string()));
         (end, read.and_then(|l| label(&l, now).map(|()| labels.push(l))))
     });
-    parsed(labels, &plain, answer)
+    Ok(Parsed { events: labels, body: journal::packed(&plain)?, bytes: plain.len(), answer, turn: None })
 }
 
-fn parsed<T>(events: T, plain: &[u8], answer: Accepted) -> Result<Parsed<T>> {
-    Ok(Parsed { events, body: journal::packed(plain)?, bytes: plain.len(), answer, turn: None })
-}
-
-/// Reads a row of the journal again.
+/// Reads predictions that an earlier build journalled as lines.
 ///
 /// # Errors
-/// What is wrong with it.
-pub(super) fn journalled_predictions(body: &[u8]) -> Result<Rows, String> {
+/// What is wrong with them.
+pub(super) fn journalled_lines(body: &[u8]) -> Result<Rows, String> {
     let mut rows = Rows::default();
-    let (_, answer) = taken(body, |line, at| {
-        read(&mut rows, line, at).map_or_else(
+    let mut lines = Lines::new(body);
+    let (_, answer) = taken(body, |from| {
+        read(&mut rows, &mut lines, from).map_or_else(
             |(end, why)| (end, Err(why)),
             |(end, row)| {
                 rows.push(row);
@@ -137,24 +148,24 @@ fn listed(body: &[u8]) -> Result<Option<Vec<u8>>> {
     Ok(Some(lines))
 }
 
-/// A body, which is text as a whole where nobody sent a wrong byte.
-struct Text<'a> {
+/// A body, with what reads its lines quickly where it is text as a whole: nobody sent a wrong byte.
+struct Lines<'a> {
     bytes: &'a [u8],
-    text: Option<&'a str>,
+    scan: Option<Scan<'a>>,
 }
 
-impl Text<'_> {
-    fn line_end(&self, from: usize) -> usize {
-        self.bytes[from..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| from + n)
+impl<'a> Lines<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, scan: std::str::from_utf8(bytes).ok().map(Scan::new) }
     }
 }
 
+fn line_end(body: &[u8], from: usize) -> usize {
+    body[from..].iter().position(|b| *b == b'\n').map_or(body.len(), |n| from + n)
+}
+
 /// Has every line taken, and gives back those that were: the body itself, if all of them.
-fn taken(
-    body: &[u8],
-    mut take: impl FnMut(&Text<'_>, usize) -> (usize, Result<(), String>),
-) -> (Cow<'_, [u8]>, Accepted) {
-    let whole = Text { bytes: body, text: std::str::from_utf8(body).ok() };
+fn taken(body: &[u8], mut take: impl FnMut(usize) -> (usize, Result<(), String>)) -> (Cow<'_, [u8]>, Accepted) {
     let (mut answer, mut kept, mut at) = (Accepted::default(), None::<Vec<u8>>, 0);
     for index in 0.. {
         while body.get(at).is_some_and(u8::is_ascii_whitespace) {
@@ -163,7 +174,7 @@ fn taken(
         if at >= body.len() {
             break;
         }
-        let (end, took) = take(&whole, at);
+        let (end, took) = take(at);
         match took {
             Ok(()) => {
                 answer.accepted += 1;
@@ -190,10 +201,10 @@ fn sized(line: &[u8]) -> Result<(), String> {
 }
 
 /// Takes the prediction that begins here.
-fn predicted(rows: &mut Rows, whole: &Text<'_>, from: usize, now: Timestamp) -> (usize, Result<(), String>) {
+fn predicted(rows: &mut Rows, lines: &mut Lines<'_>, from: usize, now: Timestamp) -> (usize, Result<(), String>) {
     let mark = rows.mark();
-    let (end, row) = match read(rows, whole, from) {
-        Ok((end, row)) => (end, sized(&whole.bytes[from..end]).map(|()| row)),
+    let (end, row) = match read(rows, lines, from) {
+        Ok((end, row)) => (end, sized(&lines.bytes[from..end]).map(|()| row)),
         Err((end, why)) => (end, Err(why)),
     };
     let checked = row.and_then(|row| prediction(rows, &row, now).map(|()| row));
@@ -204,20 +215,21 @@ fn predicted(rows: &mut Rows, whole: &Text<'_>, from: usize, now: Timestamp) -> 
         }
         Err(why) => {
             rows.back(mark);
+            rows.left_over = true;
             (end, Err(why))
         }
     }
 }
 
 /// The short way where it is sure, else the long one.
-fn read(rows: &mut Rows, whole: &Text<'_>, from: usize) -> Result<(usize, Row), (usize, String)> {
+fn read(rows: &mut Rows, lines: &mut Lines<'_>, from: usize) -> Result<(usize, Row), (usize, String)> {
     let mark = rows.mark();
-    if let Some((row, end)) = whole.text.and_then(|text| scan::event(rows, text, from)) {
+    if let Some((row, end)) = lines.scan.as_mut().and_then(|scan| scan.event(rows, from)) {
         return Ok((end, row));
     }
     rows.back(mark);
-    let end = whole.line_end(from);
-    let line = whole.bytes[from..end].trim_ascii();
+    let end = line_end(lines.bytes, from);
+    let line = lines.bytes[from..end].trim_ascii();
     sized(line).map_err(|why| (end, why))?;
     match serde_json::from_slice::<Prediction>(line) {
         Ok(p) => Ok((end, rows.row_of(&p))),
@@ -241,7 +253,7 @@ fn timely(time: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
     }
 }
 
-fn prediction(rows: &Rows, row: &Row, now: Timestamp) -> Result<(), String> {
+fn prediction(rows: &mut Rows, row: &Row, now: Timestamp) -> Result<(), String> {
     named("id", rows.text(row.id), ID_BYTES_MAX)?;
     let who = &rows.who[row.who as usize];
     // The first row of a version is asked; the others have the same names.
@@ -252,16 +264,33 @@ fn prediction(rows: &Rows, row: &Row, now: Timestamp) -> Result<(), String> {
     }
     row.batch.map_or(Ok(()), |batch| named("batch", rows.text(batch), NAME_BYTES_MAX))?;
     timely(row.time, now)?;
-    if row.features.len as usize > COLUMNS_MAX {
-        return Err(format!("it has {} features, at most {COLUMNS_MAX} are taken", row.features.len));
+    let features = rows.keys_of(row).len();
+    if features > COLUMNS_MAX {
+        return Err(format!("it has {features} features, at most {COLUMNS_MAX} are taken"));
     }
-    let slices = rows.slices_of(row);
-    if slices.len() > SLICES_OF_ONE_MAX {
-        return Err(format!("it is in {} slices, at most {SLICES_OF_ONE_MAX} are taken", slices.len()));
+    if row.slices.len as usize > SLICES_OF_ONE_MAX {
+        return Err(format!("it is in {} slices, at most {SLICES_OF_ONE_MAX} are taken", row.slices.len));
     }
-    slices.iter().map(|number| rows.slice(*number)).try_for_each(|(k, v)| {
-        named("a slice's name", k, NAME_BYTES_MAX).and_then(|()| named("a slice's value", v, NAME_BYTES_MAX))
-    })
+    sliced(rows, row)
+}
+
+/// A slice is asked when it is new; one that is good stays good.
+fn sliced(rows: &mut Rows, row: &Row) -> Result<(), String> {
+    let from = row.slices.from as usize;
+    for place in from..from + row.slices.len as usize {
+        let number = rows.slice_of[place] as usize;
+        if number < rows.slices_good {
+            continue;
+        }
+        let (name, value) = rows.slice(rows.slice_of[place]);
+        named("a slice's name", name, NAME_BYTES_MAX)?;
+        named("a slice's value", value, NAME_BYTES_MAX)?;
+        // They are numbered as they come, so that this one is the first that was not asked.
+        if number == rows.slices_good {
+            rows.slices_good += 1;
+        }
+    }
+    Ok(())
 }
 
 fn label(l: &Label, now: Timestamp) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! What one prediction adds: to the figures of its version and slices, and to the bins of its columns.
 
-use super::arm::{Arm, PREDICTION, SCORE};
+use super::arm::{Arm, ArmColumn, Found, PREDICTION, SCORE, TILE};
 use super::first::{self, FirstWindow};
 use super::judged::scored;
 use super::ledger::Entry;
@@ -8,17 +8,16 @@ use super::rows::{Row, Rows, Scored, Val};
 use super::state::{ALL, Seen, State, highest};
 use super::tally::Cell;
 use crate::base::stats::sketch;
-use crate::capability::datasets::profile::Counts;
+use crate::capability::datasets::profile::{Counts, Reference};
 
-/// Rows that are counted a column at a time, so that what a column is held against stays at hand.
-const TILE: usize = 64;
+/// From so many rows on it is worth to note where their words count.
+const MANY_ROWS: usize = 64;
 /// No column of this name.
 const NOWHERE: u32 = u32::MAX;
 
 impl State {
     /// The prediction itself.
     pub(super) fn count(&mut self, entry: &Entry, slices: &[u32], row: &Row) {
-        self.touched.entry(entry.arm).or_default();
         let called = i64::from(self.called(entry));
         let (score, latency) = (scored(entry.score), row.latency_ms.map(sketch::place));
         for slice in std::iter::once(&ALL).chain(slices) {
@@ -33,7 +32,7 @@ impl State {
                 tally.latency.add_at(place);
             }
             if let Some((bin, units)) = score {
-                let bin = tally.scores.entry(bin).or_default();
+                let bin = tally.scores.at(bin);
                 bin.n += 1;
                 bin.sum += units;
                 bin.called += called;
@@ -45,6 +44,7 @@ impl State {
     /// columns of those after it.
     pub(super) fn observe(&mut self, rows: &Rows, seen: &[Seen]) {
         let Some(number) = seen.first().map(|s| s.arm) else { return };
+        self.touched.entry(number).or_default();
         let mut rest = seen;
         while !rest.is_empty() {
             let room = self.firsts.get(&number).map(|window| super::FIRST_WINDOW_ROWS.saturating_sub(window.len()));
@@ -97,6 +97,9 @@ struct Plan {
     /// Values of each column in the run in hand, and rows before the first one of a column that never came before.
     present: Vec<u64>,
     late: Vec<u64>,
+    found: Vec<Found>,
+    /// Values of a column in the tile in hand.
+    values: Vec<Val>,
 }
 
 impl Plan {
@@ -112,6 +115,8 @@ impl Plan {
             sent_more: false,
             present: vec![0; many],
             late: vec![0; many],
+            found: vec![Found::default(); many],
+            values: Vec::with_capacity(TILE),
         }
     }
 
@@ -120,26 +125,35 @@ impl Plan {
         cell.columns.resize_with(cell.columns.len().max(arm.columns.len()), Counts::default);
         self.present.fill(0);
         self.late.fill(0);
+        if run.len() >= MANY_ROWS {
+            let categories = |column: &&ArmColumn| matches!(column.reference, Reference::Categories(_));
+            let of_categories = arm.columns.iter().zip(&mut self.found).filter(|(column, _)| categories(column));
+            of_categories.for_each(|(_, found)| found.begin(rows.words.len()));
+        } else {
+            self.found.iter_mut().for_each(|found| found.begin(0));
+        }
         let (mut all, mut with_features) = (0_u64, 0_u64);
         for tile in run.chunks(TILE) {
             let row = |seen: &Seen| &rows.all[seen.row as usize];
             if let Some(keys) = alike(rows, tile) {
-                for (nth, (key, _)) in keys.iter().enumerate() {
-                    let values = tile.iter().map(|seen| rows.cells[row(seen).features.from as usize + nth].1);
-                    self.many(arm, cell, rows, self.of_key[*key as usize], values, with_features);
+                for (nth, key) in keys.iter().enumerate() {
+                    self.gather(tile.len(), |n| rows.cells[row(&tile[n]).features as usize + nth]);
+                    self.many(arm, cell, rows, self.of_key[*key as usize], with_features);
                 }
                 with_features += tile.len() as u64;
             } else {
                 for seen in tile {
-                    for (key, value) in rows.cells_of(row(seen).features) {
-                        let place = self.of_key[*key as usize];
-                        self.many(arm, cell, rows, place, std::iter::once(*value), with_features);
+                    for (key, value) in rows.features_of(row(seen)) {
+                        self.gather(1, |_| value);
+                        self.many(arm, cell, rows, self.of_key[key as usize], with_features);
                     }
-                    with_features += u64::from(row(seen).features.len > 0);
+                    with_features += u64::from(row(seen).shape > 0);
                 }
             }
-            self.many(arm, cell, rows, self.score, tile.iter().map(|s| score_of(rows, row(s))), all);
-            self.many(arm, cell, rows, self.prediction, tile.iter().map(|s| said_of(row(s), *s)), all);
+            self.gather(tile.len(), |n| score_of(rows, row(&tile[n])));
+            self.many(arm, cell, rows, self.score, all);
+            self.gather(tile.len(), |n| said_of(row(&tile[n]), tile[n]));
+            self.many(arm, cell, rows, self.prediction, all);
             all += tile.len() as u64;
         }
         for (place, (column, counts)) in arm.columns.iter().zip(&mut cell.columns).enumerate() {
@@ -157,22 +171,21 @@ impl Plan {
         }
     }
 
-    /// Values of one column.
-    fn many(
-        &mut self,
-        arm: &Arm,
-        cell: &mut Cell,
-        rows: &Rows,
-        place: u32,
-        values: impl Iterator<Item = Val> + Clone,
-        before: u64,
-    ) {
+    fn gather(&mut self, len: usize, value: impl Fn(usize) -> Val) {
+        self.values.clear();
+        for nth in 0..len {
+            self.values.push(value(nth));
+        }
+    }
+
+    /// The values that were gathered, which are of one column.
+    fn many(&mut self, arm: &Arm, cell: &mut Cell, rows: &Rows, place: u32, before: u64) {
         if place == NOWHERE {
             return;
         }
         let place = place as usize;
         if !self.sent[place] {
-            let Some(nth) = values.clone().position(|value| value != Val::Null) else { return };
+            let Some(nth) = self.values.iter().position(|value| *value != Val::Null) else { return };
             // It is an input after all, from here on.
             self.sent[place] = true;
             self.sent_more = true;
@@ -182,23 +195,23 @@ impl Plan {
         if counts.bins.is_empty() && counts.n == 0 {
             *counts = column.reference.empty();
         }
-        self.present[place] += column.count(counts, rows, values);
+        self.present[place] += column.count(counts, rows, &self.values, &mut self.found[place]);
     }
 }
 
-/// The cells of the first row, where all of them have the same features in the same order.
-fn alike<'a>(rows: &'a Rows, tile: &[Seen]) -> Option<&'a [(u32, Val)]> {
-    let cells = |seen: &Seen| rows.cells_of(rows.all[seen.row as usize].features);
-    let first = cells(tile.first()?);
-    let same = |other: &[(u32, Val)]| other.len() == first.len() && other.iter().zip(first).all(|(a, b)| a.0 == b.0);
-    (tile.len() > 1 && !first.is_empty() && tile[1..].iter().all(|seen| same(cells(seen)))).then_some(first)
+/// The keys of the features, where all rows have the same ones in the same order.
+fn alike<'a>(rows: &'a Rows, tile: &[Seen]) -> Option<&'a [u32]> {
+    let row = |seen: &Seen| &rows.all[seen.row as usize];
+    let first = row(tile.first()?);
+    let same = tile.len() > 1 && first.shape > 0 && tile[1..].iter().all(|seen| row(seen).shape == first.shape);
+    same.then(|| rows.keys_of(first))
 }
 
 fn score_of(rows: &Rows, row: &Row) -> Val {
     let x = match row.score {
         Scored::None => return Val::Null,
         Scored::Positive(x) => x,
-        Scored::Classes(all) => highest(rows.cells_of(all)),
+        Scored::Classes(all) => highest(rows.classes_of(all)),
     };
     if x.is_finite() { Val::Fraction(x) } else { Val::Null }
 }
@@ -209,12 +222,12 @@ fn said_of(row: &Row, seen: Seen) -> Val {
 
 fn take_first(window: &mut FirstWindow, rows: &Rows, seen: Seen, profiled: bool) {
     let row = &rows.all[seen.row as usize];
-    let features = if profiled { &[] } else { rows.cells_of(row.features) };
-    let feature = |(key, value): &(u32, Val)| {
-        let name = rows.keys.name(*key);
-        (!matches!(name, SCORE | PREDICTION)).then(|| (name, first::kept(rows, *value)))
+    let features = rows.features_of(row).filter(|_| !profiled);
+    let feature = |(key, value): (u32, Val)| {
+        let name = rows.keys.name(key);
+        (!matches!(name, SCORE | PREDICTION)).then(|| (name, first::kept(rows, value)))
     };
     let own = [(SCORE, score_of(rows, row)), (PREDICTION, said_of(row, seen))];
     let own = own.into_iter().map(|(name, value)| (name, first::kept(rows, value)));
-    window.take(features.iter().filter_map(feature).chain(own));
+    window.take(features.filter_map(feature).chain(own));
 }

@@ -182,12 +182,12 @@ impl FirstWindow {
 /// A value that a first window keeps.
 pub fn kept(rows: &Rows, value: Val) -> Value {
     match value {
-        Val::Null | Val::Other => Value::Null,
+        Val::Null | Val::Other(_) => Value::Null,
         Val::Truth(b) => Value::from(b),
         Val::Whole(n) => Value::from(n),
         Val::Negative(n) => Value::from(n),
         Val::Fraction(x) => Value::from(x),
-        Val::Text(part) => Value::from(rows.text(part)),
+        Val::Word(_) | Val::Text(_) => Value::from(rows.text_of(value).unwrap_or_default()),
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use super::super::Label;
 use super::arm::{Arm, Moving};
-use super::check;
 use super::first::FirstPart;
 use super::ingest::Inner;
+use super::journal;
 use super::names::Quickly;
 use super::state::{Batch, CellKey, Oddities, State};
 use super::store::{self, HOUR, MINUTE, Position, Row};
@@ -198,13 +198,13 @@ pub(super) fn batch_of(row: &Row) -> Result<Batch> {
             .why(why)
             .next("restore the last backup")
     };
-    let lines = super::journal::plain(&row.body).map_err(damaged)?;
     let mut batch =
         Batch { seq: row.seq, arrived: Timestamp(row.arrived), predictions: Arc::default(), labels: Vec::new() };
     if row.kind == 0 {
-        batch.predictions = Arc::new(check::journalled_predictions(&lines).map_err(damaged)?);
+        batch.predictions = Arc::new(journal::predictions(&row.body).map_err(damaged)?);
         return Ok(batch);
     }
+    let lines = journal::plain(&row.body).map_err(damaged)?;
     for line in lines.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()) {
         batch.labels.push(serde_json::from_slice::<Label>(line).map_err(|e| damaged(e.to_string()))?);
     }

@@ -15,6 +15,7 @@ use super::door::Door;
 use super::erase::{Erased, Person};
 use super::fold::{self, Doubt};
 use super::rows::Rows;
+use super::spare::Spare;
 use super::state::{Batch, Oddities, State};
 use super::store::{self, Row};
 use super::{erase, keep, training};
@@ -45,6 +46,7 @@ pub struct Counters {
 }
 
 pub(super) struct Inner {
+    pub spare: Spare,
     pub db: Db,
     pub blobs: Option<Blobs>,
     state: Mutex<State>,
@@ -157,6 +159,7 @@ impl Counters {
         }
         state.only_ledger = false;
         let inner = Arc::new(Inner {
+            spare: Spare::default(),
             seq: AtomicI64::new(after.max(position)),
             counted: AtomicI64::new(after.max(position)),
             forgotten: AtomicI64::new(kept.forgotten),
@@ -174,6 +177,11 @@ impl Counters {
         let (queue, jobs) = mpsc::channel(QUEUE_WRITES_MAX);
         tokio::spawn(write_in_groups(inner.clone(), jobs));
         Ok(Self { inner, queue, door: Door::new(), room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) })
+    }
+
+    /// What bodies are read with.
+    pub fn spare(&self) -> Spare {
+        self.inner.spare.clone()
     }
 
     /// Takes predictions that are no request's body, such as a router's.
@@ -219,6 +227,10 @@ impl Counters {
             sum.errors += who.errors;
         }
         drop(since);
+        // It was the last to look at them, if the store had no doubts.
+        if let Some(rows) = Arc::into_inner(events) {
+            self.inner.spare.keep_rows(rows);
+        }
         Ok(answer)
     }
 
@@ -321,6 +333,7 @@ async fn write_in_groups(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
                 if let Err(fault) = fold::fold(&inner, now).await {
                     tracing::warn!("counters: {fault}; the journal keeps what was acknowledged");
                 }
+                inner.spare.tidy();
                 continue;
             }
         };
@@ -393,7 +406,7 @@ async fn append(inner: &Inner, writes: &mut [Write]) -> Result<()> {
         let kind = i64::from(batch.predictions.is_empty());
         let count = batch.predictions.len() + batch.labels.len();
         let row = Row { seq: batch.seq, arrived: batch.arrived.0, kind, body: std::mem::take(&mut write.body) };
-        store::append(&mut tx, &row, i64::try_from(count).unwrap_or(i64::MAX)).await?;
+        store::append(&mut tx, row, i64::try_from(count).unwrap_or(i64::MAX)).await?;
     }
     if let Err(fault) = tx.commit().await {
         // It may hold all the same: looked up before the next write.

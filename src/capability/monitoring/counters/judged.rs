@@ -88,7 +88,7 @@ impl State {
 
 fn score_judged(tally: &mut Tally, score: f64, positive: bool, sign: i64) {
     let Some((bin, units)) = scored(score) else { return };
-    let bin = tally.scores.entry(bin).or_default();
+    let bin = tally.scores.at(bin);
     bin.labelled += sign;
     bin.labelled_sum += sign * units;
     bin.positive += sign * i64::from(positive);

@@ -193,10 +193,10 @@ pub struct Ledger {
 }
 
 /// What became of a prediction.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// With the label that was there before it.
-    New(Option<(Value, Timestamp)>),
+    /// The label that was there before it is to be had with [`Ledger::early`].
+    New,
     /// The same id, version and content once more.
     Again,
     /// The same id and version with another content: the first one holds.
@@ -246,7 +246,12 @@ impl Ledger {
             Some((last, end)) if *last == batch => *end = self.queue.next,
             _ => self.batches.push_back((batch, self.queue.next)),
         }
-        Kept::New(if self.early.is_empty() { None } else { self.early.remove(&of_id) })
+        Kept::New
+    }
+
+    /// The label that waited for a prediction, which is here now.
+    pub fn early(&mut self, id: &str) -> Option<(Value, Timestamp)> {
+        if self.early.is_empty() { None } else { self.early.remove(&hash(id.as_bytes())) }
     }
 
     fn place(&self, key: u64) -> Option<u64> {
@@ -373,11 +378,11 @@ mod tests {
         let mut ledger = Ledger::default();
         for i in 0..10_000_i64 {
             let slices = [1, u32::try_from(i % 5).unwrap()];
-            assert_eq!(ledger.put(i / 3000, &i.to_string(), &entry(i), &slices), Kept::New(None));
+            assert_eq!(ledger.put(i / 3000, &i.to_string(), &entry(i), &slices), Kept::New);
         }
         assert_eq!(ledger.put(4, "17", &entry(17), &[]), Kept::Again);
         let other = Entry { arm: 1, ..entry(17) };
-        assert_eq!(ledger.put(4, "17", &other, &[9]), Kept::New(None));
+        assert_eq!(ledger.put(4, "17", &other, &[9]), Kept::New);
         let of = ledger.of("17");
         assert_eq!((of.len(), ledger.slices(of[0]), ledger.slices(of[1])), (2, vec![1, 2], vec![9]));
         ledger.set_label(of[0], Said::Class(3));

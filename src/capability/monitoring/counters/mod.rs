@@ -5,29 +5,37 @@
 //! journal's last part stays: it is the ledger of predictions that wait for labels, and what a recount starts from.
 
 mod arm;
+mod bytes;
 mod check;
+mod columns;
 mod count;
 mod door;
 mod erase;
+mod events;
+mod features;
 mod first;
 mod fold;
 mod ingest;
 mod journal;
 mod judged;
 mod keep;
+mod layout;
 mod ledger;
 mod names;
 mod packed;
 mod read;
 mod rows;
 mod scan;
+mod scores;
+mod spare;
 mod state;
 mod store;
 mod tally;
 mod training;
+mod words;
 
-pub use arm::{Arm, ArmColumn, CLASSES_MAX, FIRST_WINDOW_ROWS, PREDICTION, SCORE, Task};
-pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions};
+pub use arm::{Arm, ArmColumn, CLASSES_MAX, FIRST_WINDOW_ROWS, Found, PREDICTION, SCORE, Task};
+pub use check::{Accepted, BODY_BYTES_MAX, Parsed, Rejected, parse_labels, parse_predictions, parse_predictions_with};
 pub use door::Admitted;
 pub use erase::{ERASED, Erased, Person};
 pub use fold::MINUTES_KEPT;
@@ -35,6 +43,7 @@ pub use ingest::{Counters, Shed, Since, Standing, VersionStanding};
 pub use keep::OldEvents;
 pub use read::{Counted, Lived, Recount, Stretch, together};
 pub use rows::Rows;
+pub use spare::Spare;
 pub use state::{Oddities, UNVERSIONED};
 pub use store::STATEMENTS;
 pub use tally::{ANOTHER, Cell, NUMBER_UNIT, OTHERS, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT, unpaired};

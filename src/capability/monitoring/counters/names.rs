@@ -17,18 +17,24 @@ impl Hasher for Quick {
         self.write_u64(hash(bytes));
     }
 
+    #[inline]
     fn write_u32(&mut self, word: u32) {
         self.write_u64(u64::from(word));
     }
 
+    #[inline]
     fn write_i64(&mut self, word: i64) {
         self.write_u64(word.cast_unsigned());
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a look-up
     fn write_u64(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
     fn finish(&self) -> u64 {
         // The table takes its place from the low bits, where a product is weakest.
         self.0 ^ (self.0 >> 32)
@@ -45,6 +51,11 @@ pub struct Names {
 impl Names {
     pub fn len(&self) -> usize {
         self.all.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.places.clear();
     }
 
     pub fn name(&self, number: u32) -> &str {

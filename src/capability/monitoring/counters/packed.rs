@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::bytes::{In, Out};
+use super::scores::Scores;
 use super::tally::{Cell, Residuals, SCORE_BINS, ScoreBin, Tally, UNIT};
 use crate::base::stats::sketch::Sketch;
 use crate::capability::datasets::profile::{Counts, Distinct};
@@ -10,107 +12,6 @@ use crate::capability::datasets::profile::{Counts, Distinct};
 /// The form that is written: of sums only how far they lie from what their neighbours let expect. [`PLAIN`] has them as they are.
 const FORM: u64 = 2;
 const PLAIN: u64 = 1;
-/// Bins, columns, buckets of one cell: more is damage.
-const MANY_MAX: u64 = 1 << 20;
-
-/// Seven bits a byte, the lowest first.
-struct Out(Vec<u8>);
-
-impl Out {
-    fn wide(&mut self, mut n: u128) {
-        #[allow(clippy::cast_possible_truncation)] // seven bits
-        while n >= 0x80 {
-            self.0.push((n as u8 & 0x7f) | 0x80);
-            n >>= 7;
-        }
-        #[allow(clippy::cast_possible_truncation)] // below 0x80
-        self.0.push(n as u8);
-    }
-
-    fn put(&mut self, n: u64) {
-        self.wide(u128::from(n));
-    }
-
-    fn all(&mut self, numbers: &[u64]) {
-        numbers.iter().for_each(|n| self.put(*n));
-    }
-
-    /// A number with a sign, which takes the lowest bit.
-    fn signed(&mut self, n: i128) {
-        self.wide(((n << 1) ^ (n >> 127)).cast_unsigned());
-    }
-
-    fn all_signed(&mut self, numbers: &[i64]) {
-        numbers.iter().for_each(|n| self.signed(i128::from(*n)));
-    }
-
-    fn len(&mut self, len: usize) {
-        self.put(len as u64);
-    }
-
-    fn float(&mut self, x: Option<f64>) {
-        self.put(u64::from(x.is_some()));
-        if let Some(x) = x {
-            self.0.extend_from_slice(&x.to_le_bytes());
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.len(text.len());
-        self.0.extend_from_slice(text.as_bytes());
-    }
-}
-
-struct In<'a>(&'a [u8]);
-
-impl<'a> In<'a> {
-    fn wide(&mut self) -> Option<u128> {
-        let (mut n, mut shift) = (0_u128, 0);
-        loop {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            n |= u128::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(n);
-            }
-            shift += 7;
-        }
-    }
-
-    fn get(&mut self) -> Option<u64> {
-        u64::try_from(self.wide()?).ok()
-    }
-
-    fn signed(&mut self) -> Option<i128> {
-        let n = self.wide()?;
-        Some((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))
-    }
-
-    fn short(&mut self) -> Option<i64> {
-        i64::try_from(self.signed()?).ok()
-    }
-
-    fn len(&mut self) -> Option<usize> {
-        usize::try_from(self.get().filter(|n| *n <= MANY_MAX)?).ok()
-    }
-
-    #[allow(clippy::option_option)] // read or not, and there or not
-    fn float(&mut self) -> Option<Option<f64>> {
-        if self.get()? == 0 {
-            return Some(None);
-        }
-        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(Some(f64::from_le_bytes(*bytes)))
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let len = self.len()?;
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
-    }
-}
 
 pub(super) fn write(cell: &Cell) -> Vec<u8> {
     let mut out = Out(Vec::with_capacity(1024));
@@ -175,10 +76,10 @@ fn write_tally(out: &mut Out, t: &Tally) {
     write_sketch(out, &t.latency);
     write_sketch(out, &t.delay);
     out.len(t.scores.len());
-    for (bin, b) in &t.scores {
-        out.put(u64::from(*bin));
-        let sum = b.sum.wrapping_sub(middle(*bin, b.n));
-        let labelled_sum = b.labelled_sum.wrapping_sub(middle(*bin, b.labelled));
+    for (bin, b) in t.scores.iter() {
+        out.put(u64::from(bin));
+        let sum = b.sum.wrapping_sub(middle(bin, b.n));
+        let labelled_sum = b.labelled_sum.wrapping_sub(middle(bin, b.labelled));
         out.all_signed(&[b.n, sum, b.called, b.labelled, labelled_sum, b.positive]);
     }
     out.len(t.confusion.len());
@@ -191,8 +92,8 @@ fn write_tally(out: &mut Out, t: &Tally) {
     [r.squares, r.truth_squares, r.absolute_squares].into_iter().for_each(|n| out.signed(n));
 }
 
-fn read_scores(from: &mut In<'_>, form: u64) -> Option<BTreeMap<u8, ScoreBin>> {
-    let mut scores = BTreeMap::new();
+fn read_scores(from: &mut In<'_>, form: u64) -> Option<Scores> {
+    let mut scores = Scores::default();
     for _ in 0..from.len()? {
         let bin = u8::try_from(from.get()?).ok()?;
         let mut of = ScoreBin {
@@ -207,7 +108,7 @@ fn read_scores(from: &mut In<'_>, form: u64) -> Option<BTreeMap<u8, ScoreBin>> {
             of.sum = of.sum.wrapping_add(middle(bin, of.n));
             of.labelled_sum = of.labelled_sum.wrapping_add(middle(bin, of.labelled));
         }
-        scores.insert(bin, of);
+        *scores.at(bin) = of;
     }
     Some(scores)
 }
@@ -390,7 +291,7 @@ mod tests {
             Tally { n: 300, errors: 2, judged_sum: -1, brier: i64::MIN, log_loss: i64::MAX, ..Tally::default() };
         [0.0, 3.5, 1e9].into_iter().for_each(|ms| tally.latency.add(ms));
         tally.delay.add(60.0);
-        tally.scores.insert(99, ScoreBin { n: 3, sum: -4, positive: 1, ..ScoreBin::default() });
+        *tally.scores.at(99) = ScoreBin { n: 3, sum: -4, positive: 1, ..ScoreBin::default() };
         tally.confusion.insert("a\u{1f}ü".into(), -2);
         tally.residuals = Residuals { n: 1, squares: -3, truth_squares: i128::MAX, ..Residuals::default() };
         Cell { tally, columns: vec![numbers, Counts::default(), categories] }
@@ -450,7 +351,7 @@ mod tests {
             out.0
         };
         let cell = read(&plain(3, 7, 99)).unwrap();
-        assert_eq!((cell.tally.n, cell.tally.scores[&3].sum, cell.columns[0].sums[1]), (7, 99, -9));
+        assert_eq!((cell.tally.n, cell.tally.scores.clone().at(3).sum, cell.columns[0].sums[1]), (7, 99, -9));
         assert_eq!(read(&write(&cell)).as_ref(), Some(&cell));
     }
 

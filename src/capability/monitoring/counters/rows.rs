@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::{Prediction, Score, Usage};
+use super::super::Usage;
 use super::names::Names;
 use super::state::UNVERSIONED;
+use super::words::Words;
 use crate::base::Timestamp;
-use crate::capability::datasets::profile::hash;
 
 /// A part of a list, or of the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,9 +33,11 @@ pub enum Val {
     Whole(u64),
     Negative(i64),
     Fraction(f64),
+    /// A short text by its number, see [`Words`].
+    Word(u32),
     Text(Part),
-    /// A list or an object.
-    Other,
+    /// A list or an object, as JSON: nothing is counted of it, and a person may stand in it.
+    Other(Part),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -43,7 +45,7 @@ pub enum Scored {
     #[default]
     None,
     Positive(f64),
-    /// Cells: class and probability.
+    /// Of the list of classes.
     Classes(Part),
 }
 
@@ -57,8 +59,9 @@ pub struct Row {
     pub score: Scored,
     pub latency_ms: Option<f64>,
     pub failed: bool,
-    /// Cells.
-    pub features: Part,
+    /// Which features it has, see [`Rows::keys_of`], and where they begin among the cells.
+    pub shape: u32,
+    pub features: u32,
     /// Of the list of slices.
     pub slices: Part,
     pub batch: Option<Part>,
@@ -81,19 +84,25 @@ pub struct Who {
 pub struct Rows {
     pub all: Vec<Row>,
     pub who: Vec<Who>,
-    /// Name and value.
-    pub cells: Vec<(u32, Val)>,
+    /// Values of features, those of a row together.
+    pub cells: Vec<Val>,
     pub keys: Names,
+    /// Class and probability.
+    pub classes: Vec<(u32, f64)>,
     /// `country=BR`, as many as there are different ones.
     pub slices: Names,
     pub slice_of: Vec<u32>,
+    pub words: Words,
+    /// Keys of the features of alike rows, in the order in which they came; the first one is no feature at all.
+    shapes: Vec<Box<[u32]>>,
     text: String,
     known: Names,
     /// How much of a slice's text is its name.
     slice_name: Vec<usize>,
-    /// In which line a key came last, and the number of this one.
-    came: Vec<u32>,
-    line: u32,
+    /// Slices up to here were found good, see `check`.
+    pub slices_good: usize,
+    /// A line that was not taken left names or words behind that no row has.
+    pub left_over: bool,
     buffer: String,
 }
 
@@ -102,21 +111,49 @@ pub struct Rows {
 pub struct Mark {
     text: usize,
     cells: usize,
+    classes: usize,
     slices: usize,
 }
+
+/// Shapes that another one is held against.
+const SHAPES_NEAR: usize = 16;
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 impl Rows {
-    /// With room for about what a body of so many bytes holds, so that little is moved on the way.
-    pub fn for_bytes(bytes: usize) -> Self {
-        let mut rows = Self::default();
-        rows.text.reserve(bytes / 16);
-        rows.cells.reserve(bytes / 24);
-        rows.all.reserve(bytes / 512);
-        rows
+    /// Makes room for about what a body of so many bytes holds, so that little is moved on the way.
+    pub fn reserve_for(&mut self, bytes: usize) {
+        self.text.reserve(bytes / 24);
+        self.cells.reserve(bytes / 20);
+        self.all.reserve(bytes / 420);
+    }
+
+    /// Empty again, with the room that it has.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.who.clear();
+        self.cells.clear();
+        self.keys.clear();
+        self.classes.clear();
+        self.slices.clear();
+        self.slice_of.clear();
+        self.words.clear();
+        self.shapes.clear();
+        self.text.clear();
+        self.known.clear();
+        self.slice_name.clear();
+        self.slices_good = 0;
+        self.left_over = false;
+    }
+
+    /// Bytes that it takes up, about.
+    pub fn room(&self) -> usize {
+        self.all.capacity() * size_of::<Row>()
+            + self.cells.capacity() * size_of::<Val>()
+            + self.classes.capacity() * size_of::<(u32, f64)>()
+            + self.text.capacity()
     }
 
     pub fn len(&self) -> usize {
@@ -128,20 +165,16 @@ impl Rows {
     }
 
     /// Before a line is read.
-    pub fn mark(&mut self) -> Mark {
-        self.line += 1;
-        Mark { text: self.text.len(), cells: self.cells.len(), slices: self.slice_of.len() }
+    pub fn mark(&self) -> Mark {
+        let (text, cells) = (self.text.len(), self.cells.len());
+        Mark { text, cells, classes: self.classes.len(), slices: self.slice_of.len() }
     }
 
     pub fn back(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
         self.cells.truncate(mark.cells);
+        self.classes.truncate(mark.classes);
         self.slice_of.truncate(mark.slices);
-    }
-
-    /// The part of the cells since a mark.
-    pub fn since(&self, from: usize) -> Part {
-        Part { from: small(from), len: small(self.cells.len() - from) }
     }
 
     pub fn text(&self, part: Part) -> &str {
@@ -159,30 +192,58 @@ impl Rows {
         Part { from, len: small(text.len()) }
     }
 
-    pub fn cells_of(&self, part: Part) -> &[(u32, Val)] {
-        self.cells.get(part.range()).unwrap_or_default()
+    /// Keys of a row's features, as its cells lie.
+    pub fn keys_of(&self, row: &Row) -> &[u32] {
+        self.shape_keys(row.shape)
+    }
+
+    pub fn shape_keys(&self, shape: u32) -> &[u32] {
+        (shape as usize).checked_sub(1).and_then(|n| self.shapes.get(n)).map_or(&[], |keys| keys)
+    }
+
+    /// How many different shapes there are, with that of no feature.
+    pub fn shapes(&self) -> u32 {
+        small(self.shapes.len() + 1)
+    }
+
+    pub fn cells_of(&self, row: &Row) -> &[Val] {
+        let from = row.features as usize;
+        self.cells.get(from..from + self.keys_of(row).len()).unwrap_or_default()
+    }
+
+    /// Key and value of a row's features.
+    pub fn features_of(&self, row: &Row) -> impl Iterator<Item = (u32, Val)> + '_ {
+        self.keys_of(row).iter().copied().zip(self.cells_of(row).iter().copied())
+    }
+
+    /// The number of the shape that has these keys.
+    pub fn shape(&mut self, keys: &[u32]) -> u32 {
+        if keys.is_empty() {
+            return 0;
+        }
+        // The newest is the likeliest; one that stands here twice does no harm.
+        let near = self.shapes.iter().rev().take(SHAPES_NEAR).position(|known| **known == *keys);
+        if let Some(back) = near {
+            return small(self.shapes.len() - back);
+        }
+        self.push_shape(keys.into());
+        small(self.shapes.len())
+    }
+
+    pub fn push_shape(&mut self, keys: Vec<u32>) {
+        self.shapes.push(keys.into());
+    }
+
+    pub fn classes_of(&self, part: Part) -> &[(u32, f64)] {
+        self.classes.get(part.range()).unwrap_or_default()
     }
 
     pub fn slices_of(&self, row: &Row) -> &[u32] {
         self.slice_of.get(row.slices.range()).unwrap_or_default()
     }
 
-    /// The number of a feature's name, where the one before it in this row is known: rows of one body are mostly alike.
-    pub fn key_after(&mut self, before: Option<u32>, name: &str) -> u32 {
-        let next = before.map_or(0, |n| n + 1);
-        if self.keys.name(next) == name && !name.is_empty() { next } else { self.keys.number(name) }
-    }
-
-    /// Notes that a key came in the line that is being read; `false`: it did before.
-    pub fn first_in_line(&mut self, key: u32) -> bool {
-        let key = key as usize;
-        if key >= self.came.len() {
-            self.came.resize(self.keys.len().max(key + 1), 0);
-        }
-        std::mem::replace(&mut self.came[key], self.line) != self.line
-    }
-
-    pub fn put_slice(&mut self, name: &str, value: &str) {
+    /// The number of a slice; the row in hand has it.
+    pub fn put_slice(&mut self, name: &str, value: &str) -> u32 {
         self.buffer.clear();
         self.buffer.extend([name, "=", value]);
         let number = self.slices.number(&self.buffer);
@@ -190,6 +251,7 @@ impl Rows {
             self.slice_name.push(name.len());
         }
         self.slice_of.push(number);
+        number
     }
 
     /// Name and value of a slice.
@@ -219,7 +281,12 @@ impl Rows {
         self.all.push(row);
     }
 
-    /// What was counted of a row, where it is one to count.
+    /// A text as a value.
+    pub fn word(&mut self, text: &str) -> Val {
+        self.words.number(text).map_or_else(|| Val::Text(self.put(text)), Val::Word)
+    }
+
+    /// What is counted of a value, where it is one to count.
     pub fn value(&mut self, value: &Value) -> Val {
         match value {
             Value::Null => Val::Null,
@@ -230,55 +297,27 @@ impl Rows {
                 .or_else(|| n.as_i64().map(Val::Negative))
                 .or_else(|| n.as_f64().map(Val::Fraction))
                 .unwrap_or_default(),
-            Value::String(text) => Val::Text(self.put(text)),
-            Value::Array(_) | Value::Object(_) => Val::Other,
+            Value::String(text) => self.word(text),
+            Value::Array(_) | Value::Object(_) => Val::Other(self.put(&value.to_string())),
         }
     }
 
-    /// The row of an event that was read the long way.
-    pub fn row_of(&mut self, p: &Prediction) -> Row {
-        let id = self.put(&p.id);
-        let who = self.who(&p.service, p.version.as_deref(), p.model.as_deref());
-        let from = self.cells.len();
-        for (name, value) in &p.features {
-            let (key, value) = (self.keys.number(name), self.value(value));
-            self.cells.push((key, value));
-        }
-        let features = self.since(from);
-        let score = match &p.score {
-            None => Scored::None,
-            Some(Score::Positive(x)) => Scored::Positive(*x),
-            Some(Score::Classes(all)) => self.classes(all.iter().map(|(class, x)| (class.as_str(), *x))),
-        };
-        let from = self.slice_of.len();
-        p.slices.iter().for_each(|(name, value)| self.put_slice(name, value));
-        let slices = Part { from: small(from), len: small(self.slice_of.len() - from) };
-        let said = self.value(&p.prediction);
-        let batch = p.batch.as_deref().map(|batch| self.put(batch));
-        let content = serde_json::to_string(&(&p.prediction, &p.score, &p.features)).unwrap_or_default();
-        Row {
-            who,
-            id,
-            time: p.time,
-            said,
-            score,
-            latency_ms: p.latency_ms,
-            failed: p.error.is_some(),
-            features,
-            slices,
-            batch,
-            usage: p.usage,
-            print: hash(content.as_bytes()),
-        }
-    }
-
-    pub fn classes<'a>(&mut self, all: impl Iterator<Item = (&'a str, f64)>) -> Scored {
-        let from = self.cells.len();
+    pub fn put_classes<'a>(&mut self, all: impl Iterator<Item = (&'a str, f64)>) -> Scored {
+        let from = self.classes.len();
         for (class, x) in all {
             let key = self.keys.number(class);
-            self.cells.push((key, Val::Fraction(x)));
+            self.classes.push((key, x));
         }
-        Scored::Classes(self.since(from))
+        Scored::Classes(Part { from: small(from), len: small(self.classes.len() - from) })
+    }
+
+    /// The text of a value that is one.
+    pub fn text_of(&self, value: Val) -> Option<&str> {
+        match value {
+            Val::Word(number) => Some(self.words.text(number)),
+            Val::Text(part) => Some(self.text(part)),
+            _ => None,
+        }
     }
 
     /// A value as a number: also text that is one, or a time.
@@ -288,17 +327,18 @@ impl Rows {
             Val::Negative(n) => Some(n as f64),
             Val::Fraction(x) => Some(x),
             Val::Truth(b) => Some(f64::from(u8::from(b))),
-            Val::Text(part) => super::arm::number_of(self.text(part)),
-            Val::Null | Val::Other => None,
+            Val::Word(_) | Val::Text(_) => super::arm::number_of(self.text_of(value)?),
+            Val::Null | Val::Other(_) => None,
         }
     }
 
     /// A value as the name of a category; none for what is missing.
     pub fn category(&self, value: Val) -> Option<Cow<'_, str>> {
         Some(match value {
-            Val::Null | Val::Other => return None,
-            Val::Text(part) if part.len == 0 => return None,
-            Val::Text(part) => Cow::Borrowed(self.text(part)),
+            Val::Null | Val::Other(_) => return None,
+            Val::Word(_) | Val::Text(_) => {
+                return self.text_of(value).filter(|text| !text.is_empty()).map(Cow::Borrowed);
+            }
             Val::Truth(true) => Cow::Borrowed("true"),
             Val::Truth(false) => Cow::Borrowed("false"),
             Val::Whole(n) => Cow::Owned(n.to_string()),
@@ -310,14 +350,14 @@ impl Rows {
     /// A value as the name of a class, as `state::class_of` gives it.
     pub fn class(&self, value: Val) -> Option<Cow<'_, str>> {
         Some(match value {
-            Val::Null | Val::Other => return None,
+            Val::Null | Val::Other(_) => return None,
             Val::Truth(b) => Cow::Borrowed(if b { "1" } else { "0" }),
             Val::Whole(0) => Cow::Borrowed("0"),
             Val::Whole(1) => Cow::Borrowed("1"),
             Val::Whole(n) => Cow::Owned(super::state::class_of_number(n as f64)),
             Val::Negative(n) => Cow::Owned(super::state::class_of_number(n as f64)),
             Val::Fraction(x) => Cow::Owned(super::state::class_of_number(x)),
-            Val::Text(part) => super::state::class_of_text(self.text(part)),
+            Val::Word(_) | Val::Text(_) => super::state::class_of_text(self.text_of(value)?),
         })
     }
 }

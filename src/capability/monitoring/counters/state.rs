@@ -17,13 +17,21 @@ use super::tally::Cell;
 use crate::base::Timestamp;
 
 /// Where something is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellKey {
     pub arm: u32,
     /// See [`State::slices`].
     pub slice: u32,
     /// Minutes since 1970.
     pub minute: i64,
+}
+
+/// In two words: every prediction looks for the cells of all its slices.
+impl std::hash::Hash for CellKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.arm) << 32 | u64::from(self.slice));
+        state.write_i64(self.minute);
+    }
 }
 
 /// The number of the slice that holds all predictions.
@@ -138,7 +146,12 @@ pub(super) struct Meaning {
     /// Of the row in hand.
     found: Vec<u32>,
     dropped: u64,
+    /// Classes that have a name, by version and what was said; most models say one of a few things.
+    classes: Vec<(u32, Val, u32)>,
 }
+
+/// So many answers are remembered.
+const CLASSES_KNOWN: usize = 4;
 
 impl State {
     pub fn number(&self, service: &str, version: &str) -> Option<u32> {
@@ -162,7 +175,8 @@ impl State {
     pub fn apply(&mut self, batch: &Batch) {
         let rows = &*batch.predictions;
         let arms = rows.who.iter().map(|who| self.number(&who.service, &who.version)).collect();
-        let mut meaning = Meaning { arms, slices: Quickly::default(), found: Vec::new(), dropped: 0 };
+        let mut meaning =
+            Meaning { arms, slices: Quickly::default(), found: Vec::new(), dropped: 0, classes: Vec::new() };
         let mut seen = Vec::with_capacity(if self.only_ledger { 0 } else { rows.len() });
         for (i, row) in (0..).zip(&rows.all) {
             self.predicted(batch, &mut meaning, i, row, &mut seen);
@@ -182,14 +196,14 @@ impl State {
         let Some(number) = meaning.arms[row.who as usize] else { return };
         let at = row.time.unwrap_or(batch.arrived);
         let (score, of_said) = self.score(number, rows, row);
-        let said = self.said(number, rows, row);
+        let said = self.said(number, rows, row, meaning);
         self.slices(number, rows, row, meaning);
         let entry = Entry { arm: number, at, said, score, of_said, label: None, print: row.print };
         let id = rows.text(row.id);
         match self.ledger.put(batch.seq, id, &entry, &meaning.found) {
             Kept::Again => self.odd.again += u64::from(!self.only_ledger),
             Kept::Differs => self.odd.differing += u64::from(!self.only_ledger),
-            Kept::New(early) => {
+            Kept::New => {
                 if !self.only_ledger {
                     self.count(&entry, &meaning.found, row);
                     let arm = &mut self.arms[number as usize];
@@ -202,7 +216,7 @@ impl State {
                     let free_text = arm.task == Some(Task::Text);
                     seen.push(Seen { arm: number, row: i, minute: entry.minute(), free_text });
                 }
-                if let Some((label, time)) = early {
+                if let Some((label, time)) = self.ledger.early(id) {
                     self.labelled(id, &label, time);
                 }
             }
@@ -231,9 +245,8 @@ impl State {
                 (good(x), false)
             }
             Scored::Classes(all) => {
-                let all = rows.cells_of(all);
-                let of =
-                    |name: &str| all.iter().find(|(k, _)| rows.keys.name(*k) == name).map(|(_, x)| probability(*x));
+                let all = rows.classes_of(all);
+                let of = |name: &str| all.iter().find(|(k, _)| rows.keys.name(*k) == name).map(|(_, x)| *x);
                 let truth = ["1", "true", "True", "yes"].iter().find_map(|name| of(name));
                 if let Some(x) = truth.filter(|_| all.len() == 2) {
                     if unknown {
@@ -269,13 +282,13 @@ impl State {
     }
 
     /// What was predicted, as the version's task takes it.
-    fn said(&mut self, number: u32, rows: &Rows, row: &Row) -> Said {
+    fn said(&mut self, number: u32, rows: &Rows, row: &Row, meaning: &mut Meaning) -> Said {
         let fractional = matches!(row.said, Val::Fraction(x) if x.fract() != 0.0);
         let long = matches!(row.said, Val::Text(part) if part.len as usize > CLASS_BYTES_MAX);
         let task = match self.arms[number as usize].task {
             _ if fractional && row.score == Scored::None => Task::Numbers,
             Some(task) => task,
-            None if long || row.said == Val::Other || row.usage.is_some() => Task::Text,
+            None if long || matches!(row.said, Val::Other(_)) || row.usage.is_some() => Task::Text,
             None => Task::Classes,
         };
         if self.arms[number as usize].task != Some(task) {
@@ -289,12 +302,22 @@ impl State {
         };
         match task {
             Task::Numbers => as_number.map_or(Said::Text, Said::Number),
-            Task::Classes if !long => match rows.class(row.said) {
-                Some(class) => Said::Class(self.class(number, &class)),
-                None => Said::Text,
-            },
+            Task::Classes if !long => self.said_class(number, rows, row.said, meaning).map_or(Said::Text, Said::Class),
             _ => Said::Text,
         }
+    }
+
+    fn said_class(&mut self, number: u32, rows: &Rows, said: Val, meaning: &mut Meaning) -> Option<u32> {
+        if let Some((_, _, class)) = meaning.classes.iter().find(|known| known.0 == number && known.1 == said) {
+            return Some(*class);
+        }
+        let class = self.class(number, &rows.class(said)?);
+        // One that has no name is looked at again, and counted.
+        if self.ledger.class_name(class).is_some() {
+            meaning.classes.truncate(CLASSES_KNOWN - 1);
+            meaning.classes.insert(0, (number, said, class));
+        }
+        Some(class)
     }
 
     /// The slices that a row counts in, as far as there is room for them.
@@ -380,11 +403,7 @@ impl State {
     }
 }
 
-fn probability(value: Val) -> f64 {
-    if let Val::Fraction(x) = value { x } else { f64::NAN }
-}
-
 /// The greatest probability of any class.
-pub(super) fn highest(classes: &[(u32, Val)]) -> f64 {
-    classes.iter().map(|(_, x)| probability(*x)).fold(f64::NAN, f64::max)
+pub(super) fn highest(classes: &[(u32, f64)]) -> f64 {
+    classes.iter().map(|(_, x)| *x).fold(f64::NAN, f64::max)
 }

@@ -141,8 +141,8 @@ pub(super) struct Row {
     pub body: Vec<u8>,
 }
 
-pub(super) async fn append(tx: &mut Tx, row: &Row, count: i64) -> Result<()> {
-    on_tx!(tx, t => sqlx::query(APPEND).bind(row.seq).bind(row.arrived).bind(count).bind(row.kind).bind(&row.body)
+pub(super) async fn append(tx: &mut Tx, row: Row, count: i64) -> Result<()> {
+    on_tx!(tx, t => sqlx::query(APPEND).bind(row.seq).bind(row.arrived).bind(count).bind(row.kind).bind(row.body)
         .execute(&mut *t).await.map(drop))
     .map_err(fault)
 }

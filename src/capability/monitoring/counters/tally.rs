@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::scores::Scores;
 use crate::base::stats::sketch::Sketch;
 use crate::capability::datasets::profile::Counts;
 
@@ -53,7 +54,7 @@ pub struct Tally {
     pub output_tokens: u64,
     /// Milliseconds.
     pub latency: Sketch,
-    pub scores: BTreeMap<u8, ScoreBin>,
+    pub scores: Scores,
     /// By predicted and true class.
     pub confusion: BTreeMap<String, i64>,
     pub residuals: Residuals,
@@ -80,8 +81,8 @@ impl Tally {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.latency.merge(&other.latency);
-        for (bin, b) in &other.scores {
-            let a = self.scores.entry(*bin).or_default();
+        for (bin, b) in other.scores.iter() {
+            let a = self.scores.at(bin);
             a.n += b.n;
             a.sum += b.sum;
             a.called += b.called;

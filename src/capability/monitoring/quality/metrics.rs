@@ -186,7 +186,7 @@ pub fn calibration(tally: &Tally) -> Vec<CalibrationBin> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::counters::{Residuals, ScoreBin};
+    use super::super::super::counters::Residuals;
     use super::*;
     use crate::base::stats::binary::roc_auc;
 
@@ -206,7 +206,7 @@ mod tests {
                 labels.push(label);
                 scores.push(score);
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a bin
-                let bin = tally.scores.entry((score * 100.0) as u8).or_insert_with(ScoreBin::default);
+                let bin = tally.scores.at((score * 100.0) as u8);
                 bin.labelled += 1;
                 bin.positive += i64::from(label);
             }

@@ -149,8 +149,8 @@ fn version(
 /// Whether the labelled ones are others than the rest.
 fn bias(tally: &Tally) -> Option<String> {
     let (mut labelled, mut rest) = (vec![0_u64; 10], vec![0_u64; 10]);
-    for (bin, b) in &tally.scores {
-        let tenth = usize::from(*bin / 10).min(9);
+    for (bin, b) in tally.scores.iter() {
+        let tenth = usize::from(bin / 10).min(9);
         labelled[tenth] += u64::try_from(b.labelled).unwrap_or(0);
         rest[tenth] += u64::try_from(b.n - b.labelled).unwrap_or(0);
     }

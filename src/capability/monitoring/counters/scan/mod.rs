@@ -1,26 +1,61 @@
 //! Reads an event straight from its bytes into [`Rows`]. It takes only what it is sure of; any other line is left to the
 //! parser that can say what is wrong with it, so that the two never differ in what they take.
+//!
+//! Lines of one body are mostly alike: a name that stands where it stood in the line before, with what is around it, is
+//! recognized by a comparison of its bytes.
 
+mod order;
 #[cfg(test)]
 mod tests;
 mod value;
 
+use order::Order;
+
 use super::rows::{Part, Row, Rows, Scored};
+use super::words::Bits;
 
-/// Takes the event that begins here, and says where its line ends; `None`: whoever reads it must look closer.
-pub fn event(rows: &mut Rows, body: &str, from: usize) -> Option<(Row, usize)> {
-    let mut scan = Scan { text: body, bytes: body.as_bytes(), at: from };
-    let row = scan.row(rows)?;
-    while let Some(b' ' | b'\t' | b'\r') = scan.peek() {
-        scan.at += 1;
-    }
-    matches!(scan.peek(), None | Some(b'\n')).then_some((row, scan.at))
-}
-
-struct Scan<'a> {
+/// Reads the lines of one body.
+pub struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// What the names of an event mean.
+    members: Order<'a, u16>,
+    /// Keys of features, and the shape that all of them are.
+    features: Order<'a, u32>,
+    shape: Option<u32>,
+    /// In which unlike line a key came last, and the number of this one.
+    came: Vec<u32>,
+    line: u32,
+    /// Names of slices, with the numbers of their words' slices from 1 on.
+    slices: Order<'a, (&'a str, Vec<u32>)>,
+    /// Of the line before.
+    named: Option<(Named<'a>, u32)>,
+}
+
+impl<'a> Scan<'a> {
+    pub fn new(body: &'a str) -> Self {
+        Self {
+            text: body,
+            bytes: body.as_bytes(),
+            at: 0,
+            members: Order::default(),
+            features: Order::default(),
+            shape: None,
+            came: Vec::new(),
+            line: 0,
+            slices: Order::default(),
+            named: None,
+        }
+    }
+
+    /// Takes the event that begins here, and says where its line ends; `None`: whoever reads it must look closer.
+    pub fn event(&mut self, rows: &mut Rows, from: usize) -> Option<(Row, usize)> {
+        self.at = from;
+        let row = self.row(rows)?;
+        self.space();
+        matches!(self.peek(), None | Some(b'\n')).then_some((row, self.at))
+    }
 }
 
 /// What a row must have, and may have once.
@@ -61,7 +96,7 @@ fn field_of(name: &str) -> u16 {
 }
 
 /// What becomes a number of the body's versions when all of it is known.
-#[derive(Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct Named<'a> {
     service: &'a str,
     version: Option<&'a str>,
@@ -69,48 +104,57 @@ struct Named<'a> {
 }
 
 impl<'a> Scan<'a> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a byte
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // mostly there is none
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once a value
     fn is(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Whether another member follows, or the end.
-    fn more(&mut self, end: u8) -> Option<bool> {
+    /// The name of the next member of an object, up to its value; no name: the object ends.
+    #[allow(clippy::option_option)] // sure of it or not, and there or not
+    fn member(&mut self, first: bool) -> Option<Option<&'a str>> {
         self.space();
-        let byte = self.peek()?;
-        self.at += 1;
-        match byte {
-            b',' => Some(true),
-            _ if byte == end => Some(false),
-            _ => None,
+        if self.is(b'}').is_some() {
+            return Some(None);
         }
-    }
-
-    /// The name of a member, up to its value.
-    fn name(&mut self) -> Option<&'a str> {
-        self.space();
+        if !first {
+            self.is(b',')?;
+            self.space();
+        }
         let name = self.plain()?;
         self.space();
         self.is(b':')?;
         self.space();
-        Some(name)
+        Some(Some(name))
     }
 
     fn row(&mut self, rows: &mut Rows) -> Option<Row> {
         self.is(b'{')?;
         let (mut row, mut named, mut seen) = (Row::default(), Named::default(), 0_u16);
-        loop {
-            let name = self.name()?;
-            let which = field_of(name);
+        for nth in 0.. {
+            let which = if let Some(which) = self.members.next(nth, self.bytes, &mut self.at) {
+                *which
+            } else {
+                let from = self.at;
+                let Some(name) = self.member(nth == 0)? else { break };
+                let which = field_of(name);
+                self.members.learn(nth, &self.bytes[from..self.at], which);
+                which
+            };
             if seen & which != 0 {
                 return None;
             }
@@ -122,7 +166,7 @@ impl<'a> Scan<'a> {
                 field::MODEL => named.model = self.plain_or_null()?,
                 field::VERSION => named.version = self.plain_or_null()?,
                 field::TIME => row.time = self.time()?,
-                field::FEATURES => row.features = self.features(rows)?,
+                field::FEATURES => (row.shape, row.features) = self.features(rows)?,
                 field::PREDICTION => row.said = self.value(rows)?,
                 field::SCORE => row.score = self.score(rows)?,
                 field::LATENCY => row.latency_ms = self.number_or_null(rows)?,
@@ -136,35 +180,60 @@ impl<'a> Scan<'a> {
                 // In whatever order they came.
                 row.print ^= print(u64::from(which), &self.bytes[from..self.at]);
             }
-            if !self.more(b'}')? {
-                break;
-            }
         }
-        row.who = rows.who(named.service, named.version, named.model);
+        row.who = self.who(rows, named);
         (seen & field::NEEDED == field::NEEDED).then_some(row)
     }
 
-    fn features(&mut self, rows: &mut Rows) -> Option<Part> {
-        let from = rows.cells.len();
-        self.is(b'{')?;
-        self.space();
-        if self.is(b'}').is_some() {
-            return Some(Part::default());
+    fn who(&mut self, rows: &mut Rows, named: Named<'a>) -> u32 {
+        if let Some((known, who)) = self.named
+            && known == named
+        {
+            return who;
         }
-        let mut before = None;
-        loop {
-            let name = self.name()?;
-            let key = rows.key_after(before, name);
-            if !rows.first_in_line(key) {
+        let who = rows.who(named.service, named.version, named.model);
+        self.named = Some((named, who));
+        who
+    }
+
+    /// Their shape, and where their cells begin.
+    fn features(&mut self, rows: &mut Rows) -> Option<(u32, u32)> {
+        let from = u32::try_from(rows.cells.len()).ok()?;
+        self.is(b'{')?;
+        let mut nth = 0;
+        while self.features.next(nth, self.bytes, &mut self.at).is_some() {
+            self.cell(rows)?;
+            nth += 1;
+        }
+        if let Some(shape) = self.shape.filter(|_| nth == self.features.len())
+            && self.is(b'}').is_some()
+        {
+            return Some((shape, from));
+        }
+        self.unlike(rows, nth).map(|shape| (shape, from))
+    }
+
+    /// The rest of features that are not those of the line before.
+    fn unlike(&mut self, rows: &mut Rows, nth: usize) -> Option<u32> {
+        self.shape = None;
+        self.features.cut(nth);
+        self.line += 1;
+        for key in self.features.all() {
+            first_in_line(&mut self.came, *key, self.line);
+        }
+        for nth in nth.. {
+            let from = self.at;
+            let Some(name) = self.member(nth == 0)? else { break };
+            let key = rows.keys.number(name);
+            if !first_in_line(&mut self.came, key, self.line) {
                 return None;
             }
-            before = Some(key);
-            let value = self.value(rows)?;
-            rows.cells.push((key, value));
-            if !self.more(b'}')? {
-                return Some(rows.since(from));
-            }
+            self.features.learn(nth, &self.bytes[from..self.at], key);
+            self.cell(rows)?;
         }
+        let keys: Vec<u32> = self.features.all().copied().collect();
+        self.shape = Some(rows.shape(&keys));
+        self.shape
     }
 
     fn score(&mut self, rows: &mut Rows) -> Option<Scored> {
@@ -172,35 +241,62 @@ impl<'a> Scan<'a> {
             return Some(self.number_or_null(rows)?.map_or(Scored::None, Scored::Positive));
         }
         let all: std::collections::BTreeMap<String, f64> = serde_json::from_slice(self.skipped()?.as_bytes()).ok()?;
-        Some(rows.classes(all.iter().map(|(class, x)| (class.as_str(), *x))))
+        Some(rows.put_classes(all.iter().map(|(class, x)| (class.as_str(), *x))))
     }
 
     fn slices(&mut self, rows: &mut Rows) -> Option<Part> {
         let from = rows.slice_of.len();
         self.is(b'{')?;
-        self.space();
-        if self.is(b'}').is_some() {
-            return Some(Part::default());
-        }
-        let mut names: [&str; 16] = [""; 16];
-        for nth in 0.. {
-            let name = self.name()?;
-            // The same name twice, or too many, are not told apart here.
-            *names.get_mut(nth)? = name;
-            if names[..nth].contains(&name) {
-                return None;
+        for nth in 0..=SLICES_MAX {
+            if self.slices.next(nth, self.bytes, &mut self.at).is_none() {
+                let begin = self.at;
+                let Some(name) = self.member(nth == 0)? else { return Some(rows.slices_since(from)) };
+                // The same name twice is not told apart here.
+                if self.slices.all().take(nth).any(|(known, _)| *known == name) {
+                    return None;
+                }
+                self.slices.learn(nth, &self.bytes[begin..self.at], (name, Vec::new()));
             }
+            let begin = self.at + 1;
             let value = self.plain()?;
-            rows.put_slice(name, value);
-            if !self.more(b'}')? {
-                break;
-            }
+            let word = Bits::at(self.bytes, begin, value.len()).and_then(|bits| rows.words.number_of(bits, value));
+            let (name, numbers) = self.slices.at(nth)?;
+            put_slice(rows, name, value, word, numbers);
         }
-        Some(Part { from: u32::try_from(from).ok()?, len: u32::try_from(rows.slice_of.len() - from).ok()? })
+        None
     }
 }
 
-/// 64 bits of some bytes, quickly; they are kept in memory only.
+/// Notes that a key came; `false`: it did before in this line.
+fn first_in_line(came: &mut Vec<u32>, key: u32, line: u32) -> bool {
+    let key = key as usize;
+    if key >= came.len() {
+        came.resize(key + 64, 0);
+    }
+    std::mem::replace(&mut came[key], line) != line
+}
+
+/// Slices of an event; more are left to whoever says that they are too many.
+const SLICES_MAX: usize = 16;
+
+/// A slice whose number is found by that of its value, where the value is a word.
+fn put_slice(rows: &mut Rows, name: &str, value: &str, word: Option<u32>, numbers: &mut Vec<u32>) {
+    let Some(word) = word else {
+        rows.put_slice(name, value);
+        return;
+    };
+    let word = word as usize;
+    if word >= numbers.len() {
+        numbers.resize(word + 64, 0);
+    }
+    if numbers[word] == 0 {
+        numbers[word] = rows.put_slice(name, value) + 1;
+    } else {
+        rows.slice_of.push(numbers[word] - 1);
+    }
+}
+
+/// 64 bits of some bytes, quickly: two products at a time, which do not wait for each other. Half of them is kept in the journal.
 fn print(seed: u64, bytes: &[u8]) -> u64 {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
@@ -208,16 +304,18 @@ fn print(seed: u64, bytes: &[u8]) -> u64 {
         let halves = (product as u64) ^ ((product >> 64) as u64);
         halves
     };
-    let mut h = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ bytes.len() as u64;
-    let (pairs, rest) = bytes.as_chunks::<16>();
-    for pair in pairs {
-        let (a, b) = pair.split_at(8);
-        let word = |w: &[u8]| u64::from_le_bytes(w.try_into().unwrap_or_default());
-        h = fold(word(a) ^ 0xa076_1d64_78bd_642f ^ h, word(b) ^ 0xe703_7ed1_a0b4_28db);
-    }
-    let mut last = [0_u8; 16];
+    let word =
+        |words: &[u8; 32], nth: usize| words.as_chunks::<8>().0.get(nth).map_or(0, |word| u64::from_le_bytes(*word));
+    let mut a = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ bytes.len() as u64;
+    let mut b = a ^ 0x5895_89a1_8b1d_35c3;
+    let mut take = |words: &[u8; 32]| {
+        a = fold(word(words, 0) ^ 0xa076_1d64_78bd_642f ^ a, word(words, 1) ^ 0xe703_7ed1_a0b4_28db);
+        b = fold(word(words, 2) ^ 0x8ebc_6af0_9c88_c6e3 ^ b, word(words, 3) ^ 0x1d8e_4e27_c47d_124f);
+    };
+    let (whole, rest) = bytes.as_chunks::<32>();
+    whole.iter().for_each(&mut take);
+    let mut last = [0_u8; 32];
     last[..rest.len()].copy_from_slice(rest);
-    let word = |w: &[u8]| u64::from_le_bytes(w.try_into().unwrap_or_default());
-    h = fold(word(&last[..8]) ^ 0xa076_1d64_78bd_642f ^ h, word(&last[8..]) ^ 0xe703_7ed1_a0b4_28db ^ h);
-    fold(h ^ 0x8ebc_6af0_9c88_c6e3, 0x5895_89a1_8b1d_35c3)
+    take(&last);
+    fold(a ^ 0x8ebc_6af0_9c88_c6e3, b ^ 0xe703_7ed1_a0b4_28db)
 }

@@ -6,18 +6,29 @@ use crate::capability::monitoring::Prediction;
 
 /// A row with its texts, so that two of different bodies can be held against each other.
 fn told(rows: &Rows, row: &Row) -> String {
-    let value = |v: Val| match v {
-        Val::Text(part) => format!("text {:?}", rows.text(part)),
-        other => format!("{other:?}"),
+    let value = |v: Val| match rows.text_of(v) {
+        Some(text) => format!("text {text:?}"),
+        None => match v {
+            Val::Other(part) => {
+                format!("{}", serde_json::from_slice::<serde_json::Value>(rows.text(part).as_bytes()).unwrap())
+            }
+            other => format!("{other:?}"),
+        },
     };
-    let cells = |part: Part| {
-        let mut all: Vec<String> =
-            rows.cells_of(part).iter().map(|(key, v)| format!("{}: {}", rows.keys.name(*key), value(*v))).collect();
-        all.sort();
-        all
-    };
+    let mut cells: Vec<String> =
+        rows.features_of(row).map(|(key, v)| format!("{}: {}", rows.keys.name(key), value(v))).collect();
+    cells.sort();
     let score = match row.score {
-        Scored::Classes(part) => format!("{:?}", cells(part)),
+        Scored::Classes(part) => {
+            let all = rows.classes_of(part).iter().map(|(key, x)| (rows.keys.name(*key), *x));
+            format!(
+                "{:?}",
+                all.collect::<std::collections::BTreeMap<_, _>>()
+                    .iter()
+                    .map(|(k, x)| format!("{k} {x}"))
+                    .collect::<Vec<_>>()
+            )
+        }
         other => format!("{other:?}"),
     };
     let mut slices: Vec<(&str, &str)> = rows.slices_of(row).iter().map(|s| rows.slice(*s)).collect();
@@ -30,7 +41,7 @@ fn told(rows: &Rows, row: &Row) -> String {
         value(row.said),
         row.latency_ms,
         row.failed,
-        cells(row.features),
+        cells,
         row.batch.map(|b| rows.text(b)),
         row.usage,
     )
@@ -40,7 +51,7 @@ fn told(rows: &Rows, row: &Row) -> String {
 fn agree(line: &str) -> bool {
     let (mut short, mut long) = (Rows::default(), Rows::default());
     let mark = short.mark();
-    let taken = event(&mut short, line, 0).filter(|(_, end)| *end == line.len());
+    let taken = Scan::new(line).event(&mut short, 0).filter(|(_, end)| *end == line.len());
     let Some((row, _)) = taken else {
         short.back(mark);
         return false;
@@ -94,14 +105,53 @@ fn the_short_way_takes_what_the_long_one_takes() {
     }
 }
 
+/// An event in one of several ways: other members, other features, other slices, another order, other spaces.
+fn line(way: u32, n: u32) -> String {
+    let comma = [",", ", ", " ,\t"][way as usize % 3];
+    let mut features =
+        vec![format!("\"x\":{n}"), format!("\"a_name_that_is_long\": -{n}.5"), format!("\"t\":\"v{n}\"")];
+    features.rotate_left(way as usize / 3 % 3);
+    features.truncate(way as usize / 9 % 4);
+    let slices =
+        ["", "\"c\":\"BR\"", "\"c\":\"US\",\"d\":\"x y\"", "\"d\":\"a slice that is no word\""][way as usize / 5 % 4];
+    let mut members = vec![
+        format!("\"id\":\"p{n}\""),
+        "\"service\": \"s\"".to_owned(),
+        format!("\"prediction\":{}", ["1", "null", "\"yes\"", "-2.25"][n as usize % 4]),
+        format!("\"features\":{{{}}}", features.join(comma)),
+        format!("\"slices\":{{{slices}}}"),
+    ];
+    members.rotate_left(way as usize / 7 % 5);
+    if way.is_multiple_of(4) {
+        members.push("\"version\":\"2\"".to_owned());
+    }
+    format!("{{{}}}", members.join(comma))
+}
+
 proptest::proptest! {
     #[test]
     fn any_number_and_text_is_the_same_both_ways(
         x in proptest::num::f64::NORMAL, n in proptest::num::i64::ANY, text in ".{0,40}", digits in "-?[0-9]{1,19}\\.[0-9]{1,19}"
     ) {
-        let features = serde_json::json!({"x": x, "n": n, &text: &text});
+        let features = serde_json::json!({"x": x, "n": n, &text: &text, "t": &text[..text.floor_char_boundary(9)]});
         agree(&format!(
             "{{\"id\":\"a\",\"service\":\"s\",\"prediction\":{digits},\"features\":{features}}}"
         ));
+    }
+
+    #[test]
+    fn lines_that_differ_do_not_disturb_each_other(ways in proptest::collection::vec((0..200_u32, 0..30_u32), 1..25)) {
+        let lines: Vec<String> = ways.iter().map(|(way, n)| line(*way, *n)).collect();
+        let body = lines.join("\n");
+        let (mut scan, mut rows, mut at) = (Scan::new(&body), Rows::default(), 0);
+        for line in &lines {
+            let (row, end) = scan.event(&mut rows, at).unwrap_or_else(|| panic!("{line}"));
+            proptest::prop_assert_eq!(&body[at..end], line.as_str());
+            let mut alone = Rows::default();
+            let p: Prediction = serde_json::from_slice(line.as_bytes()).unwrap();
+            let other = alone.row_of(&p);
+            proptest::prop_assert_eq!(told(&rows, &row), told(&alone, &other));
+            at = end + 1;
+        }
     }
 }

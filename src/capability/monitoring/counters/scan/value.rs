@@ -1,6 +1,7 @@
 //! Single values: texts, numbers, and what is passed over.
 
 use super::super::rows::{Part, Rows, Val};
+use super::super::words::Bits;
 use super::Scan;
 use crate::base::Timestamp;
 
@@ -12,18 +13,81 @@ const POWERS: [f64; 23] = [
     1e21, 1e22,
 ];
 const NESTED_MAX: usize = 64;
+const TENS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+const E_SMALL: u64 = 0x65;
+const E_LARGE: u64 = 0x45;
+
+/// What a value is, as its first byte tells. Looked up, since nobody can foresee whether a number is negative.
+#[derive(Clone, Copy)]
+enum Start {
+    Number,
+    Text,
+    Nested,
+    Else,
+}
+
+static STARTS: [Start; 256] = {
+    let mut all = [Start::Else; 256];
+    let mut digit = b'0';
+    while digit <= b'9' {
+        all[digit as usize] = Start::Number;
+        digit += 1;
+    }
+    all[b'-' as usize] = Start::Number;
+    all[b'"' as usize] = Start::Text;
+    all[b'{' as usize] = Start::Nested;
+    all[b'[' as usize] = Start::Nested;
+    all
+};
+
+/// How many of eight bytes are digits before the first one that is none.
+#[inline(always)]
+#[allow(clippy::inline_always)] // five steps
+fn digits_in(word: u64) -> usize {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let digits = word ^ ZEROS;
+    // Above nine, within seven bits, or with the eighth.
+    let others = (((digits & !HIGH) + 0x7676_7676_7676_7676) | digits) & HIGH;
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// The number that the first of eight bytes are the digits of; there are 1 to 8.
+#[inline(always)]
+#[allow(clippy::inline_always)] // three multiplications
+fn digits_of(word: u64, len: usize) -> u64 {
+    let digits = (word << (64 - 8 * len)) & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (digits.wrapping_mul(2561) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(6_553_601) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(42_949_672_960_001) >> 32
+}
 
 impl<'a> Scan<'a> {
     /// A text without escapes.
     pub(super) fn plain(&mut self) -> Option<&'a str> {
         self.is(b'"')?;
         let from = self.at;
-        self.at = self.string_end()?;
+        self.at = self.string_end(self.at)?;
         if self.peek()? != b'"' {
             return None;
         }
         self.at += 1;
         self.text.get(from..self.at - 1)
+    }
+
+    /// The number of a short text without escapes.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as `valued`
+    fn word(&mut self, rows: &mut Rows) -> Option<u32> {
+        let from = self.at + 1;
+        let end = self.string_end(from)?;
+        if self.bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        let bits = Bits::at(self.bytes, from, end - from)?;
+        let word = rows.words.number_of(bits, self.text.get(from..end)?)?;
+        self.at = end + 1;
+        Some(word)
     }
 
     #[allow(clippy::option_option)] // sure of it or not, and null or not
@@ -38,10 +102,11 @@ impl<'a> Scan<'a> {
     }
 
     /// The next quote, backslash or control character: eight bytes at a time.
-    fn string_end(&self) -> Option<usize> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // most texts end within the first eight
+    fn string_end(&self, mut at: usize) -> Option<usize> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
-        let mut at = self.at;
         while let Some(word) = self.bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes) {
             let quote = word ^ (ONES * u64::from(b'"'));
             let slash = word ^ (ONES * u64::from(b'\\'));
@@ -63,7 +128,7 @@ impl<'a> Scan<'a> {
         let begin = rows.texts().len();
         loop {
             let from = self.at;
-            self.at = self.string_end()?;
+            self.at = self.string_end(self.at)?;
             rows.texts().push_str(self.text.get(from..self.at)?);
             match self.peek()? {
                 b'"' => {
@@ -110,23 +175,79 @@ impl<'a> Scan<'a> {
         digits.iter().try_fold(0, |n, digit| Some(n * 16 + char::from(*digit).to_digit(16)?))
     }
 
-    /// Inlined, so that a value stays in registers on its way: read again from where it was written in parts, it would be waited
-    /// for.
+    pub(super) fn value(&mut self, rows: &mut Rows) -> Option<Val> {
+        self.valued(rows, |_, value| value)
+    }
+
+    /// A value that becomes a cell.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as `valued`
+    pub(super) fn cell(&mut self, rows: &mut Rows) -> Option<()> {
+        self.valued(rows, |rows, value| rows.cells.push(value))
+    }
+
+    /// Inlined, and what becomes of a value where its kind is known, so that it stays in registers on its way: read again from
+    /// where it was written in parts, it would be waited for.
     #[inline(always)]
     #[allow(clippy::inline_always)] // measured
-    pub(super) fn value(&mut self, rows: &mut Rows) -> Option<Val> {
-        match self.peek()? {
-            b'"' => self.string(rows).map(Val::Text),
-            b'-' | b'0'..=b'9' => self.number(),
-            b'{' | b'[' => self.skipped().map(|_| Val::Other),
-            _ if self.null() => Some(Val::Null),
-            _ => {
+    fn valued<T>(&mut self, rows: &mut Rows, put: impl FnOnce(&mut Rows, Val) -> T) -> Option<T> {
+        let value = match STARTS[usize::from(self.peek()?)] {
+            Start::Number => return self.number(|value| put(rows, value)),
+            Start::Text => match self.word(rows) {
+                Some(word) => return Some(put(rows, Val::Word(word))),
+                None => Val::Text(self.string(rows)?),
+            },
+            Start::Nested => self.skipped().map(|json| Val::Other(rows.put(json)))?,
+            Start::Else if self.null() => Val::Null,
+            Start::Else => {
                 let truth = self.bytes[self.at..].starts_with(b"true");
                 let word: &[u8] = if truth { b"true" } else { b"false" };
                 self.bytes[self.at..].starts_with(word).then(|| self.at += word.len())?;
-                Some(Val::Truth(truth))
+                Val::Truth(truth)
+            }
+        };
+        Some(put(rows, value))
+    }
+
+    /// Eight bytes from a place on.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a load
+    fn eight(&self, at: usize) -> Option<u64> {
+        self.bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes)
+    }
+
+    /// A number of up to seven digits before and after its point is read without a jump a digit: how many there are nobody can
+    /// foresee.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    fn number<T>(&mut self, put: impl FnOnce(Val) -> T) -> Option<T> {
+        let negative = self.bytes[self.at] == b'-';
+        let at = self.at + usize::from(negative);
+        if let Some(word) = self.eight(at)
+            && let len @ 1..=7 = digits_in(word)
+            && let Some(more) = self.eight(at + len + 1)
+            && !(word & 0xff == u64::from(b'0') && len > 1)
+        {
+            let whole = digits_of(word, len);
+            let next = (word >> (8 * len)) & 0xff;
+            if next == u64::from(b'.') {
+                let after = digits_in(more);
+                if let 1..=7 = after
+                    && !matches!((more >> (8 * after)) & 0xff, E_SMALL | E_LARGE)
+                {
+                    self.at = at + len + 1 + after;
+                    // Both are exact, so that one division rounds once.
+                    let all = whole * TENS[after] + digits_of(more, after);
+                    let x = all as f64 / POWERS[after];
+                    return Some(put(Val::Fraction(f64::from_bits(x.to_bits() | u64::from(negative) << 63))));
+                }
+            } else if !(matches!(next, E_SMALL | E_LARGE) || negative && whole == 0) {
+                self.at = at + len;
+                #[allow(clippy::cast_possible_wrap)] // seven digits
+                return Some(put(if negative { Val::Negative(-(whole as i64)) } else { Val::Whole(whole) }));
             }
         }
+        self.any_number().map(put)
     }
 
     fn digits(&mut self, mut sum: u64) -> (u64, usize) {
@@ -138,9 +259,8 @@ impl<'a> Scan<'a> {
         (sum, self.at - from)
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
-    fn number(&mut self) -> Option<Val> {
+    #[inline(never)]
+    fn any_number(&mut self) -> Option<Val> {
         let from = self.at;
         let negative = self.is(b'-').is_some();
         let leading = self.peek()?;
@@ -208,7 +328,7 @@ impl<'a> Scan<'a> {
                 b'"' => {
                     self.at += 1;
                     loop {
-                        self.at = self.string_end()?;
+                        self.at = self.string_end(self.at)?;
                         match self.peek()? {
                             b'"' => break,
                             b'\\' => self.at += 2,
