@@ -55,8 +55,9 @@ impl Pool {
         fresh: bool,
     ) -> Result<SendRequest<Outgoing>, NoConnection> {
         while let Some(mut idle) = self.idle_one().filter(|_| !fresh) {
-            // One that was just given back says so in a moment; one that was closed says that.
-            if idle.is_ready() || idle.ready().await.is_ok() {
+            // One that was just given back says so in a moment; one that was closed says that. One whose last request was
+            // answered before it was sent to its end may take longer: nobody waits for it beyond the time to connect.
+            if idle.is_ready() || matches!(tokio::time::timeout(connect, idle.ready()).await, Ok(Ok(()))) {
                 return Ok(idle);
             }
         }
