@@ -1,23 +1,35 @@
 //! A request as far as it was looked at, and as its model server gets it.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::{request, uri::PathAndQuery};
 use hyper::{Method, Request, StatusCode, Uri};
 
+use super::client::Open;
 use super::live::LiveArm;
 use super::passing::{Answer, refuse};
+use super::plain::Begun;
 use super::pool::Outgoing;
 use super::tap::BODY_BYTES_MAX;
 use super::told::{PREDICTION, VERSION};
 use super::upstream::Upstream;
 use crate::base::Timestamp;
+use crate::base::clock::Stopwatch;
 use crate::base::id::{UUID_TEXT, uuid7_at};
 use crate::capability::rollout::{Route, StickyKey};
+
+/// Where a request went to already.
+pub struct Gone {
+    pub upstream: Arc<Upstream>,
+    pub connection: SendRequest<Outgoing>,
+    pub since: Stopwatch,
+}
 
 /// Everything is taken out of it when it is sent, so that the many bytes of a request are moved once.
 pub struct Asked {
@@ -27,6 +39,7 @@ pub struct Asked {
     pub headers: HeaderMap,
     /// The body where it is held whole.
     pub whole: Option<Bytes>,
+    pub begun: Option<Gone>,
     uri: Uri,
     /// Bytes of the path before what is below the service.
     skip: usize,
@@ -37,12 +50,17 @@ impl Asked {
     /// Without its body. It has a place of its own, so that a future that holds it is small.
     pub fn new(parts: request::Parts, skip: usize, came: Timestamp) -> Box<Self> {
         let headers = parts.headers;
-        // Who asks twice with one id is the same request.
-        let given = header(&headers, PREDICTION.as_str());
-        let given = given.filter(|id| (1..=128).contains(&id.len()) && id.to_str().is_ok()).cloned();
-        let id = given.unwrap_or_else(|| fresh_id(came));
+        let id = id(header(&headers, PREDICTION.as_str()).cloned(), came);
         let body = Either::Left(Full::default());
-        Box::new(Self { id, came, method: parts.method, headers, whole: None, uri: parts.uri, skip, body })
+        Box::new(Self { id, came, method: parts.method, headers, whole: None, begun: None, uri: parts.uri, skip, body })
+    }
+
+    /// The rest of a request that went to its model server already.
+    pub fn go_on(&mut self, begun: Begun) -> Open {
+        let Begun { open, id, came, upstream, connection, since } = begun;
+        (self.id, self.came) = (id, came);
+        self.begun = Some(Gone { upstream, connection, since });
+        open
     }
 
     /// Reads as much of the body as is needed to decide.
@@ -81,6 +99,7 @@ impl Asked {
             came: self.came,
             method: self.method.clone(),
             headers: self.headers.clone(),
+            begun: None,
             uri: self.uri.clone(),
             skip: self.skip,
             body: Either::Left(Full::new(whole.clone())),
@@ -106,7 +125,7 @@ impl Asked {
 }
 
 /// A header's first value. A request has few headers: to compare their names costs less than to hash this one.
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     headers.iter().find(|(one, _)| one.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
@@ -127,6 +146,12 @@ async fn whole(mut body: Limited<Incoming>) -> Result<Bytes, Box<dyn std::error:
         all.extend_from_slice(&frame?.into_data().unwrap_or_default());
     }
     Ok(all.into())
+}
+
+/// Who asks twice with one id is the same request.
+pub fn id(given: Option<HeaderValue>, came: Timestamp) -> HeaderValue {
+    let given = given.filter(|id| (1..=128).contains(&id.len()) && id.to_str().is_ok());
+    given.unwrap_or_else(|| fresh_id(came))
 }
 
 /// An id for a request that brings none. A thread's ids lie in pieces of memory that many of them share.

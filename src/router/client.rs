@@ -118,14 +118,15 @@ impl Clients {
         self.came.notify_one();
     }
 
-    /// Ends connections whose clients keep it waiting. Sleeps while there are none.
-    pub async fn look(&self) {
+    /// Ends connections whose clients keep it waiting, and idle ones to model servers that have closed them. Sleeps while there are none.
+    pub async fn look(&self, state: &State) {
         loop {
             while self.all.borrow().is_empty() {
                 self.came.notified().await;
             }
             tokio::time::sleep(TICK).await;
             NOW.set(NOW.get() + 1);
+            state.upstreams.sweep();
             self.all.borrow_mut().retain(|(task, client)| {
                 if client.is_overdue(NOW.get()) {
                     task.abort();

@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
-use hyper::HeaderMap;
-
-use super::asked::header;
 use crate::capability::rollout::{Route, StickyKey, split};
 
 /// The bytes that keep a caller on one arm; `None` when the request has none.
-pub fn of<'a>(key: &StickyKey, headers: &'a HeaderMap, body: Option<&[u8]>) -> Option<Cow<'a, [u8]>> {
+pub fn of<'a>(
+    key: &StickyKey,
+    mut headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    body: Option<&[u8]>,
+) -> Option<Cow<'a, [u8]>> {
     let key = match key {
         StickyKey::None => return None,
-        StickyKey::Header(name) => Cow::from(header(headers, name)?.as_bytes()),
+        StickyKey::Header(name) => Cow::from(headers.find(|(one, _)| one.eq_ignore_ascii_case(name))?.1),
         StickyKey::Cookie(name) => Cow::from(cookie(headers, name)?.as_bytes()),
         StickyKey::Json(pointer) => {
             let body: serde_json::Value = serde_json::from_slice(body?).ok()?;
@@ -26,8 +27,9 @@ pub fn of<'a>(key: &StickyKey, headers: &'a HeaderMap, body: Option<&[u8]>) -> O
     (!key.is_empty()).then_some(key)
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all("cookie").iter().filter_map(|v| v.to_str().ok());
+fn cookie<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>, name: &str) -> Option<&'a str> {
+    let cookies = headers.filter(|(one, _)| one.eq_ignore_ascii_case("cookie"));
+    let all = cookies.filter_map(|(_, value)| std::str::from_utf8(value).ok());
     all.flat_map(|line| line.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name).then_some(value)
@@ -45,11 +47,10 @@ mod tests {
 
     #[test]
     fn keys_are_found_where_the_service_says() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-user", "kim".parse().unwrap());
-        headers.insert("cookie", "a=1; sid=s7 ;b=2".parse().unwrap());
+        let headers = [("X-User", "kim"), ("cookie", "a=1; sid=s7 ;b=2")];
+        let headers = headers.map(|(name, value)| (name, value.as_bytes()));
         let find = |key: &str, body: Option<&str>| {
-            of(&key.parse().unwrap(), &headers, body.map(str::as_bytes))
+            of(&key.parse().unwrap(), headers.into_iter(), body.map(str::as_bytes))
                 .map(|k| String::from_utf8(k.into_owned()).unwrap())
         };
         assert_eq!(find("header:x-user", None).as_deref(), Some("kim"));

@@ -31,6 +31,8 @@ pub fn refuse(status: StatusCode, what: &str, next: &str) -> Answer {
 /// What an answer's end is done with.
 pub struct Ending {
     pub told: Told,
+    /// The request's body where it was held whole.
+    pub request: Option<Bytes>,
     pub upstream: Arc<Upstream>,
     pub connection: SendRequest<Outgoing>,
     /// Whether the answer becomes an event.
@@ -54,7 +56,7 @@ impl Ending {
             let _ = shadow.send(Bytes::copy_from_slice(answer));
         }
         if self.is_event {
-            self.told.tell(answer, self.latency_ms);
+            self.told.tell(self.request.as_deref(), answer, self.latency_ms);
         }
     }
 }

@@ -9,6 +9,7 @@ use http_body_util::{Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// What goes to a model server: held whole, or on its way from the client.
@@ -35,9 +36,52 @@ pub fn worker() -> usize {
     WORKER.get()
 }
 
+/// Idle connections, kept by worker.
+pub struct Idle<T>([Mutex<Vec<T>>; WORKERS]);
+
+impl<T> Default for Idle<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl<T> Idle<T> {
+    fn mine(&self) -> MutexGuard<'_, Vec<T>> {
+        self.0[worker()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest that is still open; those that are not are forgotten.
+    pub fn take(&self, is_open: impl Fn(&T) -> bool) -> Option<T> {
+        let mut idle = self.mine();
+        while let Some(connection) = idle.pop() {
+            if is_open(&connection) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// The answer was read to its end.
+    pub fn give_back(&self, connection: T) {
+        let mut idle = self.mine();
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+    }
+
+    /// Forgets those that are no longer open.
+    pub fn sweep(&self, is_open: impl Fn(&T) -> bool) {
+        self.mine().retain(is_open);
+    }
+}
+
+/// Connections to one address.
 #[derive(Default)]
 pub struct Pool {
-    idle: [Mutex<Vec<SendRequest<Outgoing>>>; WORKERS],
+    /// Those that hyper drives.
+    driven: Idle<SendRequest<Outgoing>>,
+    /// Those that plain requests go over.
+    pub plain: Idle<TcpStream>,
 }
 
 /// Why there is no connection.
@@ -54,7 +98,7 @@ impl Pool {
         connect: Duration,
         fresh: bool,
     ) -> Result<SendRequest<Outgoing>, NoConnection> {
-        while let Some(mut idle) = self.idle_one().filter(|_| !fresh) {
+        while !fresh && let Some(mut idle) = self.driven.take(|one| !one.is_closed()) {
             // One that was just given back says so in a moment; one that was closed says that. One whose last request was
             // answered before it was sent to its end may take longer: nobody waits for it beyond the time to connect.
             if idle.is_ready() || matches!(tokio::time::timeout(connect, idle.ready()).await, Ok(Ok(()))) {
@@ -62,36 +106,22 @@ impl Pool {
             }
         }
         // Few requests come here: what they need is not a part of every request.
-        Box::pin(open(authority, connect)).await
-    }
-
-    fn mine(&self) -> MutexGuard<'_, Vec<SendRequest<Outgoing>>> {
-        self.idle[worker()].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn idle_one(&self) -> Option<SendRequest<Outgoing>> {
-        let mut idle = self.mine();
-        while let Some(connection) = idle.pop() {
-            if !connection.is_closed() {
-                return Some(connection);
-            }
-        }
-        None
+        Box::pin(async { drive(open(authority, connect).await?).await }).await
     }
 
     /// The answer was read to its end.
     pub fn give_back(&self, connection: SendRequest<Outgoing>) {
-        if connection.is_closed() {
-            return;
-        }
-        let mut idle = self.mine();
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
+        if !connection.is_closed() {
+            self.driven.give_back(connection);
         }
     }
 }
 
-async fn open(authority: &str, connect: Duration) -> Result<SendRequest<Outgoing>, NoConnection> {
+/// A new connection.
+///
+/// # Errors
+/// Why there is none.
+pub async fn open(authority: &str, connect: Duration) -> Result<TcpStream, NoConnection> {
     let stream = match tokio::time::timeout(connect, TcpStream::connect(authority)).await {
         Ok(connected) => connected.map_err(|e| e.to_string())?,
         Err(_) => return Err(format!("no connection within {} ms", connect.as_millis())),
@@ -99,8 +129,24 @@ async fn open(authority: &str, connect: Duration) -> Result<SendRequest<Outgoing
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("nodelay: {e}");
     }
+    Ok(stream)
+}
+
+/// Whether nothing came over an idle connection: nothing can, but its end.
+pub fn is_open(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Leaves a connection to hyper.
+///
+/// # Errors
+/// Why it cannot be used.
+pub async fn drive<I>(io: I) -> Result<SendRequest<Outgoing>, NoConnection>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) =
-        http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+        http1::Builder::new().writev(false).handshake(TokioIo::new(io)).await.map_err(|e| e.to_string())?;
     tokio::spawn(async move {
         if let Err(e) = connection.await {
             tracing::debug!("connection to a model server: {e}");

@@ -7,16 +7,17 @@ use std::time::Duration;
 use futures::FutureExt;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Request, Response, StatusCode, Version};
 
-use super::asked::{Asked, strip_hop};
+use super::asked::{Asked, Gone, strip_hop};
 use super::client::{Client, Open};
-use super::live::LiveArm;
+use super::failed::{Failed, repeats};
+use super::live::{Live, LiveArm};
 use super::passing::{Answer, Ending, Passing, refuse};
+use super::plain::Begun;
 use super::pool::Outgoing;
 use super::state::State;
 use super::tap::BODY_BYTES_MAX;
@@ -25,17 +26,21 @@ use super::upstream::Upstream;
 use super::{key, shadow};
 use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::capability::monitoring::ArmRole;
-use crate::capability::rollout::{Limits, Protocol};
+use crate::capability::rollout::Limits;
 
 /// Answers a client; on its way out it says whether its connection ends.
 ///
-/// All that can be known at once is known before there is a future: what it holds is moved with it, several times.
-pub fn answer(client: Arc<Client>, request: Request<Incoming>) -> impl Future<Output = Answer> {
+/// `begun` is what went to its model server already. All that can be known at once is known before there is a future: what it holds is moved with it, several times.
+pub fn answer(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+    begun: Option<Box<Begun>>,
+) -> impl Future<Output = Answer> {
     let multiplexed = request.version() == Version::HTTP_2;
     if !multiplexed {
         client.waits();
     }
-    let begun = begin(&client, request, multiplexed);
+    let begun = begin(&client, request, begun, multiplexed);
     async move {
         let mut answer = match begun {
             Ok((open, mut asked, body)) => match asked.take(&open.live.route, body).await {
@@ -54,6 +59,7 @@ pub fn answer(client: Arc<Client>, request: Request<Incoming>) -> impl Future<Ou
 fn begin(
     client: &Arc<Client>,
     request: Request<Incoming>,
+    begun: Option<Box<Begun>>,
     multiplexed: bool,
 ) -> Result<(Open, Box<Asked>, Incoming), Answer> {
     let came = SystemClock.now();
@@ -61,8 +67,23 @@ fn begin(
         return Err(refuse(StatusCode::BAD_REQUEST, "no Host header", "HTTP/1.1 requires it"));
     }
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let (service, skip) = client.own.as_deref().map_or_else(|| first_part(path), |own| (own, 0));
-    let Some(live) = client.state.route(service) else {
+    let (service, skip) = named(client, path);
+    let open = match begun {
+        Some(begun) => Ok(begun),
+        None => Err(Open::new(client, admit(&client.state, service)?, multiplexed)),
+    };
+    let (parts, body) = request.into_parts();
+    let mut asked = Asked::new(parts, skip, came);
+    let open = open.map_or_else(|open| open, |begun| asked.go_on(*begun));
+    Ok((open, asked, body))
+}
+
+/// The route of a service that takes another request.
+///
+/// # Errors
+/// What the client is answered instead.
+pub fn admit(state: &State, service: &str) -> Result<Arc<Live>, Answer> {
+    let Some(live) = state.route(service) else {
         let what = format!("no service {service:?} is routed here");
         return Err(refuse(StatusCode::NOT_FOUND, &what, "see opsroom service list"));
     };
@@ -71,8 +92,12 @@ fn begin(
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return Err(answer);
     }
-    let (parts, body) = request.into_parts();
-    Ok((Open::new(client, live, multiplexed), Asked::new(parts, skip, came), body))
+    Ok(live)
+}
+
+/// The service that a request asks for, and how many bytes of its path stand before what is below it.
+pub fn named<'a>(client: &'a Client, path: &'a str) -> (&'a str, usize) {
+    client.own.as_deref().map_or_else(|| first_part(path), |own| (own, 0))
 }
 
 /// The service that a path begins with, and how many bytes stand before what is below it.
@@ -87,97 +112,70 @@ async fn served(open: Open, asked: &mut Asked) -> Answer {
     let (state, live) = (&told.open.client.state, &told.open.live);
     let other = live.candidate.as_ref().filter(|_| live.route.shadow && told.role == ArmRole::Stable);
     let shadow = other.and_then(|other| Some(shadow::begin(state, live, other, asked.copy()?)));
-    let watch = Stopwatch::start();
+    let request = asked.whole.clone();
+    let watch = asked.begun.as_ref().map_or_else(Stopwatch::start, |begun| begun.since);
     let sent = forward(state, told.arm(), &live.route.limits, asked).await;
     let latency_ms = watch.elapsed().as_secs_f64() * 1e3;
     match sent {
         Ok((response, upstream, connection)) => {
             told.count(response.status().is_server_error(), Some(latency_ms));
-            let is_event = response.status().is_success() && live.route.protocol != Protocol::None;
-            pass(response, Ending { told, upstream, connection, is_event, shadow, latency_ms })
+            let is_event = told.is_event(response.status());
+            pass(response, Ending { told, request, upstream, connection, is_event, shadow, latency_ms })
         }
-        Err(Refused::Client(answer)) => answer,
-        Err(Refused::Upstream(mut answer)) => {
-            told.count(true, None);
-            told.mark(answer.headers_mut());
-            answer
-        }
+        Err(Unanswered::Refused(answer)) => answer,
+        Err(Unanswered::Failed(failed)) => told.failed(failed),
     }
 }
 
 /// Whose request it is, and which arm answers it.
 fn told(open: Open, asked: &Asked) -> Told {
     let route = &open.live.route;
-    let key = key::of(&route.key, &asked.headers, asked.whole.as_deref());
+    let headers = asked.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let key = key::of(&route.key, headers, asked.whole.as_deref());
     let is_candidate = key::is_candidate(route, key.as_deref(), asked.id.as_bytes());
-    let role = if is_candidate { ArmRole::Candidate } else { ArmRole::Stable };
-    Told { open, role, id: asked.id.clone(), came: asked.came, request: asked.whole.clone() }
+    Told::new(open, is_candidate, asked.id.clone(), asked.came)
 }
 
 /// Who is to blame for there being no answer.
-pub enum Refused {
-    Client(Answer),
-    Upstream(Answer),
+pub enum Unanswered {
+    /// The client: its body broke off, or its path cannot be passed on.
+    Refused(Answer),
+    Failed(Failed),
 }
 
 pub type Sent = (Response<Incoming>, Arc<Upstream>, SendRequest<Outgoing>);
 
-/// Why there is no answer.
-enum Failed {
-    /// It went nowhere: an idle connection that had been closed.
-    Unsent(Box<Request<Outgoing>>),
-    /// The client's own body broke off, or was longer than allowed.
-    Client(String),
-    Late,
-    Broke(String),
-}
-
-impl Failed {
-    fn of(mut error: TrySendError<Request<Outgoing>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(Box::new(request)),
-            None if error.error().is_user() => Self::Client(error.error().to_string()),
-            None => Self::Broke(error.error().to_string()),
-        }
-    }
-
-    fn refused(self, version: u32, limits: &Limits) -> Refused {
-        let (status, what) = match self {
-            Self::Client(why) => {
-                let what = "the body broke off or is too long";
-                return Refused::Client(refuse(StatusCode::BAD_REQUEST, what, &why));
-            }
-            Self::Unsent(_) => (StatusCode::BAD_GATEWAY, format!("version {version} closes its connections")),
-            Self::Broke(why) => (StatusCode::BAD_GATEWAY, format!("version {version} does not answer: {why}")),
-            Self::Late => {
-                (StatusCode::GATEWAY_TIMEOUT, format!("version {version} took longer than {} ms", limits.timeout_ms))
-            }
-        };
-        Refused::Upstream(refuse(status, &what, "see the model server's log"))
-    }
-}
-
 /// Sends a request to an arm; again over a fresh connection only where it cannot do anything twice.
-pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut Asked) -> Result<Sent, Refused> {
-    let Some(upstream) = state.upstreams.pick(&arm.upstreams).cloned() else {
-        let what = format!("version {} has no address", arm.version);
-        return Err(Refused::Upstream(refuse(StatusCode::BAD_GATEWAY, &what, "give it one in the service's file")));
-    };
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut Asked) -> Result<Sent, Unanswered> {
     let connect = Duration::from_millis(limits.connect_timeout_ms);
-    let timeout = Duration::from_millis(limits.timeout_ms);
-    let idempotent =
-        matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    let again = idempotent || (limits.retry_post && asked.method == Method::POST);
-    let mut spare = if again { asked.copy() } else { None };
+    let mut timeout = Duration::from_millis(limits.timeout_ms);
+    let mut spare = if repeats(asked.method.as_str(), limits) { asked.copy() } else { None };
+    let (upstream, mut begun) = match asked.begun.take() {
+        Some(Gone { upstream, connection, since }) => {
+            timeout = timeout.saturating_sub(since.elapsed());
+            (upstream, Some(connection))
+        }
+        None => match state.upstreams.pick(&arm.upstreams) {
+            Some(upstream) => (upstream.clone(), None),
+            None => return Err(Unanswered::Failed(Failed::NoAddress)),
+        },
+    };
     let (mut unsent, mut fresh) = (None::<Box<Request<Outgoing>>>, false);
     loop {
-        let failed = match upstream.pool.connection(&upstream.authority, connect, fresh).await {
+        let connection = match begun.take() {
+            Some(connection) => Ok(connection),
+            None => upstream.pool.connection(&upstream.authority, connect, fresh).await,
+        };
+        let failed = match connection {
             Err(why) => Failed::Broke(why),
             Ok(mut connection) => {
                 let request = unsent.take().map_or_else(|| asked.outgoing(&upstream, arm), |unsent| Some(*unsent));
                 let Some(request) = request else {
                     let (what, next) = ("the path cannot be passed on", "check it");
-                    return Err(Refused::Client(refuse(StatusCode::BAD_REQUEST, what, next)));
+                    return Err(Unanswered::Refused(refuse(StatusCode::BAD_REQUEST, what, next)));
                 };
                 let sending = connection.try_send_request(request);
                 match tokio::time::timeout(timeout, sending).await {
@@ -185,19 +183,28 @@ pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut 
                         upstream.worked();
                         return Ok((response, upstream, connection));
                     }
-                    Ok(Err(error)) => Failed::of(error),
+                    Ok(Err(mut error)) => {
+                        unsent = error.take_message().map(Box::new);
+                        match (&unsent, error.error()) {
+                            (Some(_), _) => Failed::Closed,
+                            (None, why) if why.is_user() => {
+                                let what = "the body broke off or is too long";
+                                let answer = refuse(StatusCode::BAD_REQUEST, what, &why.to_string());
+                                return Err(Unanswered::Refused(answer));
+                            }
+                            (None, why) => Failed::Broke(why.to_string()),
+                        }
+                    }
                     Err(_) => Failed::Late,
                 }
             }
         };
         match (failed, spare.take()) {
-            (Failed::Unsent(request), copy) if !fresh => (unsent, spare) = (Some(request), copy),
+            (Failed::Closed, copy) if !fresh => spare = copy,
             (Failed::Broke(_), Some(copy)) if !fresh => *asked = *copy,
             (failed, _) => {
-                if !matches!(failed, Failed::Client(_)) {
-                    upstream.failed();
-                }
-                return Err(failed.refused(arm.version, limits));
+                upstream.failed();
+                return Err(Unanswered::Failed(failed));
             }
         }
         fresh = true;

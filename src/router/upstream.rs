@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Request, Uri};
 
-use super::pool::Pool;
+use super::pool::{Pool, is_open};
 use super::state::State;
 use crate::base::clock::{Clock, SystemClock};
 use crate::capability::rollout::Route;
@@ -92,6 +92,12 @@ impl Upstreams {
     /// Forgets the addresses that no table names any more; requests that are under way keep theirs.
     pub fn keep_only(&self, named: impl Fn(&str) -> bool) {
         self.all.write().unwrap_or_else(PoisonError::into_inner).retain(|url, _| named(url));
+    }
+
+    /// Forgets idle connections that their servers have closed.
+    pub fn sweep(&self) {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().for_each(|upstream| upstream.pool.plain.sweep(is_open));
     }
 
     /// The next of an arm's addresses that answers at present; when none does, one all the same.

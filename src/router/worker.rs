@@ -1,5 +1,6 @@
 //! The threads that carry requests: each has a runtime and connections of its own, and drives both ends of them.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, rt};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::client::{Client, Clients};
+use super::plain::{Begun, Rest};
 use super::state::State;
-use super::{pool, proxy};
+use super::{plain, pool, proxy};
 
 /// Between two looks at whether a client of HTTP/2 is still there.
 const PING_PERIOD: Duration = Duration::from_secs(15);
@@ -97,7 +100,7 @@ async fn work(listener: StdListener, mut own: mpsc::UnboundedReceiver<Own>, stat
     };
     tokio::select! {
         () = accepting => {}
-        () = clients.look() => {}
+        () = clients.look(&state) => {}
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, drained(&state)).await.is_err() && state.requests_open() > 0 {
@@ -126,21 +129,31 @@ async fn serve(stream: TcpStream, client: Arc<Client>) {
         return match stream.peek(&mut first).await {
             // The preface of HTTP/2 by prior knowledge; no method of HTTP/1.1 begins like this.
             Ok(3) if &first == b"PRI" => http2(TokioIo::new(stream), client).await,
-            Ok(_) => http1(TokioIo::new(stream), client).await,
+            Ok(_) => http1(stream, client).await,
             Err(_) => {}
         };
     };
     match tls.accept(stream).await {
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => http2(TokioIo::new(stream), client).await,
-        Ok(stream) => http1(TokioIo::new(stream), client).await,
+        Ok(stream) => http1(stream, client).await,
         Err(e) => tracing::debug!("encryption: {e}"),
     }
 }
 
-async fn http1<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>) {
+async fn http1<I: AsyncRead + AsyncWrite + Unpin>(io: I, client: Arc<Client>) {
+    if let Some(Rest { io, begun }) = plain::serve(io, &client).await {
+        // Most connections never come here: what it needs is not a part of each.
+        Box::pin(driven(TokioIo::new(io), client, begun)).await;
+    }
+}
+
+/// What is not plain, and all after it.
+async fn driven<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>, begun: Option<Box<Begun>>) {
+    let begun = Cell::new(begun);
     let headers_max = client.state.headers_max();
-    let service =
-        service_fn(move |request: Request<Incoming>| proxy::answer(client.clone(), request).map(Ok::<_, Infallible>));
+    let service = service_fn(move |request: Request<Incoming>| {
+        proxy::answer(client.clone(), request, begun.take()).map(Ok::<_, Infallible>)
+    });
     let mut builder = http1::Builder::new();
     // Its own would take a timer for each request; and to copy a small body behind its headers costs less than to hand
     // over a list of two places.
@@ -156,8 +169,9 @@ async fn http1<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>) {
 async fn http2<I: rt::Read + rt::Write + Unpin>(io: I, client: Arc<Client>) {
     client.asks();
     let state = client.state.clone();
-    let service =
-        service_fn(move |request: Request<Incoming>| proxy::answer(client.clone(), request).map(Ok::<_, Infallible>));
+    let service = service_fn(move |request: Request<Incoming>| {
+        proxy::answer(client.clone(), request, None).map(Ok::<_, Infallible>)
+    });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING_PERIOD).max_header_list_size(64 << 10);
     let connection = builder.serve_connection(io, service);

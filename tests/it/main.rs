@@ -50,6 +50,7 @@ mod one_model;
 mod readme;
 mod rollouts;
 mod router;
+mod router_plain;
 mod router_ways;
 mod stage;
 mod store_audit;

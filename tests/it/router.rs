@@ -40,7 +40,7 @@ pub fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream
                     }
                     let body = format!("{{\"predictions\": [{version}]}}");
                     let text = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n{body}",
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                         body.len()
                     );
                     if stream.write_all(text.as_bytes()).is_err() {
@@ -55,6 +55,12 @@ pub fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream
 
 pub fn plainly(_: &str, _: &mut TcpStream) -> bool {
     false
+}
+
+/// As version 2 does, with headers between neighbours: that takes the router more than to pass it on.
+fn oddly(_: &str, stream: &mut TcpStream) -> bool {
+    let text = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n{\"predictions\": [2]}";
+    stream.write_all(text.as_bytes()).is_ok()
 }
 
 /// One message: its head and its body, by content-length or in chunks.
@@ -214,7 +220,7 @@ pub fn table(generation: i64, stable: Arm, candidate: Option<Arm>, weight: u16) 
 
 #[test]
 fn callers_stay_on_their_version_and_answers_say_which() {
-    let (one, two) = (upstream(1, plainly), upstream(2, plainly));
+    let (one, two) = (upstream(1, plainly), upstream(2, oddly));
     let router = Router::start(&table(1, arm(1, &one), Some(arm(2, &two)), 3000));
     let mut client = router.client();
     let mut on_two = Vec::new();
@@ -325,7 +331,7 @@ fn a_server_that_fails_is_told_from_a_caller_who_does() {
 /// Weights go up and down, versions go back and forth, and nobody notices but by the version.
 #[test]
 fn no_request_fails_while_the_table_is_swapped() {
-    let (one, two) = (upstream(1, plainly), upstream(2, plainly));
+    let (one, two) = (upstream(1, plainly), upstream(2, oddly));
     let router = Arc::new(Router::start(&table(1, arm(1, &one), Some(arm(2, &two)), 100)));
     let stop = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..4)
