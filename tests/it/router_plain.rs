@@ -41,7 +41,11 @@ fn what_is_plain_and_what_is_not_is_passed_on_alike() {
         ("GET /delay", "", ""),
         ("GET /delay/?a=b&c", "X-User: kim\r\nCookie: a=1\r\nCookie: b=2\r\n", ""),
         ("DELETE /delay/dated", "Keep-Alive: 3\r\nProxy-Connection: x\r\n", ""),
-        ("POST /delay/made", "X-Opsroom-Prediction-Id: mine\r\nX-Opsroom-Version: 9\r\n", "{\"a\": 1}"),
+        (
+            "POST /delay/made",
+            "X-Opsroom-Prediction-Id: mine\r\nX-Opsroom-Version: 9\r\nX-Opsroom-Model: theirs\r\n",
+            "{\"a\": 1}",
+        ),
         ("PUT /delay/made/dated", "X-Opsroom-Prediction-Id: \r\n", "x"),
         ("PATCH /delay/closes", "Connection: keep-alive\r\nTrailer: x\r\n", "ab"),
     ] {

@@ -4,8 +4,8 @@ use opsroom::base::Timestamp;
 use opsroom::capability::rollout::judge::{Advice, Finding, Guards, Judgement, Sums};
 use opsroom::capability::rollout::service::{Backend, Launch, Plan, Step};
 use opsroom::capability::rollout::{
-    Command as Rollouts, Limits, Protocol, Recovery, Rollout, Service, ServiceView, Standing, State, StickyKey,
-    Traffic, Turn,
+    Command as Rollouts, Forbidden, Limits, Protocol, Recovery, Rollout, Service, ServiceView, Standing, State,
+    StickyKey, Traffic, Turn,
 };
 use opsroom::capability::{Command, rollout};
 use opsroom::tui::model::{Change, Outcome};
@@ -124,6 +124,7 @@ pub fn answer(want: &Want) -> Option<Page> {
                 since: 3_201,
             }),
             servers: Vec::new(),
+            forbidden: Vec::new(),
             seen: Vec::new(),
             envoy_status: None,
         })),
@@ -142,6 +143,7 @@ pub fn answer(want: &Want) -> Option<Page> {
                 history: vec![dropped],
                 recovery: None,
                 servers: Vec::new(),
+                forbidden: Vec::new(),
                 seen: Vec::new(),
                 envoy_status: None,
             }))
@@ -295,6 +297,24 @@ fn where_opsroom_starts_the_servers_any_version_may_begin() {
     // The one in staging is meant first, and the one that answers not at all.
     let shown = room.text();
     assert!(shown.contains("to     [v43] v44  v41  v40"), "{shown}");
+}
+
+#[test]
+fn a_forbidden_version_says_so_before_anybody_asks_for_it() {
+    fn forbidden(want: &Want) -> Page {
+        let Some(mut page) = answer(want) else { return fixture(want) };
+        if let Page::Service(view) = &mut page {
+            view.forbidden = vec![Forbidden { version: 43, reason: "it leaks memory".into() }];
+        }
+        page
+    }
+    let mut room = Room::with((120, 40), UNICODE, forbidden);
+    room.keys("5");
+    room.wait(1_000_000);
+    room.keys("C");
+    room.wait(1_000_000);
+    let shown = room.text();
+    assert!(shown.contains("v43 is forbidden: it leaks memory"), "{shown}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub use recovery::{Recovery, Turn};
 pub use server::{Server, ServerState};
 pub use service::{Deploy, Envoy, Launch, Service, Traffic};
 pub use stages::{check_served, check_stage, stage_set};
-pub use standing::{Awaited, EnvoyStatus, Rollout, Seen, ServiceView, Standing, State};
+pub use standing::{Awaited, EnvoyStatus, Forbidden, Rollout, Seen, ServiceView, Standing, State};
 pub use store::STATEMENTS;
 pub use table::{Answers, Arm, Limits, Protocol, Route, RouteTable, StickyKey};
 
@@ -70,8 +70,10 @@ pub async fn view(ctx: &Ctx, name: &str, now: Timestamp) -> Result<ServiceView> 
             Some(Recovery::of(turn, &monitoring::windows(source.again(), name, from, now).await?))
         }
     };
-    let servers = store::servers(source, Some(name)).await?;
-    Ok(ServiceView { standing, judgement, history, recovery, servers, seen: Vec::new(), envoy_status: None })
+    let servers = store::servers(source.again(), Some(name)).await?;
+    let forbidden = store::forbidden_of(source, &standing.service.model).await?;
+    let (seen, envoy_status) = (Vec::new(), None);
+    Ok(ServiceView { standing, judgement, history, recovery, servers, forbidden, seen, envoy_status })
 }
 
 /// What the judge says of a rollout, from its beginning to now.

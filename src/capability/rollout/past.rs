@@ -47,6 +47,7 @@ pub async fn view_at(mut source: Source<'_>, name: &str, at: Timestamp) -> Resul
         history,
         recovery: None,
         servers: Vec::new(),
+        forbidden: Vec::new(),
         seen: Vec::new(),
         envoy_status: None,
     })

@@ -124,12 +124,22 @@ pub struct ServiceView {
     /// Versions that the agent runs.
     #[serde(default)]
     pub servers: Vec<Server>,
+    /// Versions of its model that may not be rolled out.
+    #[serde(default)]
+    pub forbidden: Vec<Forbidden>,
     /// Versions that predictions name, newest first: the proof of what answers.
     #[serde(default)]
     pub seen: Vec<Seen>,
     /// How far the team's Envoys have come, where they carry the traffic.
     #[serde(default)]
     pub envoy_status: Option<EnvoyStatus>,
+}
+
+/// A version that may not be rolled out, until somebody allows it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forbidden {
+    pub version: u32,
+    pub reason: String,
 }
 
 /// What the team's Envoys serve by.

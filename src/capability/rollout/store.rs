@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::server::Server;
-use super::standing::{Rollout, Standing};
+use super::standing::{Forbidden, Rollout, Standing};
 use crate::base::{Fault, Timestamp, fault::Result};
 use crate::db::{Source, Tx, fault};
 use crate::{on_source, on_tx};
@@ -19,6 +19,7 @@ const ADD_ROLLOUT: &str = "insert into rollouts (id, service, doc) values ($1, $
 const PUT_ROLLOUT: &str = "update rollouts set doc = $2 where id = $1";
 const ROLLOUTS: &str = "select doc from rollouts where service = $1 order by id desc limit 50";
 const FORBIDDEN: &str = "select reason from forbidden_versions where model = $1 and version = $2";
+const FORBIDDEN_OF: &str = "select version, reason from forbidden_versions where model = $1 order by version";
 const FORBID: &str = "insert into forbidden_versions (model, version, at, actor, reason) values ($1, $2, $3, $4, $5)";
 const ALLOW: &str = "delete from forbidden_versions where model = $1 and version = $2";
 const GENERATION: &str = "select generation from route_generation where one = 1";
@@ -120,6 +121,14 @@ pub(super) async fn forbidden(source: Source<'_>, model: &str, version: u32) -> 
     let version = i64::from(version);
     on_source!(source, e => sqlx::query_scalar(FORBIDDEN).bind(model).bind(version).fetch_optional(e).await)
         .map_err(fault)
+}
+
+/// All versions of a model that may not be rolled out.
+pub(super) async fn forbidden_of(source: Source<'_>, model: &str) -> Result<Vec<Forbidden>> {
+    let rows: Vec<(i64, String)> =
+        on_source!(source, e => sqlx::query_as(FORBIDDEN_OF).bind(model).fetch_all(e).await).map_err(fault)?;
+    let read = |(version, reason)| Some(Forbidden { version: u32::try_from(version).ok()?, reason });
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 pub(super) async fn forbid(

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::time::{Duration, UNIX_EPOCH};
 
 use httparse::{Header, Status};
+use hyper::header::HeaderName;
 use hyper::http::response::Parts;
 
 use crate::base::clock::{Clock, SystemClock};
@@ -157,7 +158,7 @@ impl<'b> Request<'_, 'b> {
             out.extend_from_slice(part.as_bytes());
         }
         line(out, "host", to.host);
-        pass(out, self.headers().filter(|(name, _)| !is(name, "host")));
+        pass(out, self.headers().filter(|(name, _)| !is(name, "host")), &[VERSION, PREDICTION]);
         line(out, VERSION.as_str(), to.version);
         line(out, PREDICTION.as_str(), to.id);
         out.extend_from_slice(b"\r\n");
@@ -177,7 +178,7 @@ impl Answer<'_, '_> {
     /// The head that the client gets.
     pub fn write(&self, marks: &Marks<'_>, out: &mut Vec<u8>) {
         begin(out, self.status, self.reason);
-        pass(out, self.headers.iter().map(|header| (header.name, header.value)));
+        pass(out, self.headers.iter().map(|header| (header.name, header.value)), &[MODEL, VERSION, PREDICTION]);
         line(out, MODEL.as_str(), marks.model);
         line(out, VERSION.as_str(), marks.version);
         line(out, PREDICTION.as_str(), marks.id);
@@ -226,11 +227,12 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Headers that are passed on; the router says its own itself.
-fn pass<'a>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'a str, &'a [u8])>) {
+/// Headers that are passed on; those that are `ours` the router says itself.
+fn pass<'a>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'a str, &'a [u8])>, ours: &[HeaderName]) {
+    // Ours are the longest: few others have to be compared.
+    let is_ours = |name: &str| name.len() >= MODEL.as_str().len() && ours.iter().any(|own| is(name, own.as_str()));
     for (name, value) in headers {
-        let ours = || [MODEL, VERSION, PREDICTION].iter().any(|own| is(name, own.as_str()));
-        if !(is_hop(name) || name.len() >= MODEL.as_str().len() && ours()) {
+        if !is_hop(name) && !is_ours(name) {
             line(out, name, value);
         }
     }
@@ -359,13 +361,13 @@ mod tests {
     #[test]
     fn what_holds_between_neighbours_and_what_the_router_says_itself_is_not_passed_on() {
         let text = "POST /s/v HTTP/1.1\r\nHost: mine\r\nX-A: 1\r\nKeep-Alive: 3\r\nProxy-Authorization: p\r\ntrailer: t\r\n\
-            connection: keep-alive\r\nX-Opsroom-Version: 9\r\nx-opsroom-prediction-id: n\r\ncontent-length: 2\r\n\r\nab";
+            connection: keep-alive\r\nx-opsroom-model: y\r\nX-Opsroom-Version: 9\r\nx-opsroom-prediction-id: n\r\ncontent-length: 2\r\n\r\nab";
         let mut place = place();
         let Seen::Plain(request) = request(text.as_bytes(), &mut place, HEADERS_MAX) else { panic!("odd") };
         let mut out = Vec::new();
         let to = Towards { host: b"m:1", prefix: "/model", path: "/v", version: b"4", id: b"i" };
         request.write(&to, &mut out);
-        let expected = "POST /model/v HTTP/1.1\r\nhost: m:1\r\nX-A: 1\r\ncontent-length: 2\r\nx-opsroom-version: 4\r\n\
+        let expected = "POST /model/v HTTP/1.1\r\nhost: m:1\r\nX-A: 1\r\nx-opsroom-model: y\r\ncontent-length: 2\r\nx-opsroom-version: 4\r\n\
             x-opsroom-prediction-id: i\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
 

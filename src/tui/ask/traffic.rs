@@ -147,6 +147,13 @@ fn startable(state: &State, s: &Standing) -> Result<Vec<u32>, String> {
     }
 }
 
+/// Why a version may not be rolled out, as far as the room knows.
+fn forbidden(state: &State, service: &str, version: u32) -> Option<String> {
+    let view = state.rollouts.view.value().filter(|v| v.standing.service.name == service)?;
+    let forbidden = view.forbidden.iter().find(|f| f.version == version)?;
+    Some(format!("v{version} is forbidden: {}", forbidden.reason))
+}
+
 /// # Errors
 /// No other version could answer.
 pub fn start(state: &State, service: &str) -> Result<Ask, String> {
@@ -175,7 +182,8 @@ pub fn start(state: &State, service: &str) -> Result<Ask, String> {
         let command = Rollouts::StartRollout { service: service.to_owned(), version };
         let cli = format!("rollout start {} {version}", shell_word(service));
         let way = way(format!("v{version}"), impact, (command, cli), format!("start v{version}"), false);
-        Way { word: Some(format!("v{version}")), ..way }
+        let lacks = forbidden(state, service, version);
+        Way { word: Some(format!("v{version}")), lacks, ..way }
     });
     let (subject, topic) =
         (vec![("from".into(), named(s.stable))], Topic::StartRollout { service: service.to_owned() });
