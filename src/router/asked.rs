@@ -27,8 +27,14 @@ use crate::capability::rollout::{Route, StickyKey};
 /// Where a request went to already.
 pub struct Gone {
     pub upstream: Arc<Upstream>,
+    /// Takes the request without sending it, and reads its answer.
     pub connection: SendRequest<Outgoing>,
+    /// Since it was to be sent first.
+    pub watch: Stopwatch,
+    /// Since it was to be sent over this connection.
     pub since: Stopwatch,
+    /// It is not sent once more.
+    pub fresh: bool,
 }
 
 /// Everything is taken out of it when it is sent, so that the many bytes of a request are moved once.
@@ -57,9 +63,8 @@ impl Asked {
 
     /// The rest of a request that went to its model server already.
     pub fn go_on(&mut self, begun: Begun) -> Open {
-        let Begun { open, id, came, upstream, connection, since } = begun;
-        (self.id, self.came) = (id, came);
-        self.begun = Some(Gone { upstream, connection, since });
+        let Begun { open, id, came, gone } = begun;
+        (self.id, self.came, self.begun) = (id, came, Some(gone));
         open
     }
 

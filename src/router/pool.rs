@@ -70,7 +70,7 @@ impl<T> Idle<T> {
     }
 
     /// Forgets those that are no longer open.
-    pub fn sweep(&self, is_open: impl Fn(&T) -> bool) {
+    fn sweep(&self, is_open: impl Fn(&T) -> bool) {
         self.mine().retain(is_open);
     }
 }
@@ -107,6 +107,12 @@ impl Pool {
         }
         // Few requests come here: what they need is not a part of every request.
         Box::pin(async { drive(open(authority, connect).await?).await }).await
+    }
+
+    /// Forgets idle connections that the server has closed.
+    pub fn sweep(&self) {
+        self.driven.sweep(|one| !one.is_closed());
+        self.plain.sweep(is_open);
     }
 
     /// The answer was read to its end.

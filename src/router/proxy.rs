@@ -37,7 +37,7 @@ pub fn answer(
     begun: Option<Box<Begun>>,
 ) -> impl Future<Output = Answer> {
     let multiplexed = request.version() == Version::HTTP_2;
-    if !multiplexed {
+    if !multiplexed && begun.is_none() {
         client.waits();
     }
     let begun = begin(&client, request, begun, multiplexed);
@@ -113,7 +113,7 @@ async fn served(open: Open, asked: &mut Asked) -> Answer {
     let other = live.candidate.as_ref().filter(|_| live.route.shadow && told.role == ArmRole::Stable);
     let shadow = other.and_then(|other| Some(shadow::begin(state, live, other, asked.copy()?)));
     let request = asked.whole.clone();
-    let watch = asked.begun.as_ref().map_or_else(Stopwatch::start, |begun| begun.since);
+    let watch = asked.begun.as_ref().map_or_else(Stopwatch::start, |begun| begun.watch);
     let sent = forward(state, told.arm(), &live.route.limits, asked).await;
     let latency_ms = watch.elapsed().as_secs_f64() * 1e3;
     match sent {
@@ -153,17 +153,17 @@ pub async fn forward(state: &State, arm: &LiveArm, limits: &Limits, asked: &mut 
     let connect = Duration::from_millis(limits.connect_timeout_ms);
     let mut timeout = Duration::from_millis(limits.timeout_ms);
     let mut spare = if repeats(asked.method.as_str(), limits) { asked.copy() } else { None };
-    let (upstream, mut begun) = match asked.begun.take() {
-        Some(Gone { upstream, connection, since }) => {
+    let (upstream, mut begun, mut fresh) = match asked.begun.take() {
+        Some(Gone { upstream, connection, since, fresh, .. }) => {
             timeout = timeout.saturating_sub(since.elapsed());
-            (upstream, Some(connection))
+            (upstream, Some(connection), fresh)
         }
         None => match state.upstreams.pick(&arm.upstreams) {
-            Some(upstream) => (upstream.clone(), None),
+            Some(upstream) => (upstream.clone(), None, false),
             None => return Err(Unanswered::Failed(Failed::NoAddress)),
         },
     };
-    let (mut unsent, mut fresh) = (None::<Box<Request<Outgoing>>>, false);
+    let mut unsent = None::<Box<Request<Outgoing>>>;
     loop {
         let connection = match begun.take() {
             Some(connection) => Ok(connection),

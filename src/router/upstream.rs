@@ -10,8 +10,9 @@ use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Request, Uri};
 
-use super::pool::{Pool, is_open};
+use super::pool::Pool;
 use super::state::State;
+use crate::base::Timestamp;
 use crate::base::clock::{Clock, SystemClock};
 use crate::capability::rollout::Route;
 
@@ -20,6 +21,8 @@ const FAILURES_MAX: u32 = 3;
 /// For how long, doubled with each further failure.
 const EJECTED_US: i64 = 1_000_000;
 const EJECTED_DOUBLINGS_MAX: u32 = 5;
+/// How long a server's answers are taken to be like one that was not plain.
+const ODD_US: i64 = 1_000_000;
 const HEALTH_PERIOD: Duration = Duration::from_secs(2);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -34,6 +37,8 @@ pub struct Upstream {
     failures: AtomicU32,
     /// Microseconds since 1970.
     back_at: AtomicI64,
+    /// The same, of the end of a time in which its answers are taken to be odd.
+    odd_until: AtomicI64,
 }
 
 impl Upstream {
@@ -48,6 +53,7 @@ impl Upstream {
             pool: Pool::default(),
             failures: AtomicU32::new(0),
             back_at: AtomicI64::new(0),
+            odd_until: AtomicI64::new(0),
         })
     }
 
@@ -65,6 +71,15 @@ impl Upstream {
             let until = SystemClock.now().0 + (EJECTED_US << doublings);
             self.back_at.store(until, Ordering::Relaxed);
         }
+    }
+
+    /// An answer was not plain: what goes there next is left to hyper from its beginning, whose connections are used again.
+    pub fn answered_oddly(&self) {
+        self.odd_until.store(SystemClock.now().0 + ODD_US, Ordering::Relaxed);
+    }
+
+    pub fn is_odd(&self, now: Timestamp) -> bool {
+        self.odd_until.load(Ordering::Relaxed) > now.0
     }
 
     fn is_ejected(&self, now: i64) -> bool {
@@ -97,7 +112,7 @@ impl Upstreams {
     /// Forgets idle connections that their servers have closed.
     pub fn sweep(&self) {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        all.values().for_each(|upstream| upstream.pool.plain.sweep(is_open));
+        all.values().for_each(|upstream| upstream.pool.sweep());
     }
 
     /// The next of an arm's addresses that answers at present; when none does, one all the same.

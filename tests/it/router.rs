@@ -20,16 +20,20 @@ use crate::support::eventually;
 pub struct Upstream {
     pub url: String,
     pub answered: Arc<AtomicUsize>,
+    /// Connections.
+    pub opened: Arc<AtomicUsize>,
 }
 
 pub fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/model", listener.local_addr().unwrap());
     let answered = Arc::new(AtomicUsize::new(0));
-    let count = answered.clone();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let (count, connections) = (answered.clone(), opened.clone());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let count = count.clone();
+            connections.fetch_add(1, Ordering::SeqCst);
             std::thread::spawn(move || {
                 let mut stream = stream;
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -50,7 +54,7 @@ pub fn upstream(version: u32, how: fn(&str, &mut TcpStream) -> bool) -> Upstream
             });
         }
     });
-    Upstream { url, answered }
+    Upstream { url, answered, opened }
 }
 
 pub fn plainly(_: &str, _: &mut TcpStream) -> bool {

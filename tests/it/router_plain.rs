@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opsroom::capability::rollout::link::Windows;
@@ -130,10 +131,18 @@ fn answers_are_whole_and_in_order_whatever_lies_between_them() {
         usize::try_from((seed >> 33) % below).unwrap()
     };
     let lengths = [0, 1, 100, 8_000, 9_000, 66_000, 300_000];
-    for _ in 0..60 {
+    let mut odd_ones = Vec::new();
+    for generation in 2..62 {
         let (mut text, mut expected) = (Vec::new(), Vec::new());
-        // Most connections carry what is plain only.
+        // Most connections carry what is plain only. The others have a server of their own, which is not known to be odd.
         let odd = next(3) == 0;
+        let server = if odd {
+            odd_ones.push(upstream(1, framed));
+            odd_ones.last().unwrap()
+        } else {
+            &one
+        };
+        assert_eq!(router.put(&table(generation, arm(1, server), None, 0)), 200);
         for _ in 0..=next(6) {
             let (length, seed) = (lengths[next(7)], next(1000));
             let how = next(if odd { 4 } else { 2 });
@@ -176,10 +185,51 @@ fn answers_are_whole_and_in_order_whatever_lies_between_them() {
     }
     let windows: Windows = serde_json::from_value(router.control("GET", "/v1/windows?after=0", "").1).unwrap();
     assert!(windows.windows.iter().all(|w| w.errors == 0 && w.requests > 60));
-    // An answer that ends with its connection ends the client's.
+    // An answer that ends with its connection is told from one that breaks off.
+    let one = upstream(1, framed);
+    assert_eq!(router.put(&table(62, arm(1, &one), None, 0)), 200);
     let (status, _, got) =
         ask(&mut router.client(), "GET /delay/x?length=9000&how=4&seed=1 HTTP/1.1\r\nhost: r\r\n\r\n").unwrap();
     assert_eq!((status, got.into_bytes()), (200, body(9000, 1)));
+}
+
+/// A server whose answers are odd, and clients that ask once each: connections to it are used again.
+#[test]
+fn clients_that_ask_once_need_no_connection_each() {
+    let one = upstream(1, framed);
+    let router = Router::start(&table(1, arm(1, &one), None, 0));
+    for how in [2, 0] {
+        let before = one.opened.load(Ordering::SeqCst);
+        for _ in 0..50 {
+            let text = format!("GET /delay/x?length=10&how={how}&seed=1 HTTP/1.1\r\nhost: r\r\n\r\n");
+            assert_eq!(ask(&mut router.client(), &text).unwrap().0, 200);
+        }
+        // A slow machine may take more than the second for which an odd answer is remembered.
+        let opened = one.opened.load(Ordering::SeqCst) - before;
+        assert!(opened < 15, "{opened} of 50");
+    }
+}
+
+/// The router's patience is for clients that ask nothing: not for those whose answer takes long, or who are refused.
+#[test]
+fn who_waits_for_an_answer_or_asks_in_vain_is_not_sent_away() {
+    /// In chunks, with a pause that is longer than the router's patience.
+    fn slow(_: &str, stream: &mut TcpStream) -> bool {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n").unwrap();
+        std::thread::sleep(Duration::from_secs(18));
+        stream.write_all(b"1\r\nc\r\n0\r\n\r\n").is_ok()
+    }
+    let one = upstream(1, slow);
+    let router = Router::start(&table(1, arm(1, &one), None, 0));
+    let mut waiting = router.client();
+    waiting.get_mut().set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    waiting.get_mut().write_all(b"GET /delay/x HTTP/1.1\r\nhost: r\r\n\r\n").unwrap();
+    let mut refused = router.client();
+    for _ in 0..9 {
+        assert_eq!(ask(&mut refused, "GET /nobody HTTP/1.1\r\nhost: r\r\n\r\n").unwrap().0, 404);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(message(&mut waiting).unwrap().1, b"abc");
 }
 
 /// Says on the port in the path that something happened.
@@ -262,7 +312,7 @@ fn connections_that_were_closed_meanwhile_cost_no_request() {
         let answer = ask(&mut client, "GET /delay/x HTTP/1.1\r\nhost: r\r\n\r\n").map(|a| (a.0, a.2));
         assert_eq!(answer, Some((200, "ok".to_owned())), "request {i}");
     }
-    let before = one.answered.load(std::sync::atomic::Ordering::SeqCst);
+    let before = one.answered.load(Ordering::SeqCst);
     let (mut fine, mut refused) = (0, 0);
     for _ in 0..100 {
         match ask(&mut client, &post("u", "{}")).unwrap().0 {
@@ -271,7 +321,7 @@ fn connections_that_were_closed_meanwhile_cost_no_request() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!((fine + refused, one.answered.load(std::sync::atomic::Ordering::SeqCst) - before), (100, fine));
+    assert_eq!((fine + refused, one.answered.load(Ordering::SeqCst) - before), (100, fine));
     // The router's own answer leaves the connection as it was.
     let nobody = ask(&mut client, "GET /nobody HTTP/1.1\r\nhost: r\r\n\r\n").unwrap();
     assert_eq!(nobody.0, 404);

@@ -51,7 +51,7 @@ impl Buffer {
 
     /// Makes room for so many bytes more, as far as there may be.
     pub fn expect(&mut self, bytes: u64) {
-        let wanted = usize::try_from(bytes).map_or(LARGE, |bytes| bytes.min(LARGE));
+        let wanted = usize::try_from(bytes).map_or(LARGE, |bytes| bytes.clamp(SMALL, LARGE));
         if self.bytes.len() < wanted {
             self.bytes.resize(wanted, 0);
         }

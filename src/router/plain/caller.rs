@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep};
 
 use super::buffer::Buffer;
@@ -38,6 +38,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Caller<I> {
     /// Reads more; 0 when there is nothing more to come.
     pub async fn fill(&mut self) -> io::Result<usize> {
         std::future::poll_fn(|cx| self.read.poll_fill(cx, &mut self.io)).await
+    }
+
+    /// Writes all of it; encryption may hold some back until it is flushed.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.io.write_all(bytes).await?;
+        self.io.flush().await
     }
 
     /// Waits for something, unless the client leaves or, where there is a term, it is over. What the client sends
@@ -107,7 +113,6 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn a_term_is_over_in_time_whatever_the_timer_was_set_for() {

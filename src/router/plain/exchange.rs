@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
-use super::caller::{Gone, Term};
-use super::head::{self, Marks, Seen};
+use super::caller::{self, Term};
+use super::head::{self, Seen};
 use super::rest::{Begun, Sent};
+use super::write::Marks;
 use super::{Line, Turn};
 use crate::base::clock::Stopwatch;
+use crate::router::asked::Gone;
 use crate::router::failed::Failed;
 use crate::router::pool::{self, NoConnection, is_open};
 use crate::router::tap::BODY_BYTES_MAX;
@@ -73,12 +75,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         let watch = Stopwatch::start();
         let mut fresh = false;
         loop {
-            let came = match connection(&sending, fresh).await {
-                Ok(io) => {
-                    let term = Term { since: Stopwatch::start(), timeout };
-                    self.ask(Server { io, read: Buffer::default() }, &sending.told, &term).await
-                }
-                Err(why) => Came::Nothing(Failed::Broke(why)),
+            let connected = self.connection(&sending, fresh).await;
+            let term = Term { since: Stopwatch::start(), timeout };
+            let came = match connected {
+                Ok(Ok(io)) => self.ask(Server { io, read: Buffer::default() }, &sending.told, &term).await,
+                Ok(Err(why)) => Came::Nothing(Failed::Broke(why)),
+                Err(gone) => gone.into(),
             };
             match came {
                 Came::Answer(server, answer) => {
@@ -87,7 +89,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                     sending.told.count(answer.status.is_server_error(), Some(latency_ms));
                     return self.pass(server, answer, sending, latency_ms).await;
                 }
-                Came::Odd(server) => return self.leave(server, sending, watch).await,
+                Came::Odd(server) => return self.leave(server, sending, (watch, term.since, fresh)).await,
                 Came::ClientLeft => return Turn::End,
                 Came::Nothing(Failed::Closed) if !fresh => {}
                 Came::Nothing(Failed::Broke(_)) if !fresh && sending.repeats => {}
@@ -98,6 +100,22 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
             }
             fresh = true;
         }
+    }
+
+    /// An idle connection, if `fresh` is not asked for, else a new one.
+    async fn connection(
+        &mut self,
+        sending: &Sending,
+        fresh: bool,
+    ) -> Result<Result<TcpStream, NoConnection>, caller::Gone> {
+        let upstream = &sending.upstream;
+        if !fresh && let Some(idle) = upstream.pool.plain.take(is_open) {
+            return Ok(Ok(idle));
+        }
+        let connect = Duration::from_millis(sending.told.open.live.route.limits.connect_timeout_ms);
+        // Few requests come here: what they need is not a part of every request.
+        let mut opening = Box::pin(pool::open(&upstream.authority, connect));
+        self.caller.meanwhile(None, |cx| opening.as_mut().poll(cx)).await
     }
 
     /// Sends what is to be sent, and reads until an answer's head is there, which is to be sent then.
@@ -183,9 +201,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
             sending.upstream.pool.plain.give_back(server.io);
         }
         self.caller.read.consume(sending.whole);
+        drop(server.read);
+        let turn = self.reply(answer.closes).await;
         // The request is no longer open, and the client's time to ask again begins.
-        drop((sending, server.read));
-        self.reply(answer.closes).await
+        drop(sending);
+        turn
     }
 
     /// Passes on a body of so many bytes as it comes; its last piece is to be written then. `None` when it breaks off or
@@ -203,7 +223,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
             if left == 0 {
                 return Some(());
             }
-            self.caller.io.write_all(&self.out).await.ok()?;
+            self.caller.write(&self.out).await.ok()?;
             self.out.clear();
             let more = self.caller.meanwhile(None, |cx| server.read.poll_fill(cx, &mut server.io)).await;
             if !matches!(more, Ok(Ok(1..))) {
@@ -213,34 +233,30 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     }
 
     /// Leaves a request to hyper whose answer it is to read.
-    async fn leave(&mut self, server: Server, sending: Sending, since: Stopwatch) -> Turn {
+    async fn leave(
+        &mut self,
+        server: Server,
+        sending: Sending,
+        (watch, since, fresh): (Stopwatch, Stopwatch, bool),
+    ) -> Turn {
+        sending.upstream.answered_oddly();
         match pool::drive(Sent::new(server.read.data(), server.io)).await {
             Ok(connection) => {
                 let Sending { told, upstream, .. } = sending;
                 let Told { open, id, came, .. } = told;
-                Turn::Odd(Some(Box::new(Begun { open, id, came, upstream, connection, since })))
+                let gone = Gone { upstream, connection, watch, since, fresh };
+                Turn::Odd(Some(Box::new(Begun { open, id, came, gone })))
             }
             Err(why) => self.refuse(sending.told.failed(Failed::Broke(why)), sending.whole).await,
         }
     }
 }
 
-/// An idle connection, if `fresh` is not asked for, else a new one.
-async fn connection(sending: &Sending, fresh: bool) -> Result<TcpStream, NoConnection> {
-    let upstream = &sending.upstream;
-    if !fresh && let Some(idle) = upstream.pool.plain.take(is_open) {
-        return Ok(idle);
-    }
-    let connect = Duration::from_millis(sending.told.open.live.route.limits.connect_timeout_ms);
-    // Few requests come here: what they need is not a part of every request.
-    Box::pin(pool::open(&upstream.authority, connect)).await
-}
-
-impl From<Gone> for Came {
-    fn from(gone: Gone) -> Self {
+impl From<caller::Gone> for Came {
+    fn from(gone: caller::Gone) -> Self {
         match gone {
-            Gone::Client => Self::ClientLeft,
-            Gone::Late => Self::Nothing(Failed::Late),
+            caller::Gone::Client => Self::ClientLeft,
+            caller::Gone::Late => Self::Nothing(Failed::Late),
         }
     }
 }

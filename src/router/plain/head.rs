@@ -1,18 +1,12 @@
-//! Heads of plain requests and answers: what is in them, and as what they are passed on. httparse reads them; what it does
-//! not take, and what says more than this understands, is odd.
+//! Heads of plain requests and answers. httparse reads them; what it does not take, and what says more than this
+//! understands, is odd.
 
 use std::mem::MaybeUninit;
-use std::time::{Duration, UNIX_EPOCH};
 
 use httparse::{Header, Status};
-use hyper::header::HeaderName;
-use hyper::http::response::Parts;
-
-use crate::base::clock::{Clock, SystemClock};
-use crate::router::told::{MODEL, PREDICTION, VERSION};
 
 /// Headers that are looked at.
-const HEADERS_MAX: usize = 100;
+pub const HEADERS_MAX: usize = 100;
 /// Bytes of a head.
 pub const BYTES_MAX: usize = 16 << 10;
 
@@ -43,18 +37,25 @@ pub struct Request<'h, 'b> {
     pub body: usize,
 }
 
+impl<'b> Request<'_, 'b> {
+    /// Name and value of each header.
+    pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + Clone {
+        self.headers.iter().map(|header| (header.name, header.value))
+    }
+}
+
 /// An answer whose length is known.
 pub struct Answer<'h, 'b> {
     pub status: u16,
-    reason: &'b str,
-    headers: &'h [Header<'b>],
+    pub reason: &'b str,
+    pub headers: &'h [Header<'b>],
     /// Bytes of the head.
     pub length: usize,
     /// Bytes of the body.
     pub body: u64,
     /// The model server closes the connection after it.
     pub is_last: bool,
-    is_dated: bool,
+    pub is_dated: bool,
 }
 
 /// What the headers say about the message they belong to.
@@ -96,7 +97,7 @@ impl Frame {
 pub fn request<'h, 'b>(bytes: &'b [u8], place: &'h mut Place<'b>, headers_max: usize) -> Seen<Request<'h, 'b>> {
     let mut head = httparse::Request::new(&mut []);
     let length = match head.parse_with_uninit_headers(bytes, place) {
-        Ok(Status::Complete(length)) => length,
+        Ok(Status::Complete(length)) if length <= BYTES_MAX => length,
         Ok(Status::Partial) if bytes.len() < BYTES_MAX => return Seen::Part,
         _ => return Seen::Odd,
     };
@@ -119,7 +120,7 @@ pub fn answer<'h, 'b>(bytes: &'b [u8], place: &'h mut Place<'b>) -> Seen<Answer<
     let mut head = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, place);
     let length = match parsed {
-        Ok(Status::Complete(length)) => length,
+        Ok(Status::Complete(length)) if length <= BYTES_MAX => length,
         Ok(Status::Partial) if bytes.len() < BYTES_MAX => return Seen::Part,
         _ => return Seen::Odd,
     };
@@ -135,129 +136,16 @@ pub fn answer<'h, 'b>(bytes: &'b [u8], place: &'h mut Place<'b>) -> Seen<Answer<
     }
 }
 
-/// How the model server sees itself and the request.
-pub struct Towards<'a> {
-    pub host: &'a [u8],
-    /// Before `path`.
-    pub prefix: &'a str,
-    pub path: &'a str,
-    pub version: &'a [u8],
-    pub id: &'a [u8],
-}
-
-impl<'b> Request<'_, 'b> {
-    /// Name and value of each header.
-    pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + Clone {
-        self.headers.iter().map(|header| (header.name, header.value))
-    }
-
-    /// The head that the model server gets.
-    pub fn write(&self, to: &Towards<'_>, out: &mut Vec<u8>) {
-        let slash = if to.path.starts_with('/') { "" } else { "/" };
-        for part in [self.method, " ", to.prefix, slash, to.path, " HTTP/1.1\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        line(out, "host", to.host);
-        pass(out, self.headers().filter(|(name, _)| !is(name, "host")), &[VERSION, PREDICTION]);
-        line(out, VERSION.as_str(), to.version);
-        line(out, PREDICTION.as_str(), to.id);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// What the router adds to an answer.
-pub struct Marks<'a> {
-    pub model: &'a [u8],
-    pub version: &'a [u8],
-    pub id: &'a [u8],
-    /// The client is told that the connection ends.
-    pub closes: bool,
-}
-
-impl Answer<'_, '_> {
-    /// The head that the client gets.
-    pub fn write(&self, marks: &Marks<'_>, out: &mut Vec<u8>) {
-        begin(out, self.status, self.reason);
-        pass(out, self.headers.iter().map(|header| (header.name, header.value)), &[MODEL, VERSION, PREDICTION]);
-        line(out, MODEL.as_str(), marks.model);
-        line(out, VERSION.as_str(), marks.version);
-        line(out, PREDICTION.as_str(), marks.id);
-        if !self.is_dated {
-            date(out);
-        }
-        end(out, marks.closes);
-    }
-}
-
-/// The head of an answer of the router's own.
-pub fn write_own(parts: &Parts, body: usize, closes: bool, out: &mut Vec<u8>) {
-    begin(out, parts.status.as_u16(), parts.status.canonical_reason().unwrap_or_default());
-    parts.headers.iter().for_each(|(name, value)| line(out, name.as_str(), value.as_bytes()));
-    line(out, "content-length", itoa::Buffer::new().format(body).as_bytes());
-    date(out);
-    end(out, closes);
-}
-
-fn begin(out: &mut Vec<u8>, status: u16, reason: &str) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// When it was made, for an answer that does not say it.
-fn date(out: &mut Vec<u8>) {
-    let since_epoch = Duration::from_micros(u64::try_from(SystemClock.now().0).unwrap_or_default());
-    line(out, "date", httpdate::HttpDate::from(UNIX_EPOCH + since_epoch).to_string().as_bytes());
-}
-
-fn end(out: &mut Vec<u8>, closes: bool) {
-    if closes {
-        line(out, "connection", b"close");
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Headers that are passed on; those that are `ours` the router says itself.
-fn pass<'a>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'a str, &'a [u8])>, ours: &[HeaderName]) {
-    // Ours are the longest: few others have to be compared.
-    let is_ours = |name: &str| name.len() >= MODEL.as_str().len() && ours.iter().any(|own| is(name, own.as_str()));
-    for (name, value) in headers {
-        if !is_hop(name) && !is_ours(name) {
-            line(out, name, value);
-        }
-    }
-}
-
-/// Of those that a plain message may have.
-fn is_hop(name: &str) -> bool {
-    match name.len() {
-        7 => is(name, "trailer"),
-        10 => is(name, "connection") || is(name, "keep-alive"),
-        16 => is(name, "proxy-connection"),
-        18 => is(name, "proxy-authenticate"),
-        19 => is(name, "proxy-authorization"),
-        _ => false,
-    }
-}
-
-fn is(name: &str, other: &str) -> bool {
+/// Names have no case.
+pub fn is(name: &str, other: &str) -> bool {
     name.eq_ignore_ascii_case(other)
 }
 
-/// Of digits alone; not so many that it could overflow.
+/// Of digits alone, as everybody reads it: not so many that it could overflow, and none before the first that counts.
 fn number(text: &[u8]) -> Option<u64> {
-    let digits = text.len() <= 18 && !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+    let is_plain =
+        (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) && (text[0] != b'0' || text.len() == 1);
+    is_plain.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
 /// Characters of a path and query that need no second look.
@@ -267,6 +155,7 @@ fn is_plain_in_path(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::Towards;
     use super::*;
     use proptest::prelude::*;
 
@@ -299,6 +188,7 @@ mod tests {
         for lines in [
             "",
             "content-length: +3\r\n",
+            "content-length: 03\r\n",
             "content-length: 3, 3\r\n",
             "content-length: \r\n",
             "content-length: 99999999999999999999\r\n",
@@ -328,7 +218,8 @@ mod tests {
         ] {
             assert_eq!(seen(text), "odd", "{text:?}");
         }
-        assert_eq!(seen(&format!("GET /s HTTP/1.1\r\nx: {}", "a".repeat(BYTES_MAX))), "odd", "a head without an end");
+        let long = format!("GET /s HTTP/1.1\r\nhost: h\r\nx: {}", "a".repeat(BYTES_MAX));
+        assert_eq!((seen(&long), seen(&format!("{long}\r\n\r\n"))), ("odd".to_owned(), "odd".to_owned()));
         let many = "x: 1\r\n".repeat(HEADERS_MAX);
         assert_eq!(seen(&format!("GET /s HTTP/1.1\r\nhost: h\r\n{many}\r\n")), "odd");
         let mut place = place();
@@ -356,30 +247,6 @@ mod tests {
             assert_eq!(heard(text), "odd", "{text:?}");
         }
         assert_eq!(heard("HTTP/1.1 200 OK\r\ncontent-len"), "part");
-    }
-
-    #[test]
-    fn what_holds_between_neighbours_and_what_the_router_says_itself_is_not_passed_on() {
-        let text = "POST /s/v HTTP/1.1\r\nHost: mine\r\nX-A: 1\r\nKeep-Alive: 3\r\nProxy-Authorization: p\r\ntrailer: t\r\n\
-            connection: keep-alive\r\nx-opsroom-model: y\r\nX-Opsroom-Version: 9\r\nx-opsroom-prediction-id: n\r\ncontent-length: 2\r\n\r\nab";
-        let mut place = place();
-        let Seen::Plain(request) = request(text.as_bytes(), &mut place, HEADERS_MAX) else { panic!("odd") };
-        let mut out = Vec::new();
-        let to = Towards { host: b"m:1", prefix: "/model", path: "/v", version: b"4", id: b"i" };
-        request.write(&to, &mut out);
-        let expected = "POST /model/v HTTP/1.1\r\nhost: m:1\r\nX-A: 1\r\nx-opsroom-model: y\r\ncontent-length: 2\r\nx-opsroom-version: 4\r\n\
-            x-opsroom-prediction-id: i\r\n\r\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
-
-        let text = "HTTP/1.1 201 Made\r\nX-B: 2\r\nkeep-alive: 3\r\nconnection: close\r\nx-opsroom-model: fake\r\n\
-            date: then\r\ncontent-length: 0\r\n\r\n";
-        let mut place = super::place();
-        let Seen::Plain(answer) = answer(text.as_bytes(), &mut place) else { panic!("odd") };
-        let mut out = Vec::new();
-        answer.write(&Marks { model: b"m", version: b"4", id: b"i", closes: true }, &mut out);
-        let expected = "HTTP/1.1 201 Made\r\nX-B: 2\r\ndate: then\r\ncontent-length: 0\r\nx-opsroom-model: m\r\n\
-            x-opsroom-version: 4\r\nx-opsroom-prediction-id: i\r\nconnection: close\r\n\r\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     proptest! {

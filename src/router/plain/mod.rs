@@ -10,6 +10,7 @@ mod caller;
 mod exchange;
 mod head;
 mod rest;
+mod write;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use self::caller::Caller;
 use self::exchange::Sending;
 use self::head::Seen;
 pub use self::rest::{Again, Begun, Rest};
+use self::write::Towards;
 use super::client::{Client, Open};
 use super::failed::{Failed, repeats};
 use super::passing::Answer;
@@ -53,7 +55,8 @@ enum Turn {
 
 /// The next request as far as it was read.
 enum Look {
-    Part,
+    /// It is worth looking again when so many bytes are there.
+    Part(usize),
     Odd,
     /// The router answers itself; the request has so many bytes.
     Refused {
@@ -90,11 +93,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                 Look::Plain(sending) => return self.exchange(sending).await,
                 Look::Odd => return Turn::Odd(None),
                 Look::Refused { answer, whole } => return self.refuse(answer, whole).await,
-                Look::Part => match self.caller.fill().await {
-                    Ok(0) if !self.caller.read.is_empty() => return Turn::Odd(None),
-                    Ok(0) | Err(_) => return Turn::End,
-                    Ok(_) => {}
-                },
+                Look::Part(wanted) => {
+                    while self.caller.read.data().len() < wanted {
+                        match self.caller.fill().await {
+                            Ok(0) if !self.caller.read.is_empty() => return Turn::Odd(None),
+                            Ok(0) | Err(_) => return Turn::End,
+                            Ok(_) => {}
+                        }
+                    }
+                }
             }
         }
     }
@@ -103,12 +110,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     fn look(&mut self, begun: &mut Option<(Open, Timestamp)>) -> Look {
         let bytes = self.caller.read.data();
         if bytes.is_empty() {
-            return Look::Part;
+            return Look::Part(1);
         }
         let mut place = head::place();
         let request = match head::request(bytes, &mut place, self.client.state.headers_max()) {
             Seen::Plain(request) if request.body <= BODY_BYTES_MAX => request,
-            Seen::Part => return Look::Part,
+            Seen::Part => return Look::Part(bytes.len() + 1),
             _ => return Look::Odd,
         };
         let whole = request.length + request.body;
@@ -128,7 +135,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         }
         let Some(body) = bytes.get(request.length..whole) else {
             *begun = Some((open, came));
-            return Look::Part;
+            return Look::Part(whole);
         };
         let given = request.headers().find(|(name, _)| name.eq_ignore_ascii_case(PREDICTION.as_str()));
         let id = asked::id(given.and_then(|(_, id)| HeaderValue::from_bytes(id).ok()), came);
@@ -139,7 +146,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         let Some(upstream) = self.client.state.upstreams.pick(&told.arm().upstreams).cloned() else {
             return Look::Refused { answer: told.failed(Failed::NoAddress), whole };
         };
-        let to = head::Towards {
+        if upstream.is_odd(came) {
+            return Look::Odd;
+        }
+        let to = Towards {
             host: upstream.host.as_bytes(),
             prefix: &upstream.prefix,
             path: request.path.get(skip..).unwrap_or_default(),
@@ -154,6 +164,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
 
     /// Answers for the router a request of `whole` bytes.
     async fn refuse(&mut self, answer: Answer, whole: usize) -> Turn {
+        // Whoever is refused has asked, too.
+        self.client.waits();
         self.caller.read.consume(whole);
         let (parts, body) = answer.into_parts();
         let body = match body {
@@ -164,14 +176,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         let body = body.and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
         let closes = self.client.state.is_stopping();
         self.out.clear();
-        head::write_own(&parts, body.len(), closes, &mut self.out);
+        write::own(&parts, body.len(), closes, &mut self.out);
         self.out.extend_from_slice(&body);
         self.reply(closes).await
     }
 
     /// Writes what is to be written to the client, who may have been told that it is the last.
     async fn reply(&mut self, closes: bool) -> Turn {
-        if self.caller.io.write_all(&self.out).await.is_err() {
+        if self.caller.write(&self.out).await.is_err() {
             return Turn::End;
         }
         self.caller.read.shrink();

@@ -3,19 +3,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use hyper::body::Bytes;
-use hyper::client::conn::http1::SendRequest;
 use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::base::Timestamp;
-use crate::base::clock::Stopwatch;
+use crate::router::asked::Gone;
 use crate::router::client::Open;
-use crate::router::pool::Outgoing;
-use crate::router::upstream::Upstream;
 
 /// A connection from its first unanswered request on.
 pub struct Rest<I> {
@@ -29,11 +25,7 @@ pub struct Begun {
     pub open: Open,
     pub id: HeaderValue,
     pub came: Timestamp,
-    pub upstream: Arc<Upstream>,
-    /// Takes the request without sending it, and reads its answer.
-    pub connection: SendRequest<Outgoing>,
-    /// Since it was sent.
-    pub since: Stopwatch,
+    pub gone: Gone,
 }
 
 /// A connection of which some was read.
