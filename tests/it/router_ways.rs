@@ -1,6 +1,6 @@
 //! Other ways to a router: HTTP/2, encryption, a service's own address, and another program that takes over.
 
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,10 +13,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opsroom::capability::rollout::link::{RouterStatus, Windows};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::router::{Router, arm, ask, plainly, post, table, upstream};
 use crate::support::eventually;
@@ -66,25 +62,23 @@ async fn http2_by_prior_knowledge_carries_many_requests_at_once() {
     assert_eq!(one.answered.load(Ordering::SeqCst), 50);
 }
 
-async fn encrypted(router: &Router, protocol: &str) -> TlsStream<tokio::net::TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(CERTIFICATE).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let stream = tokio::net::TcpStream::connect(&router.address).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_may_encrypt_and_choose_the_protocol() {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
     let one = upstream(1, plainly);
     let router =
         Router::start_with(&table(1, arm(1, &one), None, 0), &["--tls-certificate", CERTIFICATE, "--tls-key", KEY]);
     for (protocol, version) in [("http/1.1", hyper::Version::HTTP_11), ("h2", hyper::Version::HTTP_2)] {
-        let stream = encrypted(&router, protocol).await;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(CERTIFICATE).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let mut config = config.with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let stream = tokio::net::TcpStream::connect(&router.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         let answer = if version == hyper::Version::HTTP_2 {
             let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -100,35 +94,6 @@ async fn clients_may_encrypt_and_choose_the_protocol() {
     // Whoever does not encrypt gets no answer, and nobody else is hurt.
     let mut plain = BufReader::new(TcpStream::connect(&router.address).unwrap());
     assert_eq!(ask(&mut plain, &post("u", BODY)), None);
-}
-
-/// Encryption holds back what a client does not take at once: it gets the end of a long answer all the same.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_encrypts_and_reads_slowly_gets_all() {
-    const LENGTH: usize = 20_000_000;
-    fn long(_: &str, stream: &mut TcpStream) -> bool {
-        stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n").as_bytes()).unwrap();
-        stream.write_all(&vec![b'x'; LENGTH]).unwrap();
-        true
-    }
-    let one = upstream(1, long);
-    let router =
-        Router::start_with(&table(1, arm(1, &one), None, 0), &["--tls-certificate", CERTIFICATE, "--tls-key", KEY]);
-    let mut stream = encrypted(&router, "http/1.1").await;
-    stream.write_all(b"GET /delay/x HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let reading = async {
-        let (mut got, mut piece) = (0, vec![0; 64 << 10]);
-        while got < LENGTH {
-            match stream.read(&mut piece).await.unwrap() {
-                0 => break,
-                n => got += n,
-            }
-        }
-        got
-    };
-    let got = tokio::time::timeout(Duration::from_secs(10), reading).await;
-    assert!(matches!(got, Ok(LENGTH..)), "{got:?}");
 }
 
 #[test]

@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_written_is_not_held_back() {
+        // As encryption does while a client does not read.
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut caller = Caller::new(tokio::io::BufWriter::new(near));
+        caller.write(b"all").await.unwrap();
+        let mut got = [0; 3];
+        let read =
+            tokio::time::timeout(Duration::from_secs(5), tokio::io::AsyncReadExt::read_exact(&mut far, &mut got));
+        assert!(matches!(read.await, Ok(Ok(3))) && &got == b"all");
+    }
+
+    #[tokio::test]
     async fn a_client_that_leaves_is_seen_and_what_it_sends_is_kept() {
         let (near, mut far) = tokio::io::duplex(64);
         let mut caller = Caller::new(near);
