@@ -28,9 +28,9 @@ use crate::base::clock::{Clock, Stopwatch, SystemClock};
 use crate::capability::monitoring::ArmRole;
 use crate::capability::rollout::Limits;
 
-/// Answers a client; on its way out it says whether its connection ends.
+/// Answers a client; on its way out it says whether its connection ends. `begun` is what went to its model server already.
 ///
-/// `begun` is what went to its model server already. All that can be known at once is known before there is a future: what it holds is moved with it, several times.
+/// All that can be known at once is known before there is a future: what it holds is moved with it, several times.
 pub fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
@@ -68,13 +68,16 @@ fn begin(
     }
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let (service, skip) = named(client, path);
-    let open = match begun {
-        Some(begun) => Ok(begun),
-        None => Err(Open::new(client, admit(&client.state, service)?, multiplexed)),
+    let live = match &begun {
+        Some(begun) => begun.open.live.clone(),
+        None => admit(&client.state, service)?,
     };
     let (parts, body) = request.into_parts();
     let mut asked = Asked::new(parts, skip, came);
-    let open = open.map_or_else(|open| open, |begun| asked.go_on(*begun));
+    let open = match begun {
+        Some(begun) => asked.go_on(*begun),
+        None => Open::new(client, live, multiplexed),
+    };
     Ok((open, asked, body))
 }
 

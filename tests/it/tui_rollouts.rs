@@ -315,6 +315,7 @@ fn a_forbidden_version_says_so_before_anybody_asks_for_it() {
     room.wait(1_000_000);
     let shown = room.text();
     assert!(shown.contains("v43 is forbidden: it leaks memory"), "{shown}");
+    assert!(shown.contains("opsroom allow churn 43"), "{shown}");
 }
 
 #[test]

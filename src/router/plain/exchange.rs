@@ -89,7 +89,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                     sending.told.count(answer.status.is_server_error(), Some(latency_ms));
                     return self.pass(server, answer, sending, latency_ms).await;
                 }
-                Came::Odd(server) => return self.leave(server, sending, (watch, term.since, fresh)).await,
+                Came::Odd(server) => return self.leave(server, sending, watch, term.since, fresh).await,
                 Came::ClientLeft => return Turn::End,
                 Came::Nothing(Failed::Closed) if !fresh => {}
                 Came::Nothing(Failed::Broke(_)) if !fresh && sending.repeats => {}
@@ -237,7 +237,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         &mut self,
         server: Server,
         sending: Sending,
-        (watch, since, fresh): (Stopwatch, Stopwatch, bool),
+        watch: Stopwatch,
+        since: Stopwatch,
+        fresh: bool,
     ) -> Turn {
         sending.upstream.answered_oddly();
         match pool::drive(Sent::new(server.read.data(), server.io)).await {

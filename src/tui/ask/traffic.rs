@@ -179,10 +179,14 @@ pub fn start(state: &State, service: &str) -> Result<Ask, String> {
             impact.push("the judge takes it back when errors or latency are worse beyond chance".to_owned());
         }
         impact.extend(state.unit_costs.compared(Of::Service(service), s.stable, version));
+        let lacks = forbidden(state, service, version);
+        if lacks.is_some() {
+            impact =
+                vec![format!("nothing; to allow it first: opsroom allow {} {version}", shell_word(&s.service.model))];
+        }
         let command = Rollouts::StartRollout { service: service.to_owned(), version };
         let cli = format!("rollout start {} {version}", shell_word(service));
         let way = way(format!("v{version}"), impact, (command, cli), format!("start v{version}"), false);
-        let lacks = forbidden(state, service, version);
         Way { word: Some(format!("v{version}")), lacks, ..way }
     });
     let (subject, topic) =
