@@ -175,22 +175,22 @@ fn fresh_id(came: Timestamp) -> HeaderValue {
     HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }
 
-/// Whether a header holds between two neighbours only and is not passed on; the body is framed anew on each side.
-fn is_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "upgrade"
-            | "transfer-encoding"
-            | "content-length"
-            | "expect"
-    )
+/// Whether a header holds between two neighbours only and is not passed on; the body is framed anew on each side. Names are
+/// compared with those of their length: most need no look.
+pub fn is_hop(name: &str) -> bool {
+    let hops: &[&str] = match name.len() {
+        2 => &["te"],
+        6 => &["expect"],
+        7 => &["trailer", "upgrade"],
+        10 => &["connection", "keep-alive"],
+        14 => &["content-length"],
+        16 => &["proxy-connection"],
+        17 => &["transfer-encoding"],
+        18 => &["proxy-authenticate"],
+        19 => &["proxy-authorization"],
+        _ => return false,
+    };
+    hops.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }
 
 /// Takes away what holds between two neighbours only, and what `Connection` names; a content length stays where it is the
@@ -211,7 +211,7 @@ pub fn strip_hop(headers: &mut HeaderMap, length: Option<u64>) {
     }
     let says = |value: &HeaderValue, n: u64| value.as_bytes() == itoa::Buffer::new().format(n).as_bytes();
     let stays = length.is_some_and(|n| headers.get(header::CONTENT_LENGTH).is_some_and(|value| says(value, n)));
-    let leaves = |name: &&HeaderName| is_hop(name) && !(stays && **name == header::CONTENT_LENGTH);
+    let leaves = |name: &&HeaderName| is_hop(name.as_str()) && !(stays && **name == header::CONTENT_LENGTH);
     while let Some(name) = headers.keys().find(leaves).cloned() {
         headers.remove(name);
     }

@@ -41,7 +41,11 @@ fn what_is_plain_and_what_is_not_is_passed_on_alike() {
     for (begin, headers, body) in [
         ("GET /delay", "", ""),
         ("GET /delay/?a=b&c", "X-User: kim\r\nCookie: a=1\r\nCookie: b=2\r\n", ""),
-        ("DELETE /delay/dated", "Keep-Alive: 3\r\nProxy-Connection: x\r\n", ""),
+        (
+            "DELETE /delay/dated",
+            "Keep-Alive: 3\r\nProxy-Connection: x\r\nProxy-Authorization: y\r\nProxy-Authenticate: z\r\n",
+            "",
+        ),
         (
             "POST /delay/made",
             "X-Opsroom-Prediction-Id: mine\r\nX-Opsroom-Version: 9\r\nX-Opsroom-Model: theirs\r\n",

@@ -7,6 +7,7 @@ use hyper::http::response::Parts;
 
 use super::head::{Answer, Request, is};
 use crate::base::clock::{Clock, SystemClock};
+use crate::router::asked::is_hop;
 use crate::router::told::{MODEL, PREDICTION, VERSION};
 
 /// How the model server sees itself and the request.
@@ -96,26 +97,15 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Headers that are passed on; those that are `ours` the router says itself.
+/// Headers that are passed on, with the length, which is true of what is plain; those that are `ours` the router says
+/// itself.
 fn pass<'a>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'a str, &'a [u8])>, ours: &[HeaderName]) {
     // Ours are the longest: few others have to be compared.
     let is_ours = |name: &str| name.len() >= MODEL.as_str().len() && ours.iter().any(|own| is(name, own.as_str()));
     for (name, value) in headers {
-        if !is_hop(name) && !is_ours(name) {
+        if (!is_hop(name) || is(name, "content-length")) && !is_ours(name) {
             line(out, name, value);
         }
-    }
-}
-
-/// Of those that a plain message may have.
-fn is_hop(name: &str) -> bool {
-    match name.len() {
-        7 => is(name, "trailer"),
-        10 => is(name, "connection") || is(name, "keep-alive"),
-        16 => is(name, "proxy-connection"),
-        18 => is(name, "proxy-authenticate"),
-        19 => is(name, "proxy-authorization"),
-        _ => false,
     }
 }
 
