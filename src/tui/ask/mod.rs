@@ -258,6 +258,8 @@ pub fn settle(state: &mut State) {
         && state.registry.models.value().is_some()
         && let Some(topic) = state.sheet_wanted.take()
     {
+        // That it was being loaded is no longer true.
+        state.toast = None;
         return open(state, &topic);
     }
     let Some(topic) = state.sheet().map(|s| s.ask.topic.clone()) else { return };
